@@ -1,0 +1,22 @@
+"""Limpid: image-restoration experiments in which every row of every table is one override.
+
+`limpid.build("ffa_net")` gives any network or prior by its name; `limpid.metrics` scores images; the command
+`limpid` does the rest. Importing this package imports neither torch nor Hydra.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "build"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute may be anything
+    """Import `build` only when it is asked for, so that `limpid --help` stays instant."""
+    if name == "build":
+        from limpid.registry import build
+
+        return build
+    raise AttributeError(f"module 'limpid' has no attribute {name!r}")

@@ -1,0 +1,38 @@
+"""Stops a training whose loss is no longer a number, before it spoils the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from limpid.errors import UserError
+
+
+class NonFiniteGuard(Callback):
+    """Refuses a loss that is infinite or not a number, and names the batch it came from."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._step = 0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int  # noqa: ANN401
+    ) -> None:
+        """Remember which images come."""
+        self._names, self._step = list(batch["name"]), batch_idx
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Look at the loss before it reaches the weights.
+
+        Raises:
+            UserError: it is not finite.
+        """
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"The loss is {float(loss)} at step {self._step} on the images {', '.join(self._names)}; the weights "
+                "are as before it. Look at these images, lower schedule.learning_rate, or set schedule.clip lower."
+            )

@@ -1,0 +1,31 @@
+"""Keeps a run's status.json up to date while it trains."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from limpid.results.store import Run
+
+
+class Status(Callback):
+    """Notes the step in status.json every so many seconds.
+
+    Args:
+        run: whose status it is.
+        seconds: between two notes.
+    """
+
+    def __init__(self, run: Run, seconds: float = 5.0) -> None:
+        self.run, self.seconds, self._noted = run, seconds, 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ANN401
+    ) -> None:
+        """Note the step if it is time."""
+        if trainer.is_global_zero and time.monotonic() - self._noted >= self.seconds:
+            self._noted = time.monotonic()
+            self.run.progress(batch_idx + 1, trainer.datamodule.steps)  # type: ignore[attr-defined]

@@ -1,0 +1,155 @@
+"""Checkpoint files: plain values and tensors, written so that a crash never leaves a broken one, read without pickle.
+
+A checkpoint is `{limpid: 1, network, network_config, provenance, ...}` beside Lightning's own state. `state_dict` holds
+the weights a result was measured with (the averaged ones under EMA) and `current_model_state`, if present, the raw ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from limpid.errors import UserError
+from limpid.registry import build
+
+#: The version of the format; readers refuse what they do not know.
+FORMAT = 1
+
+_PREFIX = "network."
+
+
+def save(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Write `checkpoint` beside its place, make it durable, and move it there; the one before is kept as `.previous`.
+
+    Raises:
+        UserError: the file cannot be written (a full disk, for one); what was there before is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("wb") as file:
+            torch.save(dict(checkpoint), file)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            keep = path.with_name(path.name + ".keep")
+            keep.unlink(missing_ok=True)
+            os.link(path, keep)
+            keep.replace(previous(path))
+        beside.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+        beside.unlink(missing_ok=True)
+        raise UserError(
+            f"The checkpoint {path} could not be written ({error}); the one before it is untouched. "
+            "Make room on the disk and give the same command again."
+        ) from error
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the one at `path` is kept."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def read(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """The checkpoint at `path`.
+
+    Raises:
+        UserError: the file is missing, cut short, holds objects other than plain values and tensors, is not one of
+            Limpid's, or hides a `_target_` among its values.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint {path}; give ckpt=PATH to one that exists.")
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"The checkpoint {path} holds Python objects or is not a checkpoint at all, so it is not opened: such a "
+            "file can run any code. Save plain tensors (a state dict) and try again."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UserError(
+            f"The checkpoint {path} is cut short or damaged; copy it again, or use {previous(path).name} beside it "
+            "if that is there."
+        ) from error
+    if not isinstance(checkpoint, dict) or "limpid" not in checkpoint:
+        raise UserError(f"The file {path} is not a checkpoint of Limpid: it does not say which network it holds.")
+    if checkpoint["limpid"] != FORMAT:
+        raise UserError(
+            f"The checkpoint {path} has format {checkpoint['limpid']}, and this Limpid reads format {FORMAT}; update it."
+        )
+    for key in _keys({k: v for k, v in checkpoint.items() if k not in ("state_dict", "current_model_state")}):
+        if key == "_target_":
+            raise UserError(
+                f"The checkpoint {path} asks for an object by _target_, which a checkpoint of Limpid never does; "
+                "it is refused. Networks are rebuilt by their name alone."
+            )
+    return checkpoint
+
+
+def weights(checkpoint: Mapping[str, Any], raw: bool = False) -> dict[str, torch.Tensor]:
+    """The network's own state dict: the weights that were measured, or the `raw` ones where an average was kept."""
+    state = checkpoint["current_model_state"] if raw and "current_model_state" in checkpoint else checkpoint["state_dict"]
+    return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
+
+
+def network(checkpoint: Mapping[str, Any], where: Path, allow_targets: Sequence[str] = ()) -> nn.Module:
+    """The network of a checkpoint, rebuilt by name, with its weights, ready to restore images.
+
+    Raises:
+        UserError: the name or the settings are unknown here, or the weights do not fit them.
+    """
+    module = build(checkpoint["network"], allow_targets=allow_targets, **checkpoint["network_config"])
+    load(module, weights(checkpoint), where)
+    return module.eval()
+
+
+def load(module: nn.Module, state: Mapping[str, torch.Tensor], where: Path) -> None:
+    """Put `state` into `module`, all of it.
+
+    Raises:
+        UserError: names or shapes differ.
+    """
+    try:
+        module.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise UserError(
+            f"The weights of {where} do not fit the network they name: {str(error).splitlines()[-1].strip()}"
+        ) from error
+
+
+def fingerprint(path: Path) -> str:
+    """The sha256 of the file at `path`, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
+    """The sha256 over names, shapes and bits of `state`, in hex: equal weights give equal fingerprints."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def _keys(value: Any) -> Iterator[str]:  # noqa: ANN401
+    """Every string key anywhere in nested dicts and lists."""
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            if isinstance(key, str):
+                yield key
+            yield from _keys(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from _keys(member)

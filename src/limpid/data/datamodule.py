@@ -1,0 +1,215 @@
+"""Sets become batches: cropping, augmentation, and the loaders of training, validation and test."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from limpid.data.sampling import StepSampler, StridedSampler
+from limpid.data.sets import ImageSet, Sample
+from limpid.errors import CannotRun, UserError
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version on import
+
+
+def to_tensors(sample: Sample) -> Sample:
+    """The arrays of a sample as float32 tensors: images `(3, H, W)`, maps `(1, H, W)`, vectors as they are."""
+    tensors: Sample = {}
+    for key, value in sample.items():
+        if isinstance(value, np.ndarray):
+            array = value[..., None] if value.ndim == 2 else value
+            array = array.transpose(2, 0, 1) if array.ndim == 3 else array
+            tensors[key] = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        else:
+            tensors[key] = value
+    return tensors
+
+
+def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
+    """The same random `size` x `size` window of every image and map in the sample.
+
+    Raises:
+        UserError: the image is smaller than the window.
+    """
+    height, width = sample["input"].shape[:2]
+    if height < size or width < size:
+        raise UserError(
+            f"Image {sample['name']} is {width}x{height}, smaller than the training crop of {size}; "
+            f"set data.crop={min(height, width)} or less."
+        )
+    top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    window = (slice(top, top + size), slice(left, left + size))
+    return {k: v[window] if isinstance(v, np.ndarray) and v.ndim >= 2 else v for k, v in sample.items()}
+
+
+class TrainingView(Dataset[Sample]):
+    """A set as training sees it: addressed by (epoch, index), all randomness seeded by (seed, epoch, index)."""
+
+    def __init__(self, images: ImageSet, crop: int | None, augment: Any | None, seed: int) -> None:  # noqa: ANN401
+        self.images, self.crop, self.augment, self.seed = images, crop, augment, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        rng = np.random.default_rng([self.seed, epoch, index])
+        sample = self.images.load(index, rng)
+        if self.crop is not None:
+            sample = random_crop(sample, self.crop, rng)
+        if self.augment is not None:
+            sample = self._augmented(sample, int(rng.integers(2**31)))
+        return to_tensors(sample) | {"domain": self.images.domain, "epoch": epoch, "index": index}
+
+    def _augmented(self, sample: Sample, seed: int) -> Sample:
+        from albumentations import Compose
+
+        maps = {k: v for k, v in sample.items() if isinstance(v, np.ndarray) and v.ndim >= 2 and k != "input"}
+        if not hasattr(self, "_compose"):
+            kinds = {k: "image" if v.ndim == 3 else "mask" for k, v in maps.items()}
+            self._compose = Compose([self.augment], additional_targets=kinds)
+        self._compose.set_random_seed(seed)
+        turned = self._compose(image=sample["input"], **maps)
+        return sample | {"input": turned["image"]} | {k: turned[k] for k in maps}
+
+
+class EvaluationView(Dataset[Sample]):
+    """A set as validation and test see it: whole images, the same degradation in every run."""
+
+    def __init__(self, images: ImageSet, count: int | None) -> None:
+        self.images, self.count = images, count
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.images.load(index, np.random.default_rng([index]))
+        return to_tensors(sample) | {"domain": self.images.domain, "index": index}
+
+    def __len__(self) -> int:
+        return min(len(self.images), self.count or len(self.images))
+
+
+class RestorationData(LightningDataModule):
+    """A recipe: what to train on, what to validate on, and the test sets by name.
+
+    Args:
+        train: the training set, or None where there is nothing to train.
+        val: the validation set, never a test set; None validates on nothing.
+        test: the test sets, by the name they have in tables.
+        root: the data root, for messages.
+        batch_size: images per process and step.
+        crop: side of the random training window in pixels; None trains on whole images.
+        augment: an albumentations transform applied to all images and maps of a sample alike, or None.
+        workers: processes that load training images; the images do not depend on it.
+        seed: of the run.
+        test_images: test on at most so many images of each set; None on all.
+    """
+
+    def __init__(
+        self,
+        train: ImageSet | None = None,
+        val: ImageSet | None = None,
+        test: Mapping[str, ImageSet] | None = None,
+        root: str = "data",
+        batch_size: int = 8,
+        crop: int | None = None,
+        augment: Any | None = None,  # noqa: ANN401 - albumentations ships no types
+        workers: int = 0,
+        seed: int = 0,
+        test_images: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.train, self.val, self.test = train, val, dict(test or {})
+        self.root, self.batch_size, self.crop, self.augment = root, batch_size, crop, augment
+        self.workers, self.seed, self.test_images = workers, seed, test_images
+        self.steps = 0  # of the whole run; see `plan`
+        self.batches_done = 0  # by the run that is resumed
+
+    def require(self, training: bool) -> list[str]:
+        """Keep the test sets that are present; return a sentence for each that is not.
+
+        Args:
+            training: whether the training set is needed too.
+
+        Raises:
+            CannotRun: the training set is missing, or every test set is.
+        """
+        hint = " The same row runs without it on made scenes: add data=scenes."
+        if training and self.train is None:
+            raise CannotRun("This data recipe has nothing to train on; choose another, such as data=scenes.")
+        if training and self.train is not None and (why := self.train.missing()):
+            raise CannotRun(why + hint)
+        absent = {name: why for name, images in self.test.items() if (why := images.missing())}
+        if not training and self.test and len(absent) == len(self.test):
+            raise CannotRun(" ".join(absent.values()) + hint)
+        self.test = {name: images for name, images in self.test.items() if name not in absent}
+        if self.val is not None and (self.val.missing() or len(self.val) == 0):
+            self.val = None
+        return list(absent.values())
+
+    def plan(self, max_steps: int | None, max_epochs: int | None, world: int = 1) -> int:
+        """How many steps the run takes: `max_steps`, or `max_epochs` over the training set, whichever ends first.
+
+        Raises:
+            UserError: neither is given.
+        """
+        assert self.train is not None
+        limits = [max_steps] if max_steps is not None and max_steps > 0 else []
+        if max_epochs is not None and max_epochs > 0:
+            limits.append(math.ceil(max_epochs * len(self.train) / (self.batch_size * world)))
+        if not limits:
+            raise UserError("Nothing says how long to train; set trainer.max_steps or trainer.max_epochs.")
+        self.steps = min(limits)
+        return self.steps
+
+    def _place(self) -> tuple[int, int]:
+        """This process's rank and the number of processes."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Batches from the first step that is not done yet to the last of the run."""
+        assert self.train is not None
+        rank, world = self._place()
+        sampler = StepSampler(
+            len(self.train), self.batch_size, self.steps, self.batches_done, self.seed, rank, world
+        )
+        view = TrainingView(self.train, self.crop, self.augment, self.seed)
+        return DataLoader(view, batch_sampler=sampler, num_workers=self.workers, collate_fn=_collate)
+
+    def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """The validation images one by one, or nothing."""
+        return [] if self.val is None else self._evaluation_loader(self.val, None)
+
+    def test_dataloader(self) -> list[DataLoader[Sample]]:
+        """One loader per test set, in the order of `self.test`, its images one by one."""
+        return [self._evaluation_loader(images, self.test_images) for images in self.test.values()]
+
+    def _evaluation_loader(self, images: ImageSet, count: int | None) -> DataLoader[Sample]:
+        rank, world = self._place()
+        view = EvaluationView(images, count)
+        return DataLoader(view, batch_size=1, sampler=StridedSampler(len(view), rank, world))
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches are done, for a run that continues from here."""
+        assert self.trainer is not None
+        return {"batches_done": self.trainer.fit_loop.epoch_loop.batch_progress.current.completed}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Continue after the batches that are done."""
+        self.batches_done = state_dict["batches_done"]
+
+
+def _collate(samples: list[Sample]) -> Sample:
+    """Stack a batch; whole images of different sizes cannot be stacked, and the sentence says so.
+
+    Raises:
+        UserError: the images differ in size.
+    """
+    sizes = {tuple(sample["input"].shape[1:]) for sample in samples}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
+        raise UserError(f"A batch holds images of different sizes ({listed}); set data.crop or data.batch_size=1.")
+    batch: Sample = torch.utils.data.default_collate(samples)
+    return batch

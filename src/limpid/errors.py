@@ -1,0 +1,27 @@
+"""The one error that a user can cause: whole sentences, no traceback, exit status 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in what was asked for.
+
+    The message is one whole sentence (or a few): what is wrong, where, and how to mend it. Any module may
+    raise it; only `limpid.cli` turns it into exit status 2.
+    """
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint such as ``; did you mean 'student'?`` for a misspelt `word`, or an empty string."""
+    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class CannotRun(UserError):
+    """What was asked for is right but cannot run here: a row that is not built, or a data set that is not there.
+
+    A sweep lists such a row as skipped and goes on.
+    """

@@ -1,0 +1,36 @@
+"""The sum of named, weighted terms that every system minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limpid.errors import UserError
+
+
+class WeightedLoss(nn.Module):
+    """``sum over terms of weight * term(output, batch)``, and each term's own value for the log.
+
+    Args:
+        terms: by name, ``{"weight": float, "term": module}``. A weight of 0 leaves the term out.
+
+    Raises:
+        UserError: no term is left.
+    """
+
+    def __init__(self, terms: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__()
+        kept = {name: term for name, term in terms.items() if term["weight"] != 0}
+        if not kept:
+            raise UserError("The loss has no term with a weight other than 0; give loss.terms at least one.")
+        self.weights = {name: float(term["weight"]) for name, term in kept.items()}
+        self.terms = nn.ModuleDict({name: term["term"] for name, term in kept.items()})
+
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401
+        """The total and the unweighted value of each term, in float32 whatever the autocast."""
+        values = {name: term(output, batch) for name, term in self.terms.items()}
+        total = torch.stack([self.weights[name] * value.float() for name, value in values.items()]).sum()
+        return total, values

@@ -1,0 +1,69 @@
+"""What dehazing priors have in common: one image at a time, the same estimate, the same recovery of the radiance."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from limpid.errors import UserError, nearest
+
+
+class Estimate(NamedTuple):
+    """What a prior finds in hazy images.
+
+    Attributes:
+        restored: the clear image, `(N, 3, H, W)` in [0, 1].
+        scene_depth: `(N, 1, H, W)`, >= 0; its unit is that of 1 / attenuation.
+        transmission: the share of the scene's light that reaches the camera, `(N, 1, H, W)` in (0, 1].
+        airlight: the colour of the haze, `(N, 3)` in [0, 1].
+    """
+
+    restored: Tensor
+    scene_depth: Tensor
+    transmission: Tensor
+    airlight: Tensor
+
+
+class Prior(nn.Module):
+    """A method that inverts the haze model without having learnt anything; subclasses write `estimate_image`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and range."""
+        return self.estimate(x).restored
+
+    @torch.no_grad()
+    def estimate(self, x: Tensor) -> Estimate:
+        """Restore `x`, `(N, 3, H, W)` in [0, 1], and say which depth, transmission and airlight were found."""
+        images = [self.estimate_image(image) for image in x.float()]
+        return Estimate(*(torch.stack(parts) for parts in zip(*images, strict=True)))
+
+    def estimate_image(self, image: Tensor) -> Estimate:
+        """The estimate of one image `(3, H, W)`, without the batch axis."""
+        raise NotImplementedError
+
+
+def recover(image: Tensor, airlight: Tensor, transmission: Tensor, floor: float, exponent: float = 1.0) -> Tensor:
+    """The radiance ``J = (I - A) / max(T, floor)^exponent + A`` (wmcp, equation 17), held to [0, 1].
+
+    Args:
+        image: `(3, H, W)` in [0, 1].
+        airlight: `(3,)` in [0, 1].
+        transmission: `(1, H, W)`.
+        floor: the smallest transmission divided by.
+        exponent: below 1 it removes less haze than the model says; 1 is He et al. 2011, equation 22.
+    """
+    A = airlight.view(3, 1, 1)
+    return ((image - A) / transmission.clamp(min=floor) ** exponent + A).clamp(0, 1)
+
+
+def choice(name: str, value: str, known: tuple[str, ...]) -> str:
+    """`value` if it is one of `known`.
+
+    Raises:
+        UserError: it is not.
+    """
+    if value not in known:
+        raise UserError(f"{name}={value!r} is not one of {', '.join(known)}{nearest(value, known)}.")
+    return value

@@ -1,0 +1,73 @@
+"""The dark channel prior: in a clear image some colour is nearly black almost everywhere.
+
+He, Sun & Tang, "Single image haze removal using dark channel prior", TPAMI 33(12), 2011.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from limpid.priors.airlight import brightest_hazy_pixel
+from limpid.priors.base import Estimate, Prior, choice, recover
+from limpid.priors.channels import dark_channel
+from limpid.priors.filters import guided_filter
+from limpid.priors.matting import soft_matting
+
+REFINEMENTS = ("guided", "matting", "none")
+
+
+class DCP(Prior):
+    """Dark channel prior (He et al. 2011).
+
+    Args:
+        patch: side of the local patch in pixels (section 4, printed).
+        omega: share of the haze that is removed, so that far things keep some (equation 12, printed).
+        airlight_share: share of the pixels, haziest first, among which the airlight is sought (section 4.4, printed).
+        transmission_floor: t0 of equation 16, printed.
+        refinement: `guided`, the guided filter that He et al. later put in the place of soft matting (TPAMI 2013);
+            `matting`, the soft matting of the paper (its section 4.2; 460 x 620 takes some ten seconds);
+            `none`, the block-wise transmission.
+        guided_radius: radius of the guided filter in pixels.
+        guided_epsilon: its flatness.
+        matting_weight: lambda of soft matting: how closely the block-wise transmission is followed (printed).
+        matting_epsilon: what the matting Laplacian adds to the colour covariance of its 3 x 3 windows.
+
+    Raises:
+        UserError: `refinement` is none of those named.
+    """
+
+    def __init__(
+        self,
+        patch: int = 15,
+        omega: float = 0.95,
+        airlight_share: float = 0.001,
+        transmission_floor: float = 0.1,
+        refinement: str = "guided",
+        guided_radius: int = 60,
+        guided_epsilon: float = 1e-3,
+        matting_weight: float = 1e-4,
+        matting_epsilon: float = 1e-7,
+    ) -> None:
+        super().__init__()
+        self.patch, self.omega = patch, omega
+        self.airlight_share, self.transmission_floor = airlight_share, transmission_floor
+        self.refinement = choice("refinement", refinement, REFINEMENTS)
+        self.guided_radius, self.guided_epsilon = guided_radius, guided_epsilon
+        self.matting_weight, self.matting_epsilon = matting_weight, matting_epsilon
+
+    def estimate_image(self, image: Tensor) -> Estimate:
+        """The estimate of one image `(3, H, W)` in [0, 1]; the depth is the optical one, ``-log t``."""
+        airlight = brightest_hazy_pixel(image, dark_channel(image, self.patch), self.airlight_share)
+        transmission = self.transmission(image, airlight)
+        restored = recover(image, airlight, transmission, self.transmission_floor)
+        return Estimate(restored, -transmission.log(), transmission, airlight)
+
+    def transmission(self, image: Tensor, airlight: Tensor) -> Tensor:
+        """The refined transmission of equation 12, `(1, H, W)` in [transmission_floor, 1]."""
+        normalised = image / airlight.clamp(min=1 / 255).view(3, 1, 1)  # a black channel would divide by zero
+        t = 1 - self.omega * dark_channel(normalised, self.patch)
+        if self.refinement == "guided":
+            t = guided_filter(image.mean(0, keepdim=True), t, self.guided_radius, self.guided_epsilon)
+        elif self.refinement == "matting":
+            t = soft_matting(image, t, self.matting_weight, self.matting_epsilon)
+        return t.clamp(self.transmission_floor, 1)

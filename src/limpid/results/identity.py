@@ -1,0 +1,58 @@
+"""What a run is called: its row, budget and seed, and a hash where anything else that affects the result differs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: The parts of a configuration that can change a result.
+_AFFECTING = ("network", "model", "loss", "optimizer", "scheduler", "metrics", "data", "trainer", "callbacks", "weights")
+#: Of the trainer only these: devices, strategies and progress bars change no result.
+_TRAINER = ("precision", "max_steps", "max_epochs", "accumulate_grad_batches", "gradient_clip_val", "val_check_interval")
+_CALLBACKS = ("ema",)
+#: Where files lie and how they are read does not matter, nor does the seed, which the path names.
+_NEUTRAL = ("root", "homes", "obtain", "licence", "workers", "seed")
+
+
+def affecting(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a composed configuration that can change the result."""
+    kept = {key: config.get(key) for key in _AFFECTING}
+    kept["trainer"] = {key: (config.get("trainer") or {}).get(key) for key in _TRAINER}
+    kept["callbacks"] = {key: (config.get("callbacks") or {}).get(key) for key in _CALLBACKS}
+    kept["data"] = _without(config.get("data"), _NEUTRAL)
+    kept["does"] = config.get("does")
+    return kept
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Eight hex digits that are equal for configurations of equal effect."""
+    text = json.dumps(affecting(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def run_path(store: Path, config: Mapping[str, Any], reference: str | None) -> Path:
+    """Where the run of `config` lies in `store`.
+
+    Args:
+        store: the run store.
+        config: the composed configuration, with `row`, `choices`, `budget`, `seed` and `fingerprint`.
+        reference: the fingerprint of the bare row at this budget; None without a row.
+    """
+    budget, seed = config["budget"]["name"], f"seed-{config['seed']}"
+    row, own = config.get("row"), config["fingerprint"]
+    if not row:
+        choices = config["choices"]
+        return store / "free" / f"{choices['model']}-{choices['data']}" / own / budget / seed
+    place = row.get("same_as") or f"{row['paper']}/{row['table']}/{row['name']}"
+    return store / place / budget / (seed if own == reference else f"{seed}-{own}")
+
+
+def _without(value: Any, names: tuple[str, ...]) -> Any:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return {k: _without(v, names) for k, v in value.items() if k not in names}
+    if isinstance(value, list):
+        return [_without(v, names) for v in value]
+    return value

@@ -1,0 +1,148 @@
+"""The base system: one place for the steps of training, validation, test and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from limpid.checkpoint import FORMAT
+from limpid.inference import restore
+from limpid.losses import WeightedLoss
+from limpid.systems.scores import Scores
+
+Batch = Mapping[str, Any]
+
+
+class Restorer(LightningModule):
+    """A network trained on pairs with a weighted sum of named terms.
+
+    The clock of a run is its number of batches: loss terms, learning rate and validation are logged at it, whatever
+    the number of optimizer steps. Randomness inside a step is seeded by (seed, batch), so that a run that is resumed
+    draws what it would have drawn.
+
+    Args:
+        network: maps `(N, 3, H, W)` in [0, 1] to the restored image, or to a named tuple with `.restored`.
+        network_name: its name in the registry; checkpoints are rebuilt by it.
+        network_config: its settings there, plain values.
+        loss: what is minimised; None for a system that is only tested.
+        optimizer: takes the parameters.
+        scheduler: takes the optimizer and the run's number of optimizer steps.
+        metrics: by name, takes `(restored, target)` and gives one value per image; with an `id`.
+        provenance: plain facts about the run, stored in its checkpoints.
+        seed: of the run.
+        log_every: batches between two entries in the curves.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        network_name: str,
+        network_config: Mapping[str, Any],
+        loss: WeightedLoss | None = None,
+        optimizer: Callable[..., Optimizer] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
+        metrics: Mapping[str, Callable[..., Tensor]] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        log_every: int = 20,
+    ) -> None:
+        super().__init__()
+        self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network_name, self.network_config = network_name, dict(network_config)
+        self.loss, self.optimizer, self.scheduler = loss, optimizer, scheduler
+        self.provenance, self.seed, self.log_every = dict(provenance or {}), seed, log_every
+        self.scores = Scores(metrics or {})
+
+    def forward(self, x: Tensor) -> Any:  # noqa: ANN401 - the network's own output
+        """The network's output for `x` `(N, 3, H, W)` in [0, 1]."""
+        return self.network(x.contiguous(memory_format=torch.channels_last))
+
+    # Training ---------------------------------------------------------------------------------------------------
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed this step's randomness."""
+        torch.manual_seed(hash((self.seed, batch_idx)))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """The loss of one batch; its terms are logged under their names."""
+        assert self.loss is not None
+        total, terms = self.loss(self(batch["input"]), batch)
+        if (batch_idx + 1) % self.log_every == 0:
+            rates = {"learning_rate": group["lr"] for group in self.trainer.optimizers[0].param_groups[:1]}
+            self.record({"loss": total, **{f"loss/{name}": value for name, value in terms.items()}, **rates})
+        return {"loss": total, "terms": {name: value.detach() for name, value in terms.items()}}
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union of everything
+        """The optimizer over the trainable parameters, and its learning rate over the whole run."""
+        assert self.optimizer is not None
+        assert self.scheduler is not None
+        optimizer = self.optimizer(p for p in self.network.parameters() if p.requires_grad)
+        steps = max(1, self.trainer.datamodule.steps // self.trainer.accumulate_grad_batches)  # type: ignore[attr-defined]
+        schedule = self.scheduler(optimizer, steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    # Evaluation -------------------------------------------------------------------------------------------------
+
+    def restore(self, x: Tensor) -> Tensor:
+        """The restored image for `x` `(N, 3, H, W)`: float32, clamped to [0, 1]."""
+        return restore(self.network, x)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count."""
+        self.scores.start(["val"])
+
+    def on_test_epoch_start(self) -> None:
+        """Begin to count."""
+        self.scores.start(list(self.trainer.datamodule.test))  # type: ignore[attr-defined]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score one batch of the validation set."""
+        self.scores.add(0, batch, self.restore(batch["input"]))
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Score one batch of a test set; the restored images go on to the callbacks."""
+        restored = self.restore(batch["input"])
+        self.scores.add(dataloader_idx, batch, restored)
+        return restored
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Restore one batch."""
+        return self.restore(batch["input"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the validation set, `val/<metric>`."""
+        self.scores.finish([len(self.trainer.val_dataloaders.dataset)])  # type: ignore[union-attr]
+        means = {f"val/{metric}": entry["mean"] for metric, entry in self.scores.summary()["val"].items()}
+        self.log_dict(means, logger=False)
+        self.record(means)
+
+    def on_test_epoch_end(self) -> None:
+        """Close the count; the results are in `scores`."""
+        self.scores.finish([len(loader.dataset) for loader in self.trainer.test_dataloaders])  # type: ignore[union-attr]
+
+    # Records ----------------------------------------------------------------------------------------------------
+
+    @property
+    def batches_done(self) -> int:
+        """How many batches of the run are trained, the present one included: the run's clock."""
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return progress.ready
+
+    def record(self, values: Mapping[str, Tensor | float]) -> None:
+        """Give `values` to every logger, at the run's clock."""
+        plain = {name: float(value) for name, value in values.items()}
+        for logger in self.loggers:
+            logger.log_metrics(plain, step=self.batches_done)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a checkpoint is rebuilt from: the network's name and plain settings, and where it came from."""
+        checkpoint["limpid"] = FORMAT
+        checkpoint["network"] = self.network_name
+        checkpoint["network_config"] = self.network_config
+        checkpoint["provenance"] = {**self.provenance, "step": self.batches_done}

@@ -1,0 +1,123 @@
+"""Objects from configs: which `_target_`s are allowed, whether their arguments exist, and how they are made.
+
+A config is plain data: dicts, lists, strings, numbers, None. A dict with a `_target_` describes an object, its other
+keys are keyword arguments, and `_partial_: true` asks for a function that still waits for the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from limpid.errors import UserError, nearest
+
+#: Packages a `_target_` may name without being listed in `allow_targets`.
+ALLOWED = ("limpid", "torch", "lightning", "torchmetrics", "albumentations", "kornia")
+
+_DIRECTIVES = {"_target_", "_partial_"}
+
+
+def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
+    """The object that the dotted `path` names.
+
+    Args:
+        path: such as ``limpid.networks.ffa_net.FFANet``.
+        where: the config key it stands at, for the sentence.
+        allow: further packages a target may name (`allow_targets`).
+
+    Raises:
+        UserError: the package is not allowed, or nothing of that name is there.
+    """
+    package = path.split(".", 1)[0]
+    if package not in (*ALLOWED, *allow):
+        raise UserError(
+            f"{where}._target_ names {path!r}, but targets may only come from {', '.join((*ALLOWED, *allow))}; "
+            f"if you trust it, add allow_targets=[{package}]."
+        )
+    parts = path.split(".")
+    for split in range(len(parts) - 1, 0, -1):
+        module_name = ".".join(parts[:split])
+        try:
+            found: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+                continue  # not a module; the name may be an attribute of the package above
+            raise
+        for name in parts[split:]:
+            if not hasattr(found, name):
+                hint = nearest(name, (n for n in dir(found) if not n.startswith("_")))
+                raise UserError(f"{where}._target_ names {path!r}, but {module_name} has no {name!r}{hint or '.'}")
+            found = getattr(found, name)
+        return found
+    raise UserError(f"{where}._target_ names {path!r}, but there is no module {package!r} to import.")
+
+
+def check(config: Any, where: str, allow: Sequence[str] = (), given: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Refuse unknown targets and unknown keyword arguments anywhere in `config`, before anything is made.
+
+    Args:
+        config: plain data.
+        where: its key, for the sentence; an empty string at the top.
+        allow: further packages a target may name.
+        given: arguments that the program itself adds to the object at a key, by key.
+
+    Raises:
+        UserError: naming the key, the object, and the nearest argument that exists.
+    """
+    for key, node in _targets(config, where):
+        target = locate(node["_target_"], key, allow)
+        arguments = {name for name in node if name not in _DIRECTIVES}
+        _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), "_partial_" in node)
+
+
+def construct(config: Any, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
+    """Make what `config` describes; `extra` are further keyword arguments of the outermost object.
+
+    Lists and dicts without a `_target_` come back with their members made.
+
+    Raises:
+        UserError: as in `locate`.
+    """
+    if isinstance(config, Mapping):
+        members = {k: construct(v, f"{where}.{k}", allow) for k, v in config.items() if k not in _DIRECTIVES}
+        if "_target_" not in config:
+            return {**members, **extra}
+        target = locate(config["_target_"], where, allow)
+        arguments = {**members, **extra}
+        return functools.partial(target, **arguments) if config.get("_partial_") else target(**arguments)
+    if isinstance(config, list | tuple):
+        return [construct(member, f"{where}[{i}]", allow) for i, member in enumerate(config)]
+    return config
+
+
+def _targets(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every dict with a `_target_` in `config`, outermost first, with its key."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield where, config
+        for key, member in config.items():
+            yield from _targets(member, f"{where}.{key}" if where else str(key))
+    elif isinstance(config, list | tuple):
+        for i, member in enumerate(config):
+            yield from _targets(member, f"{where}[{i}]")
+
+
+def _check_arguments(
+    target: Any, path: str, where: str, arguments: set[str], given: Sequence[str], partial: bool
+) -> None:
+    parameters = inspect.signature(target).parameters
+    names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in sorted(arguments - set(names)):
+        if not open_ended:
+            raise UserError(
+                f"{where}.{name} is not an argument of {path}"
+                f"{nearest(name, names) or '; it takes ' + (', '.join(names) or 'none') + '.'}"
+            )
+    required = [n for n in names if parameters[n].default is inspect.Parameter.empty]
+    missing = [n for n in required if n not in arguments and n not in given]
+    if missing and not partial:
+        raise UserError(f"{where} lacks the argument {missing[0]!r} of {path}; set {where}.{missing[0]}=...")

@@ -1,0 +1,222 @@
+"""`python -m limpid.worker RUN`: one composed run, without Hydra. Ranks and requeued jobs start here.
+
+`perform` does the same for a run that was just composed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from limpid import __version__, callbacks, checkpoint, targets
+from limpid.data import RestorationData
+from limpid.environment import describe
+from limpid.errors import UserError
+from limpid.results.store import Run
+from limpid.systems import Restorer
+
+Config = Mapping[str, Any]
+
+
+def perform(config: Config) -> dict[str, Any]:
+    """Do what a composed configuration asks, in its run directory, and return the results.
+
+    A run that is done is not done again; one that was interrupted continues where it was.
+
+    Args:
+        config: plain values, as `limpid.verbs.prepare` makes them.
+
+    Raises:
+        CannotRun: a data set is not there; nothing was written then.
+        UserError: another process holds the run, or it was made with other settings.
+    """
+    run = Run(config["run"])
+    if run.done and not config["rerun"]:
+        return {**(run.results() or {}), "skipped": True}
+    _quieten()
+    data: RestorationData = targets.construct(config["data"], "data", config["allow_targets"])
+    absent = data.require(training=config["does"] == "train")
+    weights = _given_weights(config)
+    with run.locked():
+        if config["rerun"]:
+            run.clear()
+        run.begin(config, describe())
+        try:
+            return _execute(config, run, data, absent, weights)
+        except UserError as error:
+            run.fail(str(error))
+            raise
+        except Exception:
+            run.fail(traceback.format_exc().splitlines()[-1])
+            raise
+
+
+def _execute(
+    config: Config, run: Run, data: RestorationData, absent: list[str], weights: dict[str, Any] | None
+) -> dict[str, Any]:
+    lightning.seed_everything(config["seed"], workers=False, verbose=False)
+    system = _system(config)
+    trainer = _trainer(config, run, data)
+    if config["does"] == "train":
+        _fit(trainer, system, data, run)
+        weights = checkpoint.read(run.chosen_checkpoint)
+        weights["file"] = str(run.chosen_checkpoint)
+    if weights is not None:
+        checkpoint.load(system.network, checkpoint.weights(weights), Path(weights["file"]))
+    if data.test:
+        trainer.test(system, datamodule=data, verbose=False)
+    results = _results(config, system, data, weights, absent)
+    if trainer.is_global_zero:
+        run.finish(results, system.scores.rows)
+    return results
+
+
+def _given_weights(config: Config) -> dict[str, Any] | None:
+    """The checkpoint that a test is asked to use."""
+    if config["does"] == "train" or not config["ckpt"]:
+        return None
+    path = Path(config["ckpt"])
+    return {**checkpoint.read(path), "file": str(path)}
+
+
+def _system(config: Config) -> Restorer:
+    """The system with its network, loss, optimizer, learning rate and metrics."""
+    allow = config["allow_targets"]
+    parts = {key: targets.construct(config[key], key, allow) for key in ("network", "loss", "optimizer", "scheduler")}
+    settings = {key: value for key, value in config["network"].items() if key != "_target_"}
+    system: Restorer = targets.construct(
+        config["model"],
+        "model",
+        allow,
+        **parts,
+        network_name=config["choices"]["network"],
+        network_config=settings,
+        metrics=targets.construct(config["metrics"], "metrics", allow),
+        provenance=_origin(config),
+        seed=config["seed"],
+        log_every=config["log_every"],
+    )
+    return system
+
+
+def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Trainer:
+    """Lightning's trainer over one pass of the whole run: the step is the clock, so one Lightning epoch holds it all."""
+    allow = config["allow_targets"]
+    settings = dict(config["trainer"])
+    max_steps, max_epochs = settings.pop("max_steps"), settings.pop("max_epochs")
+    val_every = settings.pop("val_check_interval")
+    if config["does"] == "train":
+        steps = data.plan(max_steps, max_epochs)
+        settings["val_check_interval"] = min(val_every, steps)
+    chosen = [c for c in targets.construct(config["callbacks"], "callbacks", allow).values() if c is not None]
+    for callback in chosen:
+        if isinstance(callback, callbacks.Checkpoints):
+            callback.folder = run.path / "checkpoints"
+    # Averaging swaps weights at the ends of stages, so it comes first and files come last.
+    chosen.sort(key=lambda c: isinstance(c, callbacks.Checkpoints))
+    loggers = targets.construct(config["logger"], "logger", allow)
+    trainer: lightning.Trainer = targets.construct(
+        settings,
+        "trainer",
+        allow,
+        max_epochs=1,
+        check_val_every_n_epoch=None,
+        limit_val_batches=0 if data.val is None else None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(run.path),
+        logger=[callbacks.Curves(run.path / "curves.csv"), *loggers.values()],
+        callbacks=[*chosen, callbacks.Status(run), callbacks.Pictures(run.path / "images", config["pictures"])],
+        plugins=[callbacks.CheckpointFiles()],
+    )
+    return trainer
+
+
+def _fit(trainer: lightning.Trainer, system: Restorer, data: RestorationData, run: Run) -> None:
+    """Train, from the last checkpoint if there is one."""
+    last = run.last_checkpoint
+    if last.is_file():
+        done = checkpoint.read(last)["provenance"]["step"]
+        if done >= data.steps:
+            return
+        data.batches_done = done
+    trainer.fit(system, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _origin(config: Config) -> dict[str, Any]:
+    """Where a result comes from, in plain values."""
+    row = config.get("row")
+    return {
+        "row": f"{row['paper']}/{row['table']}/{row['name']}" if row else None,
+        "budget": config["budget"]["name"],
+        "seed": config["seed"],
+        "data": config["choices"]["data"],
+        "fingerprint": config["fingerprint"],
+        "limpid": __version__,
+    }
+
+
+def _results(
+    config: Config, system: Restorer, data: RestorationData, weights: Mapping[str, Any] | None, absent: list[str]
+) -> dict[str, Any]:
+    """metrics.json: per set the mean of each metric, the network's size, and where the weights come from."""
+    parameters = sum(p.numel() for p in system.network.parameters())
+    metrics = system.scores.summary()
+    for entry in metrics.values():
+        n = max((value["n"] for value in entry.values()), default=0)
+        entry["params_m"] = {"mean": parameters / 1e6, "n": n, "protocol": "parameters"}
+    provenance = _origin(config)
+    if weights is not None:
+        state = checkpoint.weights(weights)
+        provenance |= {"weights": checkpoint.weights_fingerprint(state), "trained": dict(weights["provenance"])}
+        provenance["checkpoint"] = Path(weights["file"]).name
+    complete = {name: images.expected in (None, metrics[name]["params_m"]["n"]) for name, images in data.test.items()}
+    return {"metrics": metrics, "complete": complete, "absent": absent, "provenance": provenance}
+
+
+def _quieten() -> None:
+    """Keep other libraries' chatter off stderr; what a person needs is said by the callbacks."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*resuming from a checkpoint that ended before the epoch ended.*",  # our sampler does resume
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+        ".*lr_scheduler.step.*before.*optimizer.step.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    torch.set_float32_matmul_precision("highest")
+
+
+def main(arguments: list[str]) -> int:
+    """Perform the run in the directory given as the one argument."""
+    if len(arguments) != 1:
+        print("Give one run directory: python -m limpid.worker RUN", file=sys.stderr)
+        return 2
+    config = Run(arguments[0]).config()
+    if config is None:
+        print(f"There is no config.yaml in {arguments[0]}; give a run directory.", file=sys.stderr)
+        return 2
+    try:
+        perform({**config, "rerun": False})
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
