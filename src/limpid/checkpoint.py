@@ -137,9 +137,9 @@ def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
     """The sha256 over names, shapes and bits of `state`, in hex: equal weights give equal fingerprints."""
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        tensor = state[name].detach().cpu().contiguous().reshape(-1)
+        digest.update(f"{name}{tuple(state[name].shape)}{tensor.dtype}".encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

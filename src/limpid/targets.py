@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -69,8 +70,9 @@ def check(config: Any, where: str, allow: Sequence[str] = (), given: Mapping[str
     """
     for key, node in _targets(config, where):
         target = locate(node["_target_"], key, allow)
-        arguments = {name for name in node if name not in _DIRECTIVES}
+        arguments = {name: value for name, value in node.items() if name not in _DIRECTIVES}
         _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), "_partial_" in node)
+        _check_numbers(target, key, arguments)
 
 
 def construct(config: Any, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
@@ -106,12 +108,12 @@ def _targets(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _check_arguments(
-    target: Any, path: str, where: str, arguments: set[str], given: Sequence[str], partial: bool
+    target: Any, path: str, where: str, arguments: Mapping[str, Any], given: Sequence[str], partial: bool
 ) -> None:
     parameters = inspect.signature(target).parameters
     names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for name in sorted(arguments - set(names)):
+    for name in sorted(set(arguments) - set(names)):
         if not open_ended:
             raise UserError(
                 f"{where}.{name} is not an argument of {path}"
@@ -121,3 +123,18 @@ def _check_arguments(
     missing = [n for n in required if n not in arguments and n not in given]
     if missing and not partial:
         raise UserError(f"{where} lacks the argument {missing[0]!r} of {path}; set {where}.{missing[0]}=...")
+
+
+def _check_numbers(target: Any, where: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a word, or in our own signatures null, where only numbers are taken: the usual slip of a command line."""
+    try:
+        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError, AttributeError):
+        return  # a library whose annotations cannot be read says nothing about types
+    for name, value in arguments.items():
+        hint = hints.get(name)
+        kinds = typing.get_args(hint) or (hint,)
+        misplaced_null = value is None and hint in (int, float) and target.__module__.startswith("limpid.")
+        if misplaced_null or (isinstance(value, str) and all(k in (int, float, bool, type(None)) for k in kinds)):
+            wanted = " or ".join(sorted("null" if k is type(None) else k.__name__ for k in kinds))
+            raise UserError(f"{where}.{name} is {'null' if value is None else repr(value)}, but it must be {wanted}.")

@@ -17,7 +17,7 @@ import lightning
 import torch
 
 from limpid import __version__, callbacks, checkpoint, targets
-from limpid.data import RestorationData
+from limpid.data.datamodule import RestorationData
 from limpid.environment import describe
 from limpid.errors import UserError
 from limpid.results.store import Run
@@ -131,6 +131,7 @@ def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Train
         check_val_every_n_epoch=None,
         limit_val_batches=0 if data.val is None else None,
         num_sanity_val_steps=0,
+        log_every_n_steps=1,  # Lightning's own logging is not used; this keeps it from warning about short runs
         use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -151,8 +152,6 @@ def _fit(trainer: lightning.Trainer, system: Restorer, data: RestorationData, ru
             return
         data.batches_done = done
     trainer.fit(system, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
 
 
 def _origin(config: Config) -> dict[str, Any]:
@@ -183,7 +182,14 @@ def _results(
         provenance |= {"weights": checkpoint.weights_fingerprint(state), "trained": dict(weights["provenance"])}
         provenance["checkpoint"] = Path(weights["file"]).name
     complete = {name: images.expected in (None, metrics[name]["params_m"]["n"]) for name, images in data.test.items()}
-    return {"metrics": metrics, "complete": complete, "absent": absent, "provenance": provenance}
+    comparable = config["comparable"] and all(complete.values()) and not absent
+    return {
+        "metrics": metrics,
+        "comparable": comparable,
+        "complete": complete,
+        "absent": absent,
+        "provenance": provenance,
+    }
 
 
 def _quieten() -> None:

@@ -50,8 +50,10 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int  # noqa: ANN401
     ) -> None:
         """Write `last.ckpt` where it is due."""
-        first = trainer.datamodule.batches_done  # type: ignore[attr-defined]
-        if batch_idx % self.every == 0 and batch_idx > first:
+        # Only between optimizer steps: gradients that are being accumulated are not part of a checkpoint.
+        step = trainer.accumulate_grad_batches
+        due = batch_idx // self.every > (batch_idx - step) // self.every
+        if due and batch_idx % step == 0 and batch_idx > trainer.datamodule.batches_done:  # type: ignore[attr-defined]
             self._save(trainer, "last.ckpt")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -67,6 +69,12 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write `last.ckpt` with the raw weights still in place: the averaged ones replace them after this."""
         self._save(trainer, "last.ckpt")
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Take back the batch that was fetched but not begun: Lightning would count it twice after a restart."""
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["current"], progress["total"]):
+            counts["ready"] = counts["started"]
 
     def state_dict(self) -> dict[str, Any]:
         """The best validation so far."""

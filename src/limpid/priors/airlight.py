@@ -13,7 +13,7 @@ RANKS = ("value", "darkest_channel")
 
 
 def brightest_hazy_pixel(image: Tensor, dark_channel: Tensor, share: float = 0.001) -> Tensor:
-    """The brightest pixel of the image among the haziest ones (He et al. 2011, section 4.3).
+    """The brightest pixel of the image among the haziest ones (He et al. 2011).
 
     Args:
         image: `(3, H, W)` in [0, 1].
@@ -21,7 +21,7 @@ def brightest_hazy_pixel(image: Tensor, dark_channel: Tensor, share: float = 0.0
         share: how many of the pixels count as haziest; at least one does.
 
     Returns:
-        The colour of that pixel, `(3,)`; brightness is the mean of the channels, ties go to the first in the order.
+        The colour of that pixel, `(3,)`; brightness is the mean of the channels; of equals the first counts.
     """
     haziest = _first(dark_channel.flatten(), share)
     colours = image.flatten(1)[:, haziest]
@@ -31,7 +31,7 @@ def brightest_hazy_pixel(image: Tensor, dark_channel: Tensor, share: float = 0.0
 def color_constancy_airlight(
     image: Tensor, window: int = 15, share: float = 0.10, discard: float = 0.40, rank: str = "value"
 ) -> Tensor:
-    """The colour constancy prior (Gautam et al., IEEE SPL 2020): one hazy pixel that is not among the brightest.
+    """The colour constancy prior (Gautam et al., IEEE SPL 2020): a hazy pixel, not one of the brightest.
 
     1. The minimum filter of V = max(R, G, B) is sorted; its largest `share` gives the candidates K_B.
     2. The brightest `discard` of the candidates is dropped: lamps, white walls, reflections.
@@ -41,7 +41,8 @@ def color_constancy_airlight(
         image: `(3, H, W)` in [0, 1].
         window: side of the minimum filter's window in pixels, odd.
         share: alpha, the share of all pixels that are candidates.
-        discard: gamma, the share of the candidates that is dropped; 0 keeps the brightest (wmcp table 3, case 4).
+        discard: gamma, the share of the candidates that is dropped; 0 keeps the brightest (wmcp table 3,
+            case 4).
         rank: `value` ranks candidates by V, as printed; `darkest_channel` by min(R, G, B).
 
     Returns:
@@ -51,9 +52,10 @@ def color_constancy_airlight(
     value = by_columns.amax(0)
     candidates = _first(min_filter(value, window).flatten(), share)
     brightness = (value if rank == "value" else by_columns.amin(0)).flatten()[candidates]
-    dropped = min(math.floor(discard * len(candidates)), len(candidates) - 1)
-    brightest_left = brightness.sort(descending=True).values[dropped]
-    return by_columns.flatten(1)[:, candidates[brightness == brightest_left].min()]
+    order = brightness.argsort(descending=True, stable=True)
+    left = order[min(math.floor(discard * len(order)), len(order) - 1) :]
+    equals = left[brightness[left] == brightness[left[0]]]
+    return by_columns.flatten(1)[:, candidates[equals].min()]
 
 
 def _first(values: Tensor, share: float) -> Tensor:

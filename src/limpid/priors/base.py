@@ -1,4 +1,4 @@
-"""What dehazing priors have in common: one image at a time, the same estimate, the same recovery of the radiance."""
+"""What dehazing priors share: one image at a time, one kind of estimate, one recovery of the radiance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Estimate(NamedTuple):
 
 
 class Prior(nn.Module):
-    """A method that inverts the haze model without having learnt anything; subclasses write `estimate_image`."""
+    """Inverts the haze model without having learnt anything; subclasses write `estimate_image`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and range."""
@@ -35,7 +35,7 @@ class Prior(nn.Module):
 
     @torch.no_grad()
     def estimate(self, x: Tensor) -> Estimate:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1], and say which depth, transmission and airlight were found."""
+        """Restore `x`, `(N, 3, H, W)` in [0, 1], and give the depth, transmission and airlight found."""
         images = [self.estimate_image(image) for image in x.float()]
         return Estimate(*(torch.stack(parts) for parts in zip(*images, strict=True)))
 
@@ -44,7 +44,9 @@ class Prior(nn.Module):
         raise NotImplementedError
 
 
-def recover(image: Tensor, airlight: Tensor, transmission: Tensor, floor: float, exponent: float = 1.0) -> Tensor:
+def recover(
+    image: Tensor, airlight: Tensor, transmission: Tensor, floor: float, exponent: float = 1.0
+) -> Tensor:
     """The radiance ``J = (I - A) / max(T, floor)^exponent + A`` (wmcp, equation 17), held to [0, 1].
 
     Args:
@@ -52,7 +54,7 @@ def recover(image: Tensor, airlight: Tensor, transmission: Tensor, floor: float,
         airlight: `(3,)` in [0, 1].
         transmission: `(1, H, W)`.
         floor: the smallest transmission divided by.
-        exponent: below 1 it removes less haze than the model says; 1 is He et al. 2011, equation 22.
+        exponent: below 1 it removes less haze than the model says; 1 is the recovery of He et al. 2011.
     """
     A = airlight.view(3, 1, 1)
     return ((image - A) / transmission.clamp(min=floor) ** exponent + A).clamp(0, 1)

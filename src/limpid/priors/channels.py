@@ -8,12 +8,12 @@ from torch import Tensor
 
 from limpid.priors.filters import min_filter
 
-#: Products held at once; bounds the memory of the weighted median channel (two such arrays of float32, 32 MB).
+#: Products of the weighted median channel held at once, which bounds its memory (16 MB of float32 an array).
 STRIP = 2**22
 
 
 def dark_channel(image: Tensor, patch: int) -> Tensor:
-    """The smallest colour value in the patch around each pixel (He et al. 2011, equation 5; wmcp, equation 7).
+    """The smallest colour value in the patch around each pixel (He et al. 2011; wmcp, equation 7).
 
     Args:
         image: `(3, H, W)`.
@@ -25,30 +25,48 @@ def dark_channel(image: Tensor, patch: int) -> Tensor:
     return min_filter(image.amin(0, keepdim=True), patch)
 
 
+def dark_channel_transmission(image: Tensor, airlight: Tensor, patch: int, omega: float) -> Tensor:
+    """The transmission at which the dark channel of the clear image is zero (wmcp, equation 11).
+
+    Args:
+        image: `(3, H, W)` in [0, 1].
+        airlight: `(3,)` in [0, 1]; a channel below one step of 8 bits counts as that step, never as zero.
+        patch: side of the square patch in pixels, odd.
+        omega: share of the haze that is removed.
+
+    Returns:
+        `(1, H, W)`, at most 1, in blocks of the patch; below 0 where the image is brighter than the airlight.
+    """
+    normalised = image / airlight.clamp(min=1 / 255).view(3, 1, 1)
+    return 1 - omega * dark_channel(normalised, patch)
+
+
 def weighted_median_channel(
     image: Tensor, patch: int, statistic: str = "median_of_products", neighbours: str = "patch"
 ) -> Tensor:
     """The weighted median channel of wmcp, equations 13 and 14: the depth of haze at each pixel.
 
-    Every neighbour y of x weighs ``w = exp(-|I(x) - I(y)|^2 / (2 sigma^2))``, with |.| over the three colours and
-    sigma the standard deviation of the whole image in its own scale.
+    Every neighbour y of x weighs ``w = exp(-|I(x) - I(y)|^2 / (2 sigma^2))``, with |.| over the three colours
+    and sigma the standard deviation of the whole image in its own scale.
 
-    The products are compared by their logarithms, ``log min_c I(y) - |I(x) - I(y)|^2 / (2 sigma^2)``: the order is
-    the same, one exponential per pixel is left instead of one per neighbour, and a strip of rows at a time bounds
-    the memory.
+    The products are compared by their logarithms, ``log min_c I(y) - |I(x) - I(y)|^2 / (2 sigma^2)``: the
+    order is the same, one exponential per pixel is left instead of one per neighbour, and a strip of rows at
+    a time bounds the memory.
 
     Args:
         image: `(3, H, W)` in [0, 1]; beyond its border the nearest pixel is repeated.
         patch: side of the square patch in pixels, odd.
-        statistic: `median_of_products`, the plain median over y of ``w min_c I(y)``; `weighted_median`, the value
-            of min_c I at which the sorted weights reach half of their sum; `max`, the largest product.
-        neighbours: `patch`, all pixels of the patch; `compass`, those on the eight rays from its centre, and it.
+        statistic: `median_of_products`, the plain median over y of ``w min_c I(y)``; `weighted_median`, the
+            value of min_c I at which the sorted weights reach half of their sum; `max`, the largest product.
+        neighbours: `patch`, all pixels of the patch; `compass`, those on the eight rays from its centre and
+            the centre.
 
     Returns:
         `(1, H, W)` in [0, 1].
     """
     _, height, width = image.shape
-    variance = image.double().var(correction=0).clamp(min=1e-12)  # a constant image has weights of 1 whatever it is
+    # A constant image has no differences either: its weights are 1 whatever its variance is taken to be.
+    variance = image.double().var(correction=0).clamp(min=1e-12)
     scale = float(-0.5 / variance)
     kept = _compass(patch).to(image.device) if neighbours == "compass" else None
     padded = F.pad(image[None], (patch // 2,) * 4, mode="replicate")[0]

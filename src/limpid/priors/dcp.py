@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limpid.priors.airlight import brightest_hazy_pixel
 from limpid.priors.base import Estimate, Prior, choice, recover
-from limpid.priors.channels import dark_channel
+from limpid.priors.channels import dark_channel, dark_channel_transmission
 from limpid.priors.filters import guided_filter
 from limpid.priors.matting import soft_matting
 
@@ -20,17 +20,18 @@ class DCP(Prior):
     """Dark channel prior (He et al. 2011).
 
     Args:
-        patch: side of the local patch in pixels (section 4, printed).
-        omega: share of the haze that is removed, so that far things keep some (equation 12, printed).
-        airlight_share: share of the pixels, haziest first, among which the airlight is sought (section 4.4, printed).
-        transmission_floor: t0 of equation 16, printed.
-        refinement: `guided`, the guided filter that He et al. later put in the place of soft matting (TPAMI 2013);
-            `matting`, the soft matting of the paper (its section 4.2; 460 x 620 takes some ten seconds);
-            `none`, the block-wise transmission.
-        guided_radius: radius of the guided filter in pixels.
-        guided_epsilon: its flatness.
-        matting_weight: lambda of soft matting: how closely the block-wise transmission is followed (printed).
-        matting_epsilon: what the matting Laplacian adds to the colour covariance of its 3 x 3 windows.
+        patch: side of the local patch in pixels, printed.
+        omega: share of the haze that is removed, so that far things keep some, printed.
+        airlight_share: share of the pixels, haziest first, among which the airlight is sought, printed.
+        transmission_floor: t0, the least transmission that is divided by, printed.
+        refinement: `guided`, the guided filter that its authors later put in the place of soft matting (TPAMI
+            2013); `matting`, the paper's own soft matting, hundreds of times slower; `none`, the transmission
+            in blocks.
+        guided_radius: radius of the guided filter in pixels: four times the patch.
+        guided_epsilon: variance below which a window counts as flat, customary for dehazing.
+        matting_weight: lambda of soft matting: how closely the block-wise transmission is followed, printed.
+        matting_epsilon: what the matting Laplacian adds to the colour covariance of its 3 x 3 windows;
+            Levin et al.'s customary value.
 
     Raises:
         UserError: `refinement` is none of those named.
@@ -63,9 +64,8 @@ class DCP(Prior):
         return Estimate(restored, -transmission.log(), transmission, airlight)
 
     def transmission(self, image: Tensor, airlight: Tensor) -> Tensor:
-        """The refined transmission of equation 12, `(1, H, W)` in [transmission_floor, 1]."""
-        normalised = image / airlight.clamp(min=1 / 255).view(3, 1, 1)  # a black channel would divide by zero
-        t = 1 - self.omega * dark_channel(normalised, self.patch)
+        """The refined transmission, `(1, H, W)` in [transmission_floor, 1], of one image `(3, H, W)`."""
+        t = dark_channel_transmission(image, airlight, self.patch, self.omega)
         if self.refinement == "guided":
             t = guided_filter(image.mean(0, keepdim=True), t, self.guided_radius, self.guided_epsilon)
         elif self.refinement == "matting":

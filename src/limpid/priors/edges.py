@@ -27,7 +27,7 @@ def edge_modulation(image: Tensor, gain: float = 0.25, index: float = 0.5) -> Te
 
 
 def channel_luminosity(image: Tensor) -> Tensor:
-    """The mean of the channels, each weighted by its own mean over the image (wmcp, equation 18): `(1, H, W)`."""
+    """The mean of the channels, weighted by their means over the image (wmcp, equation 18): `(1, H, W)`."""
     means = image.mean((1, 2), keepdim=True)
     total = means.sum()
     weights = means / total if total > 0 else torch.full_like(means, 1 / 3)  # a black image has no weights
@@ -35,7 +35,7 @@ def channel_luminosity(image: Tensor) -> Tensor:
 
 
 def _eight_neighbours(plane: Tensor) -> Tensor:
-    """The sum of the eight neighbours of each pixel of `(1, H, W)`; beyond the border the nearest pixel is repeated."""
+    """The sum of the eight neighbours of each pixel of `(1, H, W)`; the border is repeated outwards."""
     padded = F.pad(plane[None], (1, 1, 1, 1), mode="replicate")[0]
     height, width = plane.shape[1:]
     shifts = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]

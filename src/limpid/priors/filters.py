@@ -1,8 +1,8 @@
 """The window operators that priors share: minimum, mean, guided filter and fast guided filter.
 
-All of them act on the last two axes, `(..., H, W)`, whatever stands before; windows are cut at the image's border,
-so that no pixel is invented. Cost is linear in the pixels and, but for the logarithm of the minimum's window,
-independent of the window.
+All of them act on the last two axes, `(..., H, W)`, whatever stands before; windows are cut at the image's
+border, so that no pixel is invented. Cost is linear in the pixels and, but for the logarithm of the minimum's
+window, independent of the window.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ def min_filter(x: Tensor, size: int) -> Tensor:
         UserError: `size` is not a positive odd number.
     """
     if size < 1 or size % 2 == 0:
-        raise UserError(f"A window of the minimum filter has a centre: its size is odd and positive, not {size}.")
+        raise UserError(f"The window of a minimum filter must have an odd, positive size, not {size}.")
     return _running_min(_running_min(x, size, -1), size, -2)
 
 
 def box_mean(x: Tensor, radius: int) -> Tensor:
     """The mean of the (2 radius + 1)^2 window around each pixel, over the pixels that lie inside the image.
 
-    Running sums are kept in float64, since differences of long float32 sums lose the digits that a variance needs;
-    the result has the dtype of `x`.
+    Running sums are kept in float64, since differences of long float32 sums lose the digits that a variance
+    needs; the result has the dtype of `x`.
     """
     return _running_mean(_running_mean(x.double(), radius, -1), radius, -2).to(x.dtype)
 
@@ -43,8 +43,8 @@ def box_mean(x: Tensor, radius: int) -> Tensor:
 def guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> Tensor:
     """Smooth `source` with the edges of a grey `guide` (He et al., TPAMI 2013, equations 5, 6 and 8).
 
-    At the border every mean is taken over the pixels inside the image and divided by their number (the normalised
-    box), so a constant `source` comes back unchanged.
+    At the border every mean is taken over the pixels inside the image and divided by their number (the
+    normalised box), so a constant `source` comes back unchanged.
 
     Args:
         guide: `(..., H, W)`, grey, usually in [0, 1].
@@ -58,10 +58,10 @@ def guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float) ->
 def fast_guided_filter(
     guide: Tensor, source: Tensor, radius: int, epsilon: float, subsampling: int = 4
 ) -> Tensor:
-    """The guided filter with its coefficients found on a smaller image (He & Sun, arXiv 1505.00996, algorithm 2).
+    """The guided filter with coefficients from a smaller image (He & Sun, arXiv 1505.00996, algorithm 2).
 
-    Guide and source are reduced bilinearly to ceil(H / s) x ceil(W / s), their windows to a radius of r / s (at
-    least 1); the mean coefficients are enlarged bilinearly and applied to the full guide.
+    Guide and source are reduced bilinearly to ceil(H / s) x ceil(W / s), their windows to a radius of r / s
+    (at least 1); the mean coefficients are enlarged bilinearly and applied to the full guide.
 
     Args:
         guide: `(..., H, W)`, grey, usually in [0, 1].
@@ -79,11 +79,11 @@ def fast_guided_filter(
 
 def _linear_coefficients(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> tuple[Tensor, Tensor]:
     """Means over the windows that hold a pixel of the a and b of `source = a guide + b`."""
-    I, p = guide.double(), source.double()
-    mean_I, mean_p = box_mean(I, radius), box_mean(p, radius)
-    variance = (box_mean(I * I, radius) - mean_I**2).clamp(min=0)
-    a = (box_mean(I * p, radius) - mean_I * mean_p) / (variance + epsilon)
-    b = mean_p - a * mean_I
+    g, p = guide.double(), source.double()
+    mean_g, mean_p = box_mean(g, radius), box_mean(p, radius)
+    variance = (box_mean(g * g, radius) - mean_g**2).clamp(min=0)
+    a = (box_mean(g * p, radius) - mean_g * mean_p) / (variance + epsilon)
+    b = mean_p - a * mean_g
     return box_mean(a, radius).to(source.dtype), box_mean(b, radius).to(source.dtype)
 
 
@@ -96,7 +96,7 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _running_min(x: Tensor, size: int, dim: int) -> Tensor:
-    """Minimum of `size` neighbours along one axis: windows of 1, 2, 4, ... are joined until two cover `size`."""
+    """Minimum of `size` neighbours along one axis: windows of 1, 2, 4, ... joined until two cover `size`."""
     border = (size // 2, size // 2)
     x = F.pad(x, border if dim == -1 else (0, 0, *border), value=math.inf)
     length = 1
@@ -109,7 +109,7 @@ def _running_min(x: Tensor, size: int, dim: int) -> Tensor:
 
 
 def _running_mean(x: Tensor, radius: int, dim: int) -> Tensor:
-    """Mean along one axis over the neighbours within `radius` that lie inside, by differences of running sums."""
+    """Mean along one axis over the neighbours within `radius` and inside, by differences of running sums."""
     length = x.shape[dim]
     before = F.pad(x.cumsum(dim), (1, 0) if dim == -1 else (0, 0, 1, 0))
     index = torch.arange(length, device=x.device)

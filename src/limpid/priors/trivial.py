@@ -28,8 +28,8 @@ class PercentileStretch(nn.Module):
     Args:
         low: percentile that becomes 0.
         high: percentile that becomes 1.
-        per_channel: stretch every channel by its own percentiles, which also removes a colour cast; otherwise all
-            three by common ones.
+        per_channel: stretch every channel by its own percentiles, which also removes a colour cast; otherwise
+            all three by common ones.
     """
 
     def __init__(self, low: float = 1.0, high: float = 99.0, per_channel: bool = False) -> None:
@@ -48,7 +48,7 @@ class PercentileStretch(nn.Module):
 
 
 def _percentile(ascending: Tensor, percent: float) -> Tensor:
-    """A percentile of each sorted row, between two values by proportion (`torch.quantile` refuses large images)."""
+    """A percentile of each sorted row, interpolated linearly (`torch.quantile` refuses large images)."""
     position = (ascending.shape[1] - 1) * percent / 100
     below = int(position)
     above = min(below + 1, ascending.shape[1] - 1)

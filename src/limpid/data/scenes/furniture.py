@@ -1,7 +1,7 @@
 """Things that stand in rooms, composed of boxes, balls, cylinders and cones.
 
-Each builder returns solids in its own frame: x along the wall, y up from the floor, z away from the wall, origin at the
-middle of its foot against the wall; lengths in metres. `placed` moves them into the world.
+Each builder returns solids in its own frame: x along the wall, y up from the floor, z away from the wall,
+origin at the middle of its foot against the wall; lengths in metres. `placed` moves them into the world.
 """
 
 from __future__ import annotations
@@ -9,63 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from limpid.data.scenes.raster import Material, Shape, Solid, Triple
-
-
-class Palette:
-    """Draws materials: which tile, and which colour.
-
-    Args:
-        rng: source of all choices.
-        tiles: numbers of the scene's tiles by kind, for instance `{"wood": [2, 3]}`.
-    """
-
-    def __init__(self, rng: np.random.Generator, tiles: dict[str, list[int]]) -> None:
-        self.rng, self.tiles = rng, tiles
-
-    def uniform(self, low: float, high: float) -> float:
-        """A number between `low` and `high`."""
-        return low + (high - low) * self.rng.random()
-
-    def pick(self, *kinds: str) -> int:
-        """The number of a tile of one of these kinds."""
-        numbers = self.tiles[kinds[int(self.rng.random() * len(kinds))]]
-        return numbers[int(self.rng.random() * len(numbers))]
-
-    def tint(self) -> Triple:
-        """A reflectance as things in rooms have: many greys and whites, browns, some saturated, some black."""
-        kind, value, red, green, blue = self.rng.random(5).tolist()
-        if kind < 0.30:  # grey to white
-            grey = 0.25 + 0.75 * value
-            return grey, grey * (0.94 + 0.08 * green), grey * (0.86 + 0.16 * blue)
-        if kind < 0.55:  # wood, leather, cardboard
-            level = 0.2 + 0.8 * value**1.5
-            return level, level * (0.5 + 0.35 * green), level * (0.2 + 0.45 * blue)
-        if kind < 0.70:  # black things
-            level = 0.02 + 0.12 * value
-            return level, level * (0.8 + 0.4 * green), level * (0.8 + 0.4 * blue)
-        level, least = 0.25 + 0.75 * value, min(red, green, blue)  # any hue
-        spread = max(red, green, blue) - least + 1e-6
-        pale = self.rng.random() ** 0.7
-        r, g, b = ((c - least) / spread * (1 - pale) + pale for c in (red, green, blue))
-        return level * r, level * g, level * b
-
-    def muted(self) -> Triple:
-        """A paler tint, as walls and grounds have."""
-        red, green, blue = self.tint()
-        grey, keep = (red + green + blue) / 3, 0.6 * self.rng.random()
-        return grey + keep * (red - grey), grey + keep * (green - grey), grey + keep * (blue - grey)
-
-    def material(self, *kinds: str, metres: float | None = 1.0) -> Material:
-        """A tile of one of these kinds in a drawn colour; `metres` is the side of the tile, varied by half."""
-        side = None if metres is None else metres * self.uniform(0.5, 1.5)
-        return Material(self.pick(*kinds), self.tint(), side)
-
-    def solid_colour(self) -> Material:
-        """Any smooth or faintly grained colour."""
-        return self.material("plain", "plain", "stone", metres=0.8)
+from limpid.data.scenes.palette import Palette
+from limpid.data.scenes.raster import Material, Shape, Solid
 
 
 def box(x: float, y: float, z: float, wide: float, tall: float, deep: float, material: Material) -> Solid:
@@ -119,7 +64,11 @@ def chair(p: Palette) -> list[Solid]:
     """A chair with its back against the wall."""
     wide, tall = p.uniform(0.4, 0.55), p.uniform(0.4, 0.5)
     seat, leg = p.material("wood", "plain", "stripes"), p.solid_colour()
-    legs = [box(x * wide * 0.45, 0, wide * (0.5 + 0.45 * z), 0.04, tall, 0.04, leg) for x in (-1, 1) for z in (-1, 1)]
+    legs = [
+        box(x * wide * 0.45, 0, wide * (0.5 + 0.45 * z), 0.04, tall, 0.04, leg)
+        for x in (-1, 1)
+        for z in (-1, 1)
+    ]
     back = box(0, tall, 0.03, wide, p.uniform(0.4, 0.6), 0.05, seat)
     return [box(0, tall, wide / 2, wide, 0.05, wide, seat), back, *legs]
 
@@ -147,9 +96,16 @@ def bookcase(p: Palette) -> list[Solid]:
     wide, tall, deep = p.uniform(0.6, 1.6), p.uniform(1.0, 2.2), 0.3
     frame = p.material("wood", "plain")
     spines = Material(p.pick("books"), (1.0, 1.0, 1.0), None)
-    sides = [box(x * (wide / 2 + 0.02), 0, deep / 2 + 0.02, 0.04, tall + 0.04, deep + 0.06, frame) for x in (-1, 1)]
+    sides = [
+        box(x * (wide / 2 + 0.02), 0, deep / 2 + 0.02, 0.04, tall + 0.04, deep + 0.06, frame) for x in (-1, 1)
+    ]
     board = box(0, tall, deep / 2 + 0.02, wide + 0.08, 0.04, deep + 0.06, frame)
-    return [box(0, 0, deep / 2, wide, tall, deep, spines), *sides, board, *clutter(p, wide, deep, tall + 0.04, 2)]
+    return [
+        box(0, 0, deep / 2, wide, tall, deep, spines),
+        *sides,
+        board,
+        *clutter(p, wide, deep, tall + 0.04, 2),
+    ]
 
 
 def sofa(p: Palette) -> list[Solid]:
@@ -175,8 +131,13 @@ def bed(p: Palette) -> list[Solid]:
     """A bed, head against the wall."""
     wide, deep, tall = p.uniform(0.9, 1.8), 2.0, p.uniform(0.25, 0.5)
     frame, sheet = p.material("wood", "plain"), p.material("plain", "stripes", "checks", "stone", metres=0.7)
-    pillows = [Solid("ball", (x * wide / 4, tall + 0.2, 0.3), (wide / 5, 0.12, 0.2), p.solid_colour()) for x in (-1, 1)]
-    blanket = box(0, tall + 0.16, 1.4, wide + 0.06, 0.06, 1.25, p.material("stripes", "checks", "stone", "plain"))
+    pillows = [
+        Solid("ball", (x * wide / 4, tall + 0.2, 0.3), (wide / 5, 0.12, 0.2), p.solid_colour())
+        for x in (-1, 1)
+    ]
+    blanket = box(
+        0, tall + 0.16, 1.4, wide + 0.06, 0.06, 1.25, p.material("stripes", "checks", "stone", "plain")
+    )
     head = box(0, 0, 0.04, wide + 0.1, tall + p.uniform(0.3, 0.9), 0.08, frame)
     mattress = box(0, tall, deep / 2, wide, 0.18, deep, sheet)
     return [box(0, 0, deep / 2, wide, tall, deep, frame), mattress, head, blanket, *pillows]
@@ -188,7 +149,9 @@ def plant(p: Palette) -> list[Solid]:
     pot = Solid("cylinder", (0, size * 0.6, size), (size * 0.6, size * 0.6, size * 0.6), p.solid_colour())
     leaf = Material(p.pick("foliage"), (0.5 + 0.5 * p.rng.random(), 1.0, 0.5), 0.6)
     leaves = [
-        Solid("ball", (size * a, size * (1.6 + 1.6 * b), size * (1 + c)), (size, size, size), leaf, ragged=0.9)
+        Solid(
+            "ball", (size * a, size * (1.6 + 1.6 * b), size * (1 + c)), (size, size, size), leaf, ragged=0.9
+        )
         for a, b, c in (p.rng.random((3, 3)) - (0.5, 0, 0.5)).tolist()
     ]
     return [pot, *leaves]
@@ -207,7 +170,9 @@ def screen(p: Palette) -> list[Solid]:
     """A low board with a dark or lit screen on it."""
     wide, tall = p.uniform(0.6, 1.3), p.uniform(0.4, 0.7)
     lit = p.rng.random() < 0.3
-    face = Material(p.pick("picture" if lit else "plain"), (1.0,) * 3 if lit else (0.03,) * 3, None, 0.6 * lit)
+    face = Material(
+        p.pick("picture" if lit else "plain"), (1.0,) * 3 if lit else (0.03,) * 3, None, 0.6 * lit
+    )
     foot = box(0, 0, 0.22, wide + 0.3, 0.45, 0.45, p.material("wood", "plain"))
     return [foot, box(0, 0.5, 0.15, wide, wide * 0.58, 0.05, face), *clutter(p, wide, 0.4, tall, 1)]
 
@@ -242,7 +207,9 @@ def window(p: Palette) -> list[Solid]:
     ]
     if p.rng.random() < 0.6:
         cloth, drop = p.material("stripes", "plain", "stripes", metres=0.7), min(sill, p.uniform(0, 1))
-        hang = [box(x * (wide / 2 + 0.1), sill - drop, 0.09, 0.4, tall + drop + 0.1, 0.05, cloth) for x in (-1, 1)]
+        hang = [
+            box(x * (wide / 2 + 0.1), sill - drop, 0.09, 0.4, tall + drop + 0.1, 0.05, cloth) for x in (-1, 1)
+        ]
         solids += hang
     return solids
 
@@ -261,7 +228,9 @@ def pictures(p: Palette) -> list[Solid]:
     for wide, tall, x, y in p.rng.random((int(p.uniform(1, 4)), 4)).tolist():
         w, h, at, up = 0.2 + 0.6 * wide, 0.2 + 0.6 * tall, 1.6 * x - 0.8, 1.3 + 0.4 * y
         solids.append(box(at, up, 0.015, w + 0.07, h + 0.07, 0.03, p.solid_colour()))
-        solids.append(box(at, up + 0.035, 0.02, w, h, 0.03, Material(p.pick("picture"), (1.0, 1.0, 1.0), None)))
+        solids.append(
+            box(at, up + 0.035, 0.02, w, h, 0.03, Material(p.pick("picture"), (1.0, 1.0, 1.0), None))
+        )
     return solids
 
 

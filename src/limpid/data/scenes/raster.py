@@ -1,4 +1,4 @@
-"""The geometry of drawn scenes: a pinhole camera, solids, and the surface and exact depth that each pixel sees.
+"""The geometry of drawn scenes: a pinhole camera, solids, and what each pixel sees of them, with exact depth.
 
 Every pixel's ray is intersected in closed form with boxes, balls, cylinders and cones; the nearest hit wins.
 Nothing is tessellated, so the depth of a slanted wall or of a ball is exact at every pixel.
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from limpid.data.scenes.arrays import Array, resized
+
 Triple = tuple[float, float, float]
 Shape = Literal["box", "ball", "cylinder", "cone"]
 
@@ -92,9 +92,8 @@ class Camera:
         size: tuple[int, int],
     ) -> Camera:
         """A camera at `position` (metres) with angles in radians and a window of `size` = (H, W) pixels."""
-        forward = np.array(
-            [math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)]
-        )
+        ahead = math.cos(pitch)
+        forward = np.array([math.sin(yaw) * ahead, math.sin(pitch), math.cos(yaw) * ahead])
         level = np.array([math.cos(yaw), 0.0, -math.sin(yaw)])
         upright = np.cross(forward, level)
         right = math.cos(roll) * level + math.sin(roll) * upright
@@ -113,7 +112,7 @@ class Camera:
 
     def project(self, points: Array) -> Array:
         """Column, row and depth (last axis) of world points (..., 3); only meaningful where depth > 0."""
-        seen = (points - self.position) @ self.rotation.T
+        seen = np.einsum("...j,ij->...i", points - self.position, self.rotation)
         depth = np.maximum(seen[..., 2], 1e-6)
         column = self.centre[0] + self.focal * seen[..., 0] / depth
         row = self.centre[1] - self.focal * seen[..., 1] / depth
@@ -122,7 +121,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Frames:
-    """The local frames of n solids: `inverse` maps world offsets from `centre` to coordinates where the solid fills [-1, 1]."""
+    """The frames of n solids, in which each fills [-1, 1]^3; `inverse` maps offsets from `centre` there."""
 
     centre: Array  # (n, 3)
     half: Array  # (n, 3)
@@ -138,17 +137,18 @@ class Frames:
         ct, st, cr, sr, zero = np.cos(turn), np.sin(turn), np.cos(tilt), np.sin(tilt), np.zeros(len(solids))
         unit = np.stack([ct * cr, sr, -st * cr, -ct * sr, cr, st * sr, st, zero, ct], axis=-1)
         unit = unit.reshape(-1, 3, 3).astype(np.float32)
-        return cls(centre, half, unit * half[..., None], unit / half[..., None])
+        return cls(centre, half, unit * half[..., None], np.divide(unit, half[..., None]))
 
 
 def _windows(camera: Camera, frames: Frames) -> NDArray[np.int64]:
-    """First row, end row, first column, end column of each solid's bounding window, (n, 4); empty where unseen."""
+    """First row, end row, first column, end column of each solid's window, (n, 4); empty where unseen."""
     signs = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
     corners = frames.centre[:, None] + np.einsum("kc,ncw->nkw", signs, frames.axes)
     seen = camera.project(corners)
     height, width = camera.size
     low, high = seen.min(axis=1), seen.max(axis=1)
-    window = np.stack([np.floor(low[:, 1]), np.ceil(high[:, 1]), np.floor(low[:, 0]), np.ceil(high[:, 0])], axis=-1)
+    low[:, :2], high[:, :2] = np.floor(low[:, :2]), np.ceil(high[:, :2])
+    window = np.stack([low[:, 1], high[:, 1], low[:, 0], high[:, 0]], axis=-1)
     window[low[:, 2] <= _NEAREST] = (0, height, 0, width)  # partly behind the camera: search everywhere
     window[high[:, 2] <= _NEAREST] = 0
     return np.clip(window, 0, (height, height, width, width)).astype(np.int64)
@@ -168,9 +168,10 @@ def _enter_box(origin: Array, rays: Array) -> tuple[Array, NDArray[np.int32], ND
 
 
 def _leave_box(origin: Array, rays: Array) -> tuple[Array, NDArray[np.int32]]:
-    """Depth and face (0, 1, 2 at the low side, 3, 4, 5 at the high side) where rays leave the cube from inside."""
-    towards = np.where(rays > 0, np.float32(1), np.float32(-1))
-    far = (towards - origin[:, None, None]) / rays
+    """Depth and face (0, 1, 2 low sides, 3, 4, 5 high sides) where rays leave the cube from inside."""
+    start = origin[:, None, None]
+    # Divided by the absolute value, so that a ray along a wall leaves through it at +inf.
+    far = (1 - np.where(rays > 0, start, -start)) / np.abs(rays)
     leave = far.min(axis=0)
     axis = (far[1] == leave).astype(np.int32)
     axis[far[2] == leave] = 2
@@ -211,7 +212,8 @@ def _enter_round(
 
 
 def local_rays(inverse: Array, rays: Array) -> Array:
-    """Rays (3, h, w) in a solid's own frame. einsum, not matmul: its bits do not depend on the number of threads."""
+    """Rays (3, h, w) in a solid's own frame."""
+    # Not matmul: the bits of einsum do not depend on the number of threads.
     return np.einsum("ij,jyx->iyx", inverse, rays)
 
 
@@ -227,9 +229,9 @@ def rasterise(
         noise: a square field in [0, 1] that makes ragged outlines.
 
     Returns:
-        Depth along the optical axis in metres, (H, W) float32, infinite where nothing is hit; and the number of the
-        surface, (H, W) int32: 0 for nothing, else `1 + ROWS_PER_SOLID * (index + room) + face`, where a room
-        takes the places of two solids because six of its faces can be seen.
+        Depth along the optical axis in metres, (H, W) float32, infinite where nothing is hit; and the number
+        of the surface, (H, W) int32: 0 for nothing, else `1 + ROWS_PER_SOLID * (index + enclosed) + face`,
+        because a room, six of whose faces can be seen, takes the places of two solids.
     """
     height, width = camera.size
     depth = np.full((height, width), np.inf, np.float32)
@@ -265,4 +267,4 @@ def _outline(noise: Array, shape: tuple[int, ...], ragged: float, index: int) ->
     side = noise.shape[0] // 2
     start = index * 37 % side
     piece = noise[start : start + side, side - start : 2 * side - start]
-    return ragged * cv2.resize(piece, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return ragged * resized(piece, shape[0], shape[1])

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from limpid.data.scenes.arrays import Array, resized, vector
 from limpid.data.scenes.raster import ROUND, ROWS_PER_SOLID, Camera, Frames, Solid
-from limpid.data.scenes.textures import TILE, Array, Atlas
+from limpid.data.scenes.textures import TILE, Atlas
 
 TILE_NUMBER = 3  # the row of `Surfaces.paint` that holds the number of the tile
 _BAND = 1 << 16  # pixels shaded at a time, so that large images need little memory
@@ -41,6 +42,7 @@ class Lighting:
         shadow: strength of the cast shadows in [0, 1].
         corner: strength of the darkening in the corners of a room in [0, 1].
         softness: width of the shadows' edges relative to the object.
+        occluders: numbers of the solids that cast shadows.
     """
 
     lights: Sequence[Light]
@@ -69,14 +71,16 @@ class Surfaces:
         texture = np.zeros((count, ROWS_PER_SOLID, 2, 4), np.float32)
         paint = np.zeros((count, ROWS_PER_SOLID, 6), np.float32)
         unit = frames.inverse * frames.half[..., None]
-        outward = np.where(eye > 0, np.float32(1), np.float32(-1))
+        outward = np.where(eye > 0, 1, -1)
         normal[..., 3] = unit * outward[..., None]
         metres = np.array([s.material.metres or 0 for s in solids], np.float32)
         stretched = metres == 0
         for face, (across, along) in enumerate(((2, 1), (0, 2), (0, 1))):
             for slot, axis in enumerate((across, along)):
-                scale = np.where(stretched, (TILE - 1) / 2, frames.half[:, axis] * TILE / np.maximum(metres, 1e-6))
-                sign = np.float32(1 if slot == 0 else -1)  # rows of a tile run downwards
+                scale = np.where(
+                    stretched, (TILE - 1) / 2, frames.half[:, axis] * TILE / np.maximum(metres, 1e-6)
+                )
+                sign = 1 if slot == 0 else -1  # rows of a tile run downwards
                 texture[:, face, slot, :3] = frames.inverse[:, axis] * (sign * scale)[:, None]
                 start = np.where(stretched, (TILE - 1) / 2, offsets[:, slot] * TILE)
                 texture[:, face, slot, 3] = eye[:, axis] * sign * scale + start
@@ -84,7 +88,7 @@ class Surfaces:
         paint[:, :, :3] = np.array([s.material.tint for s in solids], np.float32)[:, None]
         paint[:, :, 3:5] = np.array([(s.material.tile, s.material.glow) for s in solids], np.float32)[:, None]
         _round_surfaces(solids, frames.inverse, eye, normal, texture)
-        if enclosed:  # a room takes two solids' places: its low sides, whose normals point inwards, and its high ones
+        if enclosed:  # a room takes two solids' places: its low sides and its high ones, all facing inwards
             inward = normal[:1].copy()
             inward[0, :, :, 3] = unit[0]
             normal = np.concatenate([inward, -inward, normal[1:]])
@@ -100,7 +104,9 @@ def _columns(rows: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(flat, 0, -1))
 
 
-def _round_surfaces(solids: Sequence[Solid], inverse: Array, eye: Array, normal: Array, texture: Array) -> None:
+def _round_surfaces(
+    solids: Sequence[Solid], inverse: Array, eye: Array, normal: Array, texture: Array
+) -> None:
     """For solids other than boxes, overwrite face 0 with the curved side and face 1 with the cap.
 
     The side's normal is the gradient of x² + z² + e (y - y0)² in the solid's own frame, see `raster`.
@@ -114,18 +120,25 @@ def _round_surfaces(solids: Sequence[Solid], inverse: Array, eye: Array, normal:
     eye[:, 1] -= apex
     normal[bent, 0, :, :3] = np.einsum("nji,nj,njk->nik", inverse, weight, inverse)
     normal[bent, 0, :, 3] = np.einsum("nji,nj->ni", inverse, weight * eye)
-    texture[bent, 0] = texture[bent, 2] + 0.5 * texture[bent, 0]  # neither a front nor a side view of the pattern
+    # The pattern of a curved side is neither that of a front nor of a side.
+    texture[bent, 0] = texture[bent, 2] + 0.5 * texture[bent, 0]
     texture[bent, 1] = texture[bent, 0]
 
 
 def shade(
-    camera: Camera, depth: Array, surface: NDArray[np.int32], surfaces: Surfaces, atlas: Atlas, light: Lighting,
-    solids: Sequence[Solid], enclosed: bool,
+    camera: Camera,
+    depth: Array,
+    surface: NDArray[np.int32],
+    surfaces: Surfaces,
+    atlas: Atlas,
+    light: Lighting,
+    solids: Sequence[Solid],
+    enclosed: bool,
 ) -> Array:
-    """Linear light leaving every visible surface towards the camera, (H, W, 3); undefined where depth is infinite."""
+    """Linear light of every visible surface, (H, W, 3); undefined where depth is infinite."""
     height, width = camera.size
     image = np.empty((height, width, 3), np.float32)
-    seen = np.where(np.isfinite(depth), depth, np.float32(1))
+    seen = np.where(np.isfinite(depth), depth, 1)
     exposed = _exposure_to_light(camera, seen, light, solids, enclosed)
     step = max(1, _BAND // width)
     for top in range(0, height, step):
@@ -142,16 +155,22 @@ def _affine(table: Array, surface: NDArray[np.int32], offset: Array) -> Array:
 
 
 def _shade_band(
-    camera: Camera, depth: Array, rays: Array, surface: NDArray[np.int32], surfaces: Surfaces, atlas: Atlas,
-    light: Lighting, exposed: Array,
+    camera: Camera,
+    depth: Array,
+    rays: Array,
+    surface: NDArray[np.int32],
+    surfaces: Surfaces,
+    atlas: Atlas,
+    light: Lighting,
+    exposed: Array,
 ) -> Array:
     offset = rays * depth
     normal = np.stack([_affine(rows, surface, offset) for rows in surfaces.normal])
-    normal /= np.sqrt(np.einsum("iyx,iyx->yx", normal, normal)) + np.float32(1e-6)
+    normal /= np.sqrt(np.einsum("iyx,iyx->yx", normal, normal)) + 1e-6
     u, v = (_affine(rows, surface, offset) for rows in surfaces.texture)
     red, green, blue, tile, glow, texel = np.take(surfaces.paint, surface, axis=1)
-    slant = np.abs(np.einsum("iyx,iyx->yx", normal, rays)) + np.float32(0.05)
-    texel = np.maximum(texel, np.float32(1e-6))
+    slant = np.abs(np.einsum("iyx,iyx->yx", normal, rays)) + 0.05
+    texel = np.maximum(texel, 1e-6)
     reflectance = atlas.sample(tile, u, v, depth / (camera.focal * slant * texel))
     reflectance *= cv2.merge((red, green, blue))
     around = exposed[1] * (0.75 + 0.25 * normal[1])
@@ -161,36 +180,39 @@ def _shade_band(
         if number == 0:
             facing *= exposed[0]
         for channel, strength in zip(received, lamp.colour, strict=True):
-            channel += facing * np.float32(strength)
+            channel += facing * strength
     return reflectance * cv2.merge(tuple(received))
 
 
 def _facing(lamp: Light, camera: Camera, offset: Array, normal: Array) -> Array:
-    """Share of a lamp's light that a surface receives: the cosine of its angle times the lamp's fall with distance."""
-    where = np.float32(lamp.position)
+    """Share of a lamp's light that a surface receives: cosine of its angle times fall with distance."""
+    where = vector(lamp.position)
     if lamp.reach is None:
         return np.maximum(np.einsum("i,iyx->yx", where / np.linalg.norm(where), normal), 0)
     towards = (where - camera.position)[:, None, None] - offset
     square = np.einsum("iyx,iyx->yx", towards, towards)
-    cosine = np.einsum("iyx,iyx->yx", towards, normal) / np.sqrt(square + np.float32(1e-4))
+    cosine = np.einsum("iyx,iyx->yx", towards, normal) / np.sqrt(square + 1e-4)
     # The floor of 0.15 stands for light that comes back from the walls.
-    return np.maximum(cosine * 0.85 + 0.15, 0) / (1 + square / np.float32(lamp.reach**2))
+    return np.maximum(cosine * 0.85 + 0.15, 0) / (1 + square / (lamp.reach**2))
 
 
-def _exposure_to_light(camera: Camera, depth: Array, light: Lighting, solids: Sequence[Solid], enclosed: bool) -> Array:
-    """How much of the first light and of the ambient light reaches each pixel, (2, H, W) in [0, 1], at half resolution.
+def _exposure_to_light(
+    camera: Camera, depth: Array, light: Lighting, solids: Sequence[Solid], enclosed: bool
+) -> Array:
+    """How much of the first light and of the ambient light reaches each pixel, (2, H, W) in [0, 1].
 
-    Each shadow is that of the ellipsoid inside the object's bounding box: cheap, and soft as under a large lamp.
+    Found at half resolution. Each shadow is that of the ellipsoid inside the object's bounding box: cheap,
+    and soft as under a large lamp.
     """
     point = (camera.rays[:, ::2, ::2] * depth[::2, ::2]) + camera.position[:, None, None]
     direct = np.ones(point.shape[1:], np.float32)
     ambient = np.ones(point.shape[1:], np.float32)
     lamp = light.lights[0]
-    where = np.float32(lamp.position)[:, None, None]
+    where = vector(lamp.position)[:, None, None]
     towards = np.broadcast_to(where, point.shape) if lamp.reach is None else where - point
     for index in light.occluders:
-        half = np.float32(solids[index].half)[:, None, None] + np.float32(0.02)
-        away = (np.float32(solids[index].centre)[:, None, None] - point) / half
+        half = vector(solids[index].half)[:, None, None] + 0.02
+        away = (vector(solids[index].centre)[:, None, None] - point) / half
         aim = towards / half
         along = np.einsum("iyx,iyx->yx", away, aim)
         square = np.einsum("iyx,iyx->yx", aim, aim)
@@ -199,10 +221,9 @@ def _exposure_to_light(camera: Camera, depth: Array, light: Lighting, solids: Se
         between = (along > 0) & (True if lamp.reach is None else along < square)
         direct *= 1 - light.shadow * np.where(between, blocked, 0)
     if enclosed:
-        middle, half = np.float32(solids[0].centre), np.float32(solids[0].half)
+        middle, half = vector(solids[0].centre), vector(solids[0].half)
         for axis in range(3):
             gap = np.maximum(half[axis] - np.abs(point[axis] - middle[axis]), 0)
-            # The pixel's own wall has gap 0 and darkens it evenly; only the neighbouring walls make a gradient.
-            ambient *= 1 - light.corner * np.exp(gap * np.float32(-2.5)) * (gap > 1e-3)
-    size = (depth.shape[1], depth.shape[0])
-    return np.stack([cv2.resize(part, size, interpolation=cv2.INTER_LINEAR) for part in (direct, ambient)])
+            # The pixel's own wall has gap 0; only the neighbouring ones darken it.
+            ambient *= 1 - light.corner * np.exp(gap * -2.5) * (gap > 1e-3)
+    return np.stack([resized(part, *depth.shape) for part in (direct, ambient)])

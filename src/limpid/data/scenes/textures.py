@@ -1,7 +1,7 @@
-"""Surface textures of drawn scenes: small square tiles made of noise, stripes, bricks, planks, books and the like.
+"""Textures of drawn scenes: small square tiles made of noise, stripes, bricks, planks, books and the like.
 
-A tile is (TILE, TILE, 3) float32 reflectance in [0, 1]. A scene's tiles are stacked into an atlas, together with a
-blurred copy and the mean of each, so that distant surfaces do not alias.
+A tile is (TILE, TILE, 3) float32 reflectance in [0, 1]. A scene's tiles are stacked into an atlas, together
+with a blurred copy and the mean of each, so that distant surfaces do not alias.
 """
 
 from __future__ import annotations
@@ -11,41 +11,42 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from limpid.data.scenes.arrays import Array, resized, vector
 
 TILE = 128
 COARSE = 8  # side of the blur of the coarse level, in pixels of the fine one
 
 
-def fractal_noise(rng: np.random.Generator, size: int = TILE, coarsest: int = 4, slope: float = 1.0) -> Array:
+def fractal_noise(rng: np.random.Generator, size: int = TILE, coarsest: int = 4, slope: float = 0.8) -> Array:
     """Noise in octaves whose amplitude falls as 1 / frequency^slope, (size, size), stretched to [0, 1].
+
+    Its power spectrum falls as 1 / frequency^(2 + 2 slope).
 
     Args:
         rng: source of the noise.
         size: side in pixels.
         coarsest: cells along a side in the slowest octave; each further one has twice as many.
-        slope: 1 gives spectra like those of photographs.
+        slope: 0 gives every octave the same energy, larger values a smoother field.
     """
     total = np.zeros((1, 1), np.float32)
     for octave in range(1 + math.ceil(math.log2(max(size / coarsest, 1)))):
         side = min(coarsest << octave, size)
-        total = cv2.resize(total, (side, side), interpolation=cv2.INTER_CUBIC)
-        total += rng.random((side, side), np.float32) * np.float32(0.5 ** (octave * slope))
+        grain = rng.random((side, side), np.float32) * 0.5 ** (octave * slope)
+        total = resized(total, side, side, cv2.INTER_CUBIC) + grain
     total -= total.min()
     return total / max(float(total.max()), 1e-6)
 
 
 def _mix(first: Array, second: Array, share: Array) -> Array:
     """From one colour (3,) to another by a share per pixel (H, W): (H, W, 3)."""
-    return cv2.transform(np.ascontiguousarray(share, np.float32), np.stack([second - first, first], axis=-1))
+    line = np.stack([second - first, first], axis=-1)
+    return np.asarray(cv2.transform(np.ascontiguousarray(share, np.float32), line), np.float32)
 
 
-def _over(image: Array, colour: Array, cover: Array) -> Array:
+def _over(image: Array, colour: Array | float, cover: Array) -> Array:
     """A colour (3,) or an image laid over an image where `cover` (H, W) is 1."""
-    rest = cv2.merge((cover,) * 3)
-    return image + (colour - image) * rest
+    return image + (colour - image) * cv2.merge((cover,) * 3)
 
 
 def _dim(image: Array, factor: Array) -> Array:
@@ -63,42 +64,43 @@ def _shift(rng: np.random.Generator, noise: Array) -> Array:
 def _bars(count: float, duty: float, soft: float = 0.15) -> Array:
     """A periodic soft bar in [0, 1] along one side of a tile, (TILE,)."""
     phase = np.abs((np.arange(TILE, dtype=np.float32) / TILE * count) % 1 - 0.5) * 2
-    return np.clip((duty - phase) / soft + 0.5, 0, 1)
+    return np.asarray(np.clip((duty - phase) / soft + 0.5, 0, 1), np.float32)
 
 
 def plain(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -> Array:
     """Paint: the light colour with a little mottling."""
-    return _mix(light, light * np.float32(rng.uniform(0.8, 0.98)), _shift(rng, noise))
+    return _mix(light, light * rng.uniform(0.8, 0.98), _shift(rng, noise))
 
 
 def stone(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -> Array:
     """Stucco, carpet, soil or foliage: band-limited noise between two colours."""
-    share = _shift(rng, noise) - np.float32(0.5)
+    share = _shift(rng, noise) - 0.5
     return _mix(dark, light, np.clip(share * rng.uniform(1, 4) + 0.5, 0, 1))
 
 
 def speckle(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -> Array:
     """Carpet, gravel or leaves: grains of two sizes under slow mottling."""
     cells = int(rng.integers(24, TILE + 1))
-    grain = rng.integers(0, 256, (cells, cells), np.uint8).astype(np.float32) / 255
-    grain = cv2.resize(grain, (TILE, TILE), interpolation=cv2.INTER_LINEAR)
+    grain = rng.random((cells, cells), np.float32)
+    grain = resized(grain, TILE, TILE)
     return _mix(dark, light, np.clip(grain + 0.8 * _shift(rng, noise) - 0.4, 0, 1))
 
 
 def wood(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -> Array:
     """Planks along the columns: stretched grain, each plank with its own brightness, and dark joints."""
-    strip = np.ascontiguousarray(_shift(rng, noise)[:: TILE // 8])
-    grain = cv2.resize(strip, (TILE, TILE), interpolation=cv2.INTER_LINEAR).T
+    grain = resized(np.ascontiguousarray(_shift(rng, noise)[:: TILE // 8]), TILE, TILE).T
     rings = 0.5 + 0.5 * np.sin(grain * rng.uniform(15, 60))
     planks = int(rng.integers(1, 9))
     tone = np.repeat(rng.uniform(0.7, 1, planks).astype(np.float32), -(-TILE // planks))[:TILE]
     joints = 1 - 0.6 * _bars(planks, 0.04, 0.05) * (planks > 1)
-    return _dim(_mix(dark, light, 0.6 * rings + 0.4 * grain), np.repeat((tone * joints)[:, None], TILE, axis=1))
+    planed = np.repeat((tone * joints)[:, None], TILE, axis=1)
+    return _dim(_mix(dark, light, 0.6 * rings + 0.4 * grain), planed)
 
 
 def stripes(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -> Array:
     """Cloth or wallpaper with upright stripes of two periods."""
-    bars = 0.7 * _bars(rng.integers(2, 17), rng.uniform(0.2, 0.8)) + 0.3 * _bars(rng.integers(8, 33), 0.5)
+    broad, narrow = rng.integers((2, 8), (17, 33)).tolist()
+    bars = 0.7 * _bars(broad, rng.uniform(0.2, 0.8)) + 0.3 * _bars(narrow, 0.5)
     return _dim(_mix(dark, light, np.broadcast_to(bars, (TILE, TILE))), 0.8 + 0.2 * _shift(rng, noise))
 
 
@@ -110,7 +112,7 @@ def checks(rng: np.random.Generator, noise: Array, dark: Array, light: Array) ->
     share = ((cell[:, None] + cell) % 2).astype(np.float32) if rng.random() < 0.4 else tone
     joint = np.maximum(_bars(count, 0.06, 0.06)[:, None], _bars(count, 0.06, 0.06))
     body = _mix(dark, light, share * (0.85 + 0.15 * _shift(rng, noise)))
-    return _over(body, np.float32(rng.uniform(0.05, 0.8)), joint)
+    return _over(body, rng.uniform(0.05, 0.8), joint)
 
 
 def bricks(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -> Array:
@@ -123,7 +125,7 @@ def bricks(rng: np.random.Generator, noise: Array, dark: Array, light: Array) ->
     step[:, 1:] = column[:, 1:] != column[:, :-1]
     mortar = np.maximum(_bars(courses, 0.12, 0.1)[:, None], step)
     body = _mix(dark, light, 0.7 * tone + 0.3 * _shift(rng, noise))
-    return _over(body, np.float32(rng.uniform(0.3, 0.8)), mortar)
+    return _over(body, rng.uniform(0.3, 0.8), mortar)
 
 
 def books(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -> Array:
@@ -169,14 +171,14 @@ def picture(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -
 
 def facade(rng: np.random.Generator, noise: Array, dark: Array, light: Array) -> Array:
     """The front of a house: rows of windows, some lit, some curtained, in a plastered or striped wall."""
-    wall = stone(rng, noise, light * np.float32(0.75), light)
+    wall = stone(rng, noise, light * 0.75, light)
     rows, columns = rng.integers(3, 8, 2)
     wide, tall = rng.uniform(0.35, 0.7, 2)
     pane = np.minimum(_bars(columns, wide, 0.05)[None], _bars(rows, tall, 0.05)[:, None])
     frame = np.minimum(_bars(columns, wide + 0.15, 0.05)[None], _bars(rows, tall + 0.15, 0.05)[:, None])
-    cells = rng.uniform(0, 1, (rows, columns, 1)).astype(np.float32) ** 3 * np.float32([0.7, 0.75, 0.8]) + 0.02
+    cells = rng.uniform(0, 1, (rows, columns, 1)).astype(np.float32) ** 3 * vector([0.7, 0.75, 0.8]) + 0.02
     at = (np.arange(TILE) * rows // TILE)[:, None], np.arange(TILE) * columns // TILE
-    return _over(_over(wall, np.float32(rng.random()), frame), cells[at], pane)
+    return _over(_over(wall, rng.random(), frame), cells[at], pane)
 
 
 #: The kinds of tiles by name. Foliage is speckle in greens, which the layouts see to.
@@ -206,7 +208,7 @@ def draw_tile(rng: np.random.Generator, kind: str, noise: Array) -> Array:
 
 
 class Atlas:
-    """Tiles one below another at three sharpnesses: `fine` (n TILE, TILE, 3), `coarse` (smaller), `mean` (n, 3).
+    """Tiles one below another, thrice: `fine` (n TILE, TILE, 3), `coarse` (smaller) and their `mean` (n, 3).
 
     Args:
         tiles: the tiles; None for one that no pixel shows.
@@ -214,16 +216,15 @@ class Atlas:
 
     def __init__(self, tiles: Sequence[Array | None]) -> None:
         count, small = len(tiles), TILE // COARSE
-        self.fine = np.zeros((count, TILE, TILE, 3), np.float32)
+        self.fine = np.zeros((count * TILE, TILE, 3), np.float32)
         for number, tile in enumerate(tiles):
             if tile is not None:
-                self.fine[number] = tile
-        self.fine = self.fine.reshape(count * TILE, TILE, 3)
-        self.coarse = cv2.resize(self.fine, (small, count * small), interpolation=cv2.INTER_AREA)
+                self.fine[number * TILE : (number + 1) * TILE] = tile
+        self.coarse = resized(self.fine, count * small, small, cv2.INTER_AREA)
         self.mean = self.coarse.reshape(count, small * small, 3).mean(axis=1)
 
     def sample(self, tile: Array, u: Array, v: Array, footprint: Array) -> Array:
-        """Reflectance (H, W, 3) at texture coordinates in pixels of a tile; tiles repeat as in a pair of mirrors.
+        """Reflectance (H, W, 3) at texture coordinates in pixels of a tile; tiles repeat as between mirrors.
 
         Args:
             tile: tile numbers, (H, W) float32.
@@ -232,17 +233,28 @@ class Atlas:
             footprint: how many pixels of the tile one pixel of the image covers, (H, W).
         """
         column, row = _mirror(u), _mirror(v)
-        fine = cv2.remap(self.fine, column, row + tile * TILE, cv2.INTER_LINEAR)
-        small = np.float32(TILE // COARSE)
-        column, row = (np.clip((c + 0.5) / COARSE - 0.5, 0, small - 1) for c in (column, row))
-        coarse = cv2.remap(self.coarse, column, row + tile * small, cv2.INTER_LINEAR)
-        sharp = np.clip((COARSE - footprint) / (COARSE - 1), 0, 1)
-        faded = np.clip((footprint - COARSE) / (TILE // 2 - COARSE), 0, 1)
+        fine = _look_up(self.fine, column, row, tile)
+        # The first pixel of a coarse tile lies in the middle of the COARSE fine ones that it stands for.
+        column, row = ((side + 0.5) * (1 / COARSE) - 0.5 for side in (column, row))
+        coarse = _look_up(self.coarse, column, row, tile)
+        sharp = _clipped((COARSE - footprint) * (1 / (COARSE - 1)))
+        faded = _clipped((footprint - COARSE) * (1 / (TILE // 2 - COARSE)))
         return _over(_over(coarse, fine, sharp), np.take(self.mean, tile.astype(np.int32), axis=0), faded)
+
+
+def _look_up(stack: Array, column: Array, row: Array, tile: Array) -> Array:
+    """Colours between the pixels of tiles that lie one below another; never of the neighbouring tile."""
+    last = stack.shape[1] - 1
+    row = np.clip(row, 0, last) + tile * (last + 1)
+    return np.asarray(cv2.remap(stack, np.clip(column, 0, last), row, cv2.INTER_LINEAR), np.float32)
+
+
+def _clipped(share: Array) -> Array:
+    return np.asarray(np.clip(share, 0, 1), np.float32)
 
 
 def _mirror(coordinate: Array) -> Array:
     """Fold a coordinate into [0, TILE - 1] as between two mirrors."""
-    period = np.float32(2 * (TILE - 1))
+    period = 2 * (TILE - 1)
     folded = coordinate - np.floor(coordinate / period) * period
     return np.minimum(folded, period - folded)

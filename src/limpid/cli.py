@@ -1,0 +1,166 @@
+"""The command `limpid`: finds the verb, quotes paths, and maps errors to exit status. Imports nothing heavy.
+
+Exit status: 0 done; 2 the user's mistake, one sentence on stderr; 1 a failure of Limpid's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from pathlib import Path
+
+from limpid import __version__
+from limpid.errors import UserError, nearest
+
+#: Verbs composed by Hydra, and the plain ones; each is a module of `limpid.verbs` with a `run(arguments) -> int`.
+COMPOSED = {
+    "train": "do what a row does (train and test, or test), store the run, print paper beside measured",
+    "test": "evaluate a checkpoint or a prior",
+}
+PLAIN = {
+    "table": "rows: paper, measured, and whether they can run",
+}
+VERBS = {**COMPOSED, **PLAIN}
+
+#: Keys whose values are paths: quoted before Hydra's grammar sees them, so that any file name works.
+_PATHS = ("input", "output", "ckpt", "images", "reference", "data.root")
+
+_HELP = f"""Limpid {__version__}: image-restoration experiments; every row of every table is one override.
+
+usage: limpid VERB [OVERRIDE ...]
+
+{{verbs}}
+
+examples:
+  limpid train +rfd/table5=student data=scenes budget=mini   one row, on made scenes, in minutes
+  limpid train -m '+rfd/table5=glob(*)' budget=smoke          every row of a table, two steps each
+  limpid table rfd/table5                                     paper beside measured
+
+limpid VERB --help tells more. Tab completion: eval "$(limpid -sc install=bash)"."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit with its status."""
+    sys.exit(status(sys.argv[1:] if arguments is None else arguments))
+
+
+def status(arguments: list[str]) -> int:
+    """Run the command; return its exit status."""
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        print(_sentence(str(error)), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted; the same command continues where it was.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        complaint = _complaint(error)
+        if complaint is None:
+            raise
+        print(complaint, file=sys.stderr)
+        return 2
+
+
+def quoted(argument: str) -> str:
+    """`argument` with a path's value in quotes that Hydra's grammar takes literally, `~` expanded."""
+    key, separator, value = argument.partition("=")
+    if not separator or key.lstrip("+") not in _PATHS or value in ("", "null") or value.startswith("zoo:"):
+        return argument
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return argument  # quoted by hand
+    path = str(Path(value).expanduser()) if value.startswith("~") else value
+    path = path.replace("${", r"\${")  # not an interpolation
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (r"\'" if m[2] else ""), path)
+    return f"{key}='{escaped}'"
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if "-sc" in arguments or "--shell-completion" in arguments:
+        return _complete(arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        width = max(map(len, VERBS))
+        print(_HELP.format(verbs="\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())))
+        return 0
+    if arguments[0] in ("-V", "--version", "version"):
+        print(f"limpid {__version__}")
+        return 0
+    verb = arguments[0]
+    if verb not in VERBS:
+        raise UserError(f"There is no verb {verb!r}{nearest(verb, VERBS) or '; limpid --help lists them.'}")
+    module = importlib.import_module(f"limpid.verbs.{verb}")
+    code: int = module.run([quoted(a) for a in arguments[1:]] if verb in COMPOSED else arguments[1:])
+    return code
+
+
+def _complete(arguments: list[str]) -> int:
+    """Tab completion: Hydra completes the overrides of a verb, this the verb itself."""
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    if any("query" in a for a in arguments) and (len(words) < 2 or (len(words) == 2 and not line.endswith(" "))):
+        begun = words[1] if len(words) == 2 else ""
+        print(" ".join(verb for verb in VERBS if verb.startswith(begun)))
+        return 0
+    verb = words[1] if len(words) > 1 and words[1] in COMPOSED else "train"
+    if len(words) > 1 and words[1] in VERBS:
+        # Hydra counts the words of a line that has no verb.
+        shortened = line.replace(f" {words[1]}", "", 1)
+        os.environ["COMP_LINE"] = shortened
+        os.environ["COMP_POINT"] = str(len(shortened))
+    from limpid.verbs.compose import launch
+
+    launch(verb, [a for a in arguments if a not in VERBS], lambda config: None)
+    return 0
+
+
+def _sentence(message: str) -> str:
+    """The sentence alone, where an error crossed over from a data-loading process with its traceback."""
+    if message.startswith("Caught "):
+        return message.strip().splitlines()[-1].split(": ", 1)[-1]
+    return message
+
+
+def _complaint(error: Exception) -> str | None:
+    """One sentence for what Hydra or OmegaConf refuse in a configuration; None for a failure of ours."""
+    module = type(error).__module__.split(".")[0]
+    if module not in ("hydra", "omegaconf"):
+        return None
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if option := re.search(r"In '.*?': Could not find '(.+)/(.+?)' Available options in '.*?': (.*)", text):
+        group, wrong, options = option.groups()
+        known = options.split(" Config search path")[0].split()
+        return f"There is no {group}={wrong}{nearest(wrong, known) or '; there are ' + ', '.join(known) + '.'}"
+    if group := re.search(r"Could not override '(.+?)'\. No match in the defaults list\.", text):
+        return f"There is no group or table {group[1].split('@')[0]!r}{_nearest_group(group[1])}"
+    if key := re.search(r"Could not override '(.+?)'\. To append", text):
+        return f"There is no setting {key[1]!r}{_nearest_key(error, key[1].split('.')[-1])}"
+    text = text.split(" Config search path:")[0].split(" full_key:")[0]
+    return f"The configuration is refused: {text}"
+
+
+def _nearest_group(name: str) -> str:
+    from limpid.places import config_folders
+
+    tables = {
+        str(folder.relative_to(root))
+        for root in config_folders("experiments")
+        for folder in root.glob("*/*")
+        if folder.is_dir()
+    }
+    groups = {folder.name for root in config_folders("conf") for folder in root.iterdir() if folder.is_dir()}
+    if name.split("@")[0] in tables:
+        return f"; a row is added with a plus: +{name}=..."
+    return nearest(name, tables | groups) or "."
+
+
+def _nearest_key(error: Exception, key: str) -> str:
+    """A hint from the keys that stand where the unknown one was sought."""
+    cause: BaseException | None = error
+    while cause is not None:
+        node = getattr(cause, "parent_node", None)
+        if node is not None and hasattr(node, "keys"):
+            return nearest(key, [str(k) for k in node]) or f"; there are {', '.join(map(str, node))}."
+        cause = cause.__cause__
+    return "; limpid VERB --cfg job prints all."

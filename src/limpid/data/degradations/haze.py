@@ -1,0 +1,120 @@
+"""Haze by the atmospheric scattering model: I = J t + A (1 - t), t = exp(-beta d).
+
+McCartney, Optics of the Atmosphere, 1976; Narasimhan and Nayar, IJCV 2002. I is the hazy image, J the clear
+one, t the transmission, A the airlight, beta the scattering coefficient and d the scene depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limpid.errors import UserError
+
+Maps = TypeVar("Maps", NDArray[np.float32], torch.Tensor)
+
+
+def transmission_from_depth(scene_depth: Maps, beta: float | Maps) -> Maps:
+    """The share of light that passes the haze, t = exp(-beta d).
+
+    Args:
+        scene_depth: depth d, not negative, of any shape; a NumPy array or a tensor.
+        beta: scattering coefficient in units of 1 / depth; a number, or an array that broadcasts.
+
+    Returns:
+        t in (0, 1], of the type of `scene_depth`.
+    """
+    if isinstance(scene_depth, torch.Tensor):
+        return torch.exp(-beta * scene_depth)
+    return np.exp(-beta * scene_depth)
+
+
+def scatter(image: Maps, transmission: Maps, airlight: float | Maps) -> Maps:
+    """The hazy image I = J t + A (1 - t); nothing is clipped.
+
+    Arrays and tensors alike; all three must broadcast, for instance (H, W, 3), (H, W, 1) and (3,) for NumPy
+    images, or (N, 3, H, W), (N, 1, H, W) and (N, 3, 1, 1) for batches.
+
+    Args:
+        image: the clear image J in [0, 1].
+        transmission: t in [0, 1].
+        airlight: A, a number or a colour, in [0, 1].
+    """
+    return image * transmission + airlight * (1 - transmission)
+
+
+class Haze:
+    """Puts haze of a drawn density and airlight on a sample whose depth is known.
+
+    The defaults are those of RESIDE's indoor sets (Li et al., TIP 2019): beta uniform in [0.6, 1.8], airlight
+    uniform in [0.7, 1.0] and alike in all channels, depth relative to the furthest point of the scene.
+
+    Args:
+        beta: range of the scattering coefficient, per `depth_scale` of relative depth.
+        airlight: range of the airlight's brightness.
+        airlight_tint: each channel of the airlight differs from its brightness by a uniform number up to
+            this; the sum is kept in [0, 1].
+        depth_scale: factor on the sample's depth. 1 keeps depth relative to the furthest point, as
+            RESIDE has it.
+
+    Raises:
+        UserError: a range is not two numbers in ascending order, or a value is out of bounds.
+    """
+
+    def __init__(
+        self,
+        beta: Sequence[float] = (0.6, 1.8),
+        airlight: Sequence[float] = (0.7, 1.0),
+        airlight_tint: float = 0.0,
+        depth_scale: float = 1.0,
+    ) -> None:
+        self.beta = _range("beta", beta, float("inf"))
+        self.airlight = _range("airlight", airlight, 1.0)
+        if airlight_tint < 0 or depth_scale <= 0:
+            raise UserError(
+                f"The haze's airlight_tint is {airlight_tint} and its depth_scale {depth_scale}, but the "
+                "first must not be negative and the second must be above 0."
+            )
+        self.airlight_tint, self.depth_scale = airlight_tint, depth_scale
+
+    def __call__(self, sample: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+        """A copy of the sample with haze.
+
+        Args:
+            sample: `target` (H, W, 3) float32 in [0, 1] and `depth` (H, W) float32 in [0, 1], which are kept.
+            rng: source of beta and airlight, drawn in this order.
+
+        Returns:
+            The sample and `input` (H, W, 3) float32 in [0, 1], `beta` (a float; what multiplies `depth`, so
+            `depth_scale` is in it) and `airlight` (3,) float32.
+
+        Raises:
+            UserError: the sample has no depth.
+        """
+        if "depth" not in sample:
+            raise UserError(
+                f"Haze needs the depth of every image, but {sample.get('name', 'a sample')} has none; "
+                "use a set with depth, such as scenes."
+            )
+        beta = float(rng.uniform(*self.beta)) * self.depth_scale
+        brightness = rng.uniform(*self.airlight)
+        tint = rng.uniform(-self.airlight_tint, self.airlight_tint, 3)
+        airlight = np.clip(brightness + tint, 0, 1).astype(np.float32)
+        transmission = transmission_from_depth(sample["depth"], beta)[..., None]
+        hazy = np.clip(scatter(sample["target"], transmission, airlight), 0, 1)
+        return sample | {"input": hazy, "beta": beta, "airlight": airlight}
+
+
+def _range(name: str, values: Sequence[float], most: float) -> tuple[float, float]:
+    low, high = (float(value) for value in values) if len(values) == 2 else (1.0, 0.0)
+    if not 0 <= low <= high <= most:
+        bound = "" if most == float("inf") else f", not above {most:g}"
+        raise UserError(
+            f"The haze's {name} is {list(values)}, but it must be two numbers, the lower first, not negative"
+            f"{bound}."
+        )
+    return low, high

@@ -1,0 +1,99 @@
+"""The rows that papers print: `experiments/<paper>/<table>/<row>.yaml`, read without Hydra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limpid.errors import UserError, nearest
+from limpid.places import config_folders
+
+#: The set name of tables that test on nothing.
+NO_SET = "-"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One printed row.
+
+    Attributes:
+        paper: its short name, such as ``rfd``.
+        table: such as ``table5``.
+        name: the row's name in commands.
+        label: what the paper prints.
+        kind: ``ours``, ``ablation``, ``baseline`` or ``input``.
+        does: ``train``, ``test`` or ``profile``.
+        model: what it runs; several rows may run one method.
+        same_as: another row whose run this is, or None.
+        needs: rows whose checkpoints it starts from.
+        not_built: why it cannot run yet, or None.
+        expected: the paper's values, `{set: {metric: value}}`.
+    """
+
+    paper: str
+    table: str
+    name: str
+    label: str
+    kind: str
+    does: str
+    model: str
+    same_as: str | None = None
+    needs: tuple[str, ...] = ()
+    not_built: str | None = None
+    expected: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """`paper/table/name`."""
+        return f"{self.paper}/{self.table}/{self.name}"
+
+    @property
+    def run_place(self) -> str:
+        """The row whose run directory holds this row's runs."""
+        return self.same_as or self.place
+
+
+def read_row(file: Path) -> Row:
+    """The row in `file`.
+
+    Raises:
+        UserError: the file has no row block, or one that does not agree with where it lies.
+    """
+    block: dict[str, Any] | None = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("row")
+    if block is None:
+        raise UserError(f"The file {file} has no row block; see experiments/rfd/table5/student.yaml for one.")
+    row = Row(**{**block, "needs": tuple(block.get("needs") or ())})
+    if row.place != "/".join((*file.parts[-3:-1], file.stem)):
+        raise UserError(f"The row block of {file} says {row.place}; make it agree with the file's own place.")
+    return row
+
+
+def rows(pattern: str = "") -> list[Row]:
+    """The rows of a paper, a table, or one row, in the order of tables and files; all rows for an empty pattern.
+
+    Args:
+        pattern: ``paper``, ``paper/table`` or ``paper/table/row``.
+
+    Raises:
+        UserError: nothing of that name is there.
+    """
+    found: dict[str, Row] = {}
+    for folder in config_folders("experiments"):
+        for file in sorted(folder.glob("*/table*/*.yaml")) + sorted(folder.glob("*/[!t]*/*.yaml")):
+            row = read_row(file)
+            found.setdefault(row.place, row)
+    places = {"/".join(place.split("/")[:depth]) for place in found for depth in (1, 2, 3)}
+    if pattern and pattern not in places:
+        raise UserError(f"There is no paper, table or row {pattern!r}{nearest(pattern, places) or '.'}")
+    return [row for place, row in found.items() if not pattern or f"{place}/".startswith(f"{pattern}/")]
+
+
+def measured_file(paper: str) -> Path:
+    """Where the figures kept of a paper's rows lie: beside its rows."""
+    for folder in config_folders("experiments"):
+        if (folder / paper).is_dir():
+            return folder / paper / "measured.json"
+    raise UserError(f"There is no paper {paper!r} in experiments/.")

@@ -1,0 +1,74 @@
+"""What a person is shown: a row's paper values beside the measured ones, and tables of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from limpid.results import table
+from limpid.results.rows import Row
+from limpid.results.store import Run
+
+
+def show(config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+    """Print the outcome of one run on stdout, and where its files are."""
+    run = Run(config["run"])
+    entry = table.run_entry(run)
+    row = config["row"]
+    whole = Row(**row) if row else None
+    expected = whole.expected if whole else {}
+    label = f"{whole.label} ({whole.place})" if whole else f"{config['choices']['model']} on {config['choices']['data']}"
+    shown = {"label": label, "expected": expected, "runs": [entry], "why_not": None, "same_as": None}
+    console = _console()
+    if results.get("skipped"):
+        console.print(f"already done, nothing to do (rerun=true starts over): {run.path}", soft_wrap=True)
+    _print([shown], console)
+    for sentence in results.get("absent") or []:
+        console.print(f"not tested: {sentence}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"pictures: {run.path / 'images'}", soft_wrap=True, highlight=False, markup=False)
+
+
+def print_tables(entries: list[table.Entry]) -> None:
+    """Print entries on stdout, one table for each table of a paper."""
+    console = _console()
+    groups: dict[str, list[table.Entry]] = {}
+    for entry in entries:
+        groups.setdefault(f"{entry['paper']}/{entry['table']}", []).append(entry)
+    for name, members in groups.items():
+        _print(members, console, title=name)
+
+
+def _console() -> Console:
+    # Piped output is not cut at 80 columns.
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def _print(entries: list[table.Entry], console: Console, title: str | None = None) -> None:
+    metrics = table.metrics_of(entries) or sorted(
+        {m for e in entries for run in e["runs"] for values in run["metrics"].values() for m in values}
+    )
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for column in ("row", "", "set"):
+        shown.add_column(column)
+    for metric in metrics:
+        shown.add_column(metric, justify="right")
+    for entry in entries:
+        name = f"{escape(entry['label'])}\n[dim]{entry['row']}[/]" if "row" in entry else escape(entry["label"])
+        body = table.lines(entry)
+        for i, line in enumerate(body):
+            style = None if line["what"] == "paper" or line.get("comparable") else "yellow"
+            cells = [name if i == 0 else "", escape(line["what"]), line["set"]]
+            last = i == len(body) - 1 and not entry["why_not"]
+            shown.add_row(*cells, *(table.number(line["values"].get(m)) for m in metrics), style=style, end_section=last)
+        if entry["why_not"]:
+            shown.add_row("", f"[dim]{escape(entry['why_not'])}[/]", end_section=True)
+    console.print(shown)
+    notes = "; ".join(f"{metric} = {', '.join(ids)}" for metric, ids in table.protocols(entries).items())
+    if notes:
+        console.print(f"protocols: {notes}", soft_wrap=True, highlight=False, markup=False)
+

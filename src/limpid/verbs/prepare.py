@@ -1,0 +1,182 @@
+"""From a composed configuration to plain values that a worker can perform: checked, narrowed, named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from limpid import targets
+from limpid.errors import CannotRun, UserError, nearest
+from limpid.places import runs, shipped
+from limpid.results import identity
+from limpid.results.rows import rows
+from limpid.results.store import Run
+from limpid.verbs.compose import plan
+
+#: What the program itself hands to the objects of a configuration.
+_GIVEN = {"model": ("network", "network_name", "network_config"), "optimizer": ("params",), "scheduler": ("optimizer",)}
+
+
+#: The settings at the top of a configuration.
+_TOP = frozenset(
+    "network loss optimizer scheduler metrics callbacks logger trainer data model schedule budget seed row ckpt rerun "
+    "allow_targets log_every pictures verb set".split()
+)
+
+
+def prepare(config: DictConfig) -> dict[str, Any]:
+    """The plain configuration of one run.
+
+    Raises:
+        CannotRun: the row is not built.
+        UserError: a target or an argument is unknown, a value is missing, or there are no weights to test.
+    """
+    row = config.row
+    if row is not None and row.not_built:
+        raise CannotRun(f"Row {row.paper}/{row.table}/{row.name} ({row.label}) is not built yet: {row.not_built}")
+    chosen = HydraConfig.get()
+    typed = [str(override) for override in chosen.overrides.task]
+    _refuse_strays(typed, config)
+    plain = finish(config, typed, chosen.runtime.choices)
+    targets.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], _GIVEN)
+    reference = None if row is None else bare_row(plain["row"], typed)
+    if plain["does"] == "test":
+        _settle_weights(plain, reference, typed)
+    plain["fingerprint"] = identity.fingerprint(plain)
+    plain["overrides"] = _beyond_the_row(typed, plain["row"])
+    plain["comparable"] = reference is not None and _is_the_papers(plain, reference)
+    plain["run"] = str(identity.run_path(runs(), plain, None if reference is None else reference["fingerprint"]))
+    return plain
+
+
+def finish(config: DictConfig, typed: list[str], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` resolved to plain values, its network as narrow as the budget makes it.
+
+    Args:
+        config: as composed.
+        typed: the overrides from the command line; they win over the budget.
+        choices: which option each group took.
+    """
+    by_hand = {_key(override) for override in typed}
+    narrow = {k: v for k, v in (plan("network", _root_=config) or {}).items() if f"network.{k}" not in by_hand}
+    with open_dict(config):
+        config.network.update(narrow)
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    does = (plain["row"] or {}).get("does", "train") if plain["verb"] == "train" else plain["verb"]
+    named = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
+    if "network" in by_hand:
+        named["model"] = named["network"]  # a network put into another's recipe goes by its own name
+    return {**plain, "does": does, "choices": named, "narrowed": narrow or None}
+
+
+def bare_row(row: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
+    """The row as it would be trained at the typed budget and seed with nothing else changed."""
+    group = f"{row['paper']}/{row['table']}"
+    kept = [f"+{group}={row['name']}", *(o for o in typed if _key(o) in ("budget", "seed"))]
+    loader = GlobalHydra.instance().config_loader()
+    composed = loader.load_configuration(config_name="train", overrides=kept, run_mode=RunMode.RUN)
+    choices = dict(composed.hydra.runtime.choices)
+    with open_dict(composed):
+        del composed["hydra"]
+    plain = finish(composed, kept, choices)
+    return {**plain, "fingerprint": identity.fingerprint(plain)}
+
+
+def _refuse_strays(typed: list[str], config: DictConfig) -> None:
+    """Refuse what a plus would silently add and nothing would read: misspelt tables, groups and settings.
+
+    Keys below objects are checked against their signatures instead.
+    """
+    for override in typed:
+        key = _key(override)
+        if "/" in key and key in config:
+            raise UserError(f"There is no table or group {key!r}{nearest(key, _tables()) or '; limpid table lists them.'}")
+        top, *rest = key.split(".")
+        if top not in _TOP and "/" not in key:
+            raise UserError(f"There is no setting {key!r}{nearest(top, _TOP) or '; limpid VERB --cfg job prints all.'}")
+        known = _plan_keys()
+        if top in ("budget", "schedule") and rest and not known.intersection(rest) and rest != ["name"]:
+            hint = nearest(rest[-1], known) or f"; there are {', '.join(sorted(known))}."
+            raise UserError(f"There is no setting {key!r}{hint}")
+    if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
+        raise UserError(f"The seed is {config.seed!r}, but it must be a whole number from 0 on.")
+
+
+def _plan_keys() -> set[str]:
+    """What a budget or schedule can set: all of it stands in the budget `paper`."""
+    return set(yaml.safe_load((shipped("conf") / "budget" / "paper.yaml").read_text(encoding="utf-8"))) - {"name"}
+
+
+def _tables() -> set[str]:
+    return {f"{row.paper}/{row.table}" for row in rows()}
+
+
+def _settle_weights(plain: dict[str, Any], reference: dict[str, Any] | None, typed: list[str]) -> None:
+    """Settle which weights a test uses: those of `ckpt`, or those that the row's own training left; a prior has none.
+
+    The network is then the checkpoint's, and the run is named by the weights' content.
+    """
+    from limpid import checkpoint
+
+    if not plain["ckpt"] and reference is not None and reference["does"] == "train":
+        own = Run(identity.run_path(runs(), reference, reference["fingerprint"]))
+        if not own.chosen_checkpoint.is_file():
+            row, budget = reference["row"], reference["budget"]["name"]
+            raise UserError(
+                f"Row {row['paper']}/{row['table']}/{row['name']} has no trained weights at budget {budget} and seed "
+                f"{reference['seed']} (looked in {own.path}); train it with `limpid train +{row['paper']}/"
+                f"{row['table']}={row['name']} budget={budget} seed={reference['seed']}`, or give ckpt=PATH."
+            )
+        plain["ckpt"] = str(own.chosen_checkpoint)
+    if not plain["ckpt"]:
+        return
+    path = Path(plain["ckpt"])
+    loaded = checkpoint.read(path)
+    by_hand = [_key(o) for o in typed if _key(o) == "network" or _key(o).startswith("network.")]
+    if by_hand:
+        raise UserError(
+            f"The network comes from the checkpoint {path} ({loaded['network']}), so {by_hand[0]} cannot be set; "
+            "leave it out, or leave out ckpt."
+        )
+    if plain["row"] and plain["choices"]["network"] != loaded["network"]:
+        raise UserError(
+            f"The checkpoint {path} holds the network {loaded['network']}, but the row's is "
+            f"{plain['choices']['network']}; give a checkpoint of that network, or leave out the row."
+        )
+    network = {"_target_": registered_target(loaded["network"]), **loaded["network_config"]}
+    plain.update(network=network, weights=checkpoint.fingerprint(path), trained=loaded["provenance"])
+    plain["choices"] = {**plain["choices"], "network": loaded["network"]}
+
+
+def registered_target(name: str) -> str:
+    """The `_target_` of the network `name`: from the registry, never from a checkpoint."""
+    from limpid.registry import network_config
+
+    return str(network_config(name)["_target_"])
+
+
+def _is_the_papers(plain: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
+    """Whether the result may stand beside the paper's: its data, its whole training, nothing else changed."""
+    if plain["does"] == "train" or not plain.get("weights"):
+        return plain["budget"]["name"] == "paper" and plain["fingerprint"] == reference["fingerprint"]
+    parts, bare = identity.affecting(plain), identity.affecting(reference)
+    trained = plain["trained"]
+    as_printed = trained.get("budget") == "paper" and trained.get("fingerprint") == reference["fingerprint"]
+    return as_printed and parts["data"] == bare["data"] and parts["metrics"] == bare["metrics"]
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+
+
+def _beyond_the_row(typed: list[str], row: Mapping[str, Any] | None) -> list[str]:
+    """What was typed besides the row, the budget and the seed."""
+    named = {"budget", "seed", "rerun"} | ({f"{row['paper']}/{row['table']}"} if row else set())
+    return [override for override in typed if _key(override) not in named]

@@ -1,0 +1,71 @@
+"""`limpid table`: rows, the paper's values, what was measured, and whether a row can run here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from functools import cache
+
+from limpid.places import runs
+from limpid.results import table
+from limpid.results.rows import Row, rows
+
+
+def run(arguments: list[str]) -> int:
+    """Print the table that is asked for; the exit status."""
+    parser = argparse.ArgumentParser(prog="limpid table", description="Paper beside measured.")
+    parser.add_argument("what", nargs="?", default="", help="paper, paper/table or paper/table/row; all if left out")
+    parser.add_argument("--format", choices=("rich", "md", "json"), default="rich", help="rich (default), md or json")
+    parser.add_argument("--keep", action="store_true", help="copy the figures into experiments/<paper>/measured.json")
+    chosen = parser.parse_args(arguments)
+    entries = table.entries(rows(chosen.what), runs(), why_not)
+    if chosen.keep:
+        for file in table.keep(entries):
+            print(f"kept in {file}")
+        return 0
+    if chosen.format == "json":
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
+    elif chosen.format == "md":
+        print(table.markdown(entries))
+    else:
+        from limpid.verbs.outcome import print_tables
+
+        print_tables(entries)
+    return 0
+
+
+def why_not(row: Row) -> str | None:
+    """Why `row` cannot run here: it is not built, or a set it cannot do without is missing."""
+    if row.not_built:
+        return f"not built: {row.not_built}"
+    return _missing_data(row.place, row.does == "train")
+
+
+@cache
+def _missing_data(place: str, trains: bool) -> str | None:
+    from hydra import compose, initialize
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    from limpid import targets
+    from limpid.verbs import compose as limpid_compose
+
+    limpid_compose.register()
+    if not GlobalHydra.instance().is_initialized():
+        initialize(config_path=None, version_base="1.3")
+    paper, name, row = place.split("/")
+    config = compose("train", overrides=[f"+{paper}/{name}={row}"])
+    data = OmegaConf.to_container(config.data, resolve=True)
+    assert isinstance(data, dict)
+    needed = {"train": data["train"]} if trains else dict(data["test"])
+    absent = {}
+    for key, card in needed.items():
+        why = targets.construct(card, f"data.{key}", config.allow_targets).missing()
+        if why:
+            absent[key] = why
+    if not absent or len(absent) < len(needed):
+        return None
+    root = os.environ.get("LIMPID_DATA")
+    hint = "" if root else " Set LIMPID_DATA or data.root to where your sets are."
+    return " ".join(absent.values()) + hint

@@ -1,0 +1,68 @@
+"""`limpid train`: do what a row does, store the run, and print paper beside measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from limpid.verbs import sweep
+from limpid.verbs.compose import Single, launch
+
+HELP = """limpid train [+PAPER/TABLE=ROW] [OVERRIDE ...]
+
+Trains and tests a row (or only tests it, if it learns nothing), stores the run under its own name, and prints the
+paper's numbers beside the measured ones. The same command again continues an interrupted run and skips a finished one.
+
+  limpid train +rfd/table5=student budget=mini seed=1     a row, a smaller budget, another seed
+  limpid train -m '+rfd/table5=glob(*)' budget=smoke       a sweep over a table (-m: multirun)
+  limpid train model=ffa_net network.blocks=4 data=folder data.root=my_pairs
+  limpid train +rfd/table5=student --cfg job               print the configuration and stop
+
+budgets: paper (as printed), mini (minutes to hours on a CPU), smoke (two steps)
+data:    scenes (made, no download), folder (your own pairs), reside_its, sots_indoor, ...
+useful:  data.root=DIR  rerun=true  logger=wandb  callbacks=ema  trainer=cpu  trainer.max_steps=N"""
+
+
+def run(arguments: list[str]) -> int:
+    """Compose and perform; the exit status."""
+    return composed("train", HELP, arguments)
+
+
+def composed(verb: str, text: str, arguments: list[str]) -> int:
+    """What verbs that perform runs have in common: help, one run, or a sweep of them."""
+    if "--help" in arguments or "-h" in arguments:
+        print(text)
+        return 0
+    if any(a in ("-m", "--multirun") for a in arguments):
+        folder = sweep.begin()
+        launch(verb, arguments, _job)
+        return sweep.end(folder)
+    single = Single(_job)
+    launch(verb, arguments, single)
+    if single.error is not None:
+        raise single.error
+    return 0
+
+
+def _job(config: DictConfig) -> float | None:
+    """One composed run. Returns the mean PSNR of its first test set, for sweepers that look for the best."""
+    from hydra.core.hydra_config import HydraConfig
+
+    job = HydraConfig.get().job
+    label = ",".join(o for o in str(job.override_dirname).split(",") if o) or str(config.verb)
+    results = sweep.attempt(lambda: _perform(config), label, int(job.get("num") or 0))
+    sets: list[dict[str, Any]] = list(((results or {}).get("metrics") or {}).values())
+    return sets[0]["psnr"]["mean"] if sets and "psnr" in sets[0] else None
+
+
+def _perform(config: DictConfig) -> dict[str, Any]:
+    from limpid.verbs.prepare import prepare
+
+    plain = prepare(config)  # refuses what cannot be before anything heavy is imported
+    from limpid.verbs.outcome import show
+    from limpid.worker import perform
+
+    results = perform(plain)
+    show(plain, results)
+    return results

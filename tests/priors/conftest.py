@@ -1,0 +1,44 @@
+"""Images for the priors' tests: a small made one, and real ones where they are at hand."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    root = Path(os.environ.get("LIMPID_DATA", beside))
+    if not root.is_dir():
+        pytest.skip("no real images: LIMPID_DATA is not set")
+    return root
+
+
+@pytest.fixture(scope="session")
+def photograph(data_root: Path) -> Callable[[str], torch.Tensor]:
+    """Reads an image file below the data root as `(3, H, W)` in [0, 1]."""
+
+    def read(name: str) -> torch.Tensor:
+        file = data_root / name
+        if not file.is_file():
+            pytest.skip(f"{name} is not among the real images")
+        return torch.from_numpy(np.array(Image.open(file).convert("RGB"))).permute(2, 0, 1).float() / 255
+
+    return read
+
+
+@pytest.fixture
+def scene() -> torch.Tensor:
+    """A made hazy image `(3, 37, 46)`: random boxes of colour seen through haze that thickens upwards."""
+    generator = torch.Generator().manual_seed(3)
+    colours = torch.rand(3, 5, 6, generator=generator)
+    clear = colours.repeat_interleave(8, 1).repeat_interleave(8, 2)[:, :37, :46]
+    clear = (clear + 0.05 * torch.randn(clear.shape, generator=generator)).clamp(0, 1)
+    transmission = torch.linspace(0.2, 0.9, 37).view(1, 37, 1)
+    airlight = torch.tensor([0.85, 0.9, 0.95]).view(3, 1, 1)
+    return clear * transmission + airlight * (1 - transmission)
