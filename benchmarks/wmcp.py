@@ -1,6 +1,6 @@
 """WMCP-EM against its plain form, in one run: time, time per megapixel, and growth of memory.
 
-The plain form unfolds the whole image and takes `torch.median` of the products, as equation 13 is written. Run with
+The plain form unfolds the whole image and takes `torch.median` of the products, as equation 13 is written.
 
     python benchmarks/wmcp.py [--threads 2] [--patch 15]
 """
@@ -63,7 +63,7 @@ def resident_mb(peak: bool) -> float:
 
 
 def growth_mb(function: Callable[[Tensor], object], x: Tensor) -> float:
-    """How far one call raises the peak above what the process holds before it (a lower peak than before: 0)."""
+    """How far the peak of the process lies, after one call, above what it held before."""
     before = resident_mb(peak=False)
     function(x)
     return resident_mb(peak=True) - before

@@ -1,66 +1,139 @@
-"""Structural similarity in the presets that papers use, one value per image."""
+"""Structural similarity (Wang et al. 2004) in the variants that the papers' code computes.
+
+"SSIM" is a different number in almost every code base: the window, the border, the covariance's normaliser, the
+colour space and the assumed range all differ. Each variant is a preset, and a preset is data.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from limpid.errors import UserError, nearest
+from limpid.metrics import images
+from limpid.metrics.filters import box_mean, gaussian, gaussian_mean, pad, strips
 
 
 @dataclass(frozen=True)
-class Preset:
-    """How one public code computes SSIM.
+class SSIMPreset:
+    """One variant of SSIM.
 
     Attributes:
-        window: side of the window in pixels.
-        sigma: of a Gaussian window; None for a uniform one.
-        padding: zeros added around the image before windows are taken; without, only whole windows count.
-        unbiased: whether covariances divide by n - 1.
-        data_range: L in the two constants.
+        size: side of the window in pixels.
+        sigma: of the Gaussian window in pixels; None is a uniform window.
+        border: `valid` scores only pixels whose window lies inside, `zero` and `replicate` pad the images.
+        data_range: L of C1 = (k1 L)² and C2 = (k2 L)², where the images themselves have range one.
+        sample_covariance: variances are divided by n - 1 instead of n.
+        space: `rgb` averages the three channels; `y` is rgb2ycbcr's, `grey` rgb2gray's, rounded to 8 bit.
+        across_colours: the window is a cube that also reaches over the colour axis, replicated at its ends.
+        quantise: the images are rounded to 8 bit first.
+        k1: of C1.
+        k2: of C2.
     """
 
-    window: int
-    sigma: float | None = None
-    padding: int = 0
-    unbiased: bool = False
+    size: int = 11
+    sigma: float | None = 1.5
+    border: Literal["valid", "zero", "replicate"] = "valid"
     data_range: float = 1.0
+    sample_covariance: bool = False
+    space: Literal["rgb", "y", "grey"] = "rgb"
+    across_colours: bool = False
+    quantise: bool = False
+    k1: float = 0.01
+    k2: float = 0.03
 
 
-PRESETS = {
-    "skimage7": Preset(window=7, unbiased=True),
-    "zero_pad": Preset(window=11, sigma=1.5, padding=5),
+PRESETS: dict[str, SSIMPreset] = {
+    # scikit-image's structural_similarity, data_range=1: OP-Attention, GridDehazeNet
+    "skimage7": SSIMPreset(size=7, sigma=None, sample_covariance=True),
+    # the same on floats without a data_range, before scikit-image 0.16 (it took -1..1): SPANet
+    "skimage7_range2": SSIMPreset(size=7, sigma=None, sample_covariance=True, data_range=2.0),
+    # Wang's ssim_index on each colour
+    "wang": SSIMPreset(),
+    # Wang's ssim_index on Y: MPRNet's deraining
+    "wang_y": SSIMPreset(space="y", quantise=True),
+    # zero padding, nothing cropped: FFA-Net, FAM
+    "zero_pad": SSIMPreset(border="zero"),
+    # MATLAB's ssim of an (H, W, 3) array, which it takes for a volume: GoPro, SRN, MPRNet's deblurring
+    "matlab_rgb3d": SSIMPreset(border="replicate", across_colours=True, quantise=True),
+    # MATLAB's ssim of rgb2gray
+    "matlab_grey": SSIMPreset(border="replicate", space="grey", quantise=True),
 }
 
 
-def ssim(restored: Tensor, reference: Tensor, preset: str = "skimage7") -> Tensor:
-    """Mean structural similarity of each image, averaged over channels.
+def ssim(
+    restored: Tensor, reference: Tensor, *, preset: str | SSIMPreset = "skimage7", clamp: bool = True
+) -> Tensor:
+    """Mean structural similarity of each image: eq. 13 of Wang et al. 2004, averaged over the scored pixels.
 
     Args:
-        restored: `(N, C, H, W)` in [0, 1]; values outside are clamped.
+        restored: `(N, 3, H, W)` or `(N, 1, H, W)`, floating point in [0, 1] or uint8.
         reference: the same shape.
-        preset: a name in `PRESETS`.
+        preset: a name of `PRESETS` or a preset of your own.
+        clamp: cut floating-point values outside [0, 1].
 
     Returns:
-        `(N,)` float64.
+        `(N,)` float64 in [-1, 1]; higher is better. Differentiable unless the preset rounds to 8 bit.
+
+    Raises:
+        UserError: an unknown preset, shapes or types that do not fit, or an image smaller than the window.
     """
-    p = PRESETS[preset]
-    x, y = restored.double().clamp(0, 1), reference.double().clamp(0, 1)
-    n, c = x.shape[:2]
-    stack = torch.cat([x, y, x * x, y * y, x * y]).flatten(0, 1)[:, None]
-    mean_x, mean_y, xx, yy, xy = _smooth(stack, p).unflatten(0, (5, n, c)).squeeze(3)
-    bias = p.window**2 / (p.window**2 - 1) if p.unbiased else 1.0
-    var_x, var_y, cov = (bias * (a - b) for a, b in ((xx, mean_x**2), (yy, mean_y**2), (xy, mean_x * mean_y)))
-    c1, c2 = (0.01 * p.data_range) ** 2, (0.03 * p.data_range) ** 2
-    score = ((2 * mean_x * mean_y + c1) * (2 * cov + c2)) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
-    return score.mean(dim=(1, 2, 3))
+    p = _named(preset)
+    x, y = images.pair(restored, reference, clamp=clamp)
+    images.check_size(x, p.size, f"SSIM with a window of {p.size} pixels")
+    if p.quantise:
+        x, y = images.eight_bit(x), images.eight_bit(y)
+    if p.space == "y":
+        x, y = images.luma(x, rounded=p.quantise), images.luma(y, rounded=p.quantise)
+    elif p.space == "grey":
+        x, y = images.grey_levels(x) / 255, images.grey_levels(y) / 255
+    if p.border != "valid":
+        x, y = pad(x, p.size // 2, p.border), pad(y, p.size // 2, p.border)
+    return torch.stack([_mean_similarity(one, other, p) for one, other in zip(x, y, strict=True)])
 
 
-def _smooth(images: Tensor, p: Preset) -> Tensor:
-    """The windowed mean of `(M, 1, H, W)`, the window applied to rows, then columns."""
-    offsets = torch.arange(p.window, dtype=images.dtype, device=images.device) - (p.window - 1) / 2
-    weights = torch.ones_like(offsets) if p.sigma is None else torch.exp(-(offsets**2) / (2 * p.sigma**2))
-    weights = weights / weights.sum()
-    rows = F.conv2d(images, weights.view(1, 1, -1, 1), padding=(p.padding, 0))
-    return F.conv2d(rows, weights.view(1, 1, 1, -1), padding=(0, p.padding))
+def _named(preset: str | SSIMPreset) -> SSIMPreset:
+    if isinstance(preset, SSIMPreset):
+        return preset
+    if preset not in PRESETS:
+        hint = nearest(preset, PRESETS)
+        raise UserError(f"There is no SSIM preset named {preset!r}{hint}; there are {', '.join(PRESETS)}.")
+    return PRESETS[preset]
+
+
+def _mean_similarity(x: Tensor, y: Tensor, p: SSIMPreset) -> Tensor:
+    """The mean of the similarity of two padded images `(C, H, W)`."""
+    sums = [_similarity(a, b, p).sum() for a, b in strips(x, y, overlap=p.size - 1)]
+    channels, height, width = x.shape
+    return torch.stack(sums).sum() / (channels * (height - p.size + 1) * (width - p.size + 1))
+
+
+def _similarity(x: Tensor, y: Tensor, p: SSIMPreset) -> Tensor:
+    """The map of similarities, wherever the window lies inside."""
+    # The formula needs only the sum of the two variances, so four maps are filtered and not five.
+    mean_x, mean_y, mean_squares, mean_product = _local_means(torch.stack([x, y, x * x + y * y, x * y]), p)
+    n = p.size**2
+    scale = n / (n - 1) if p.sample_covariance else 1.0
+    product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+    covariance, variances = scale * (mean_product - product), scale * (mean_squares - squares)
+    c1, c2 = (p.k1 * p.data_range) ** 2, (p.k2 * p.data_range) ** 2
+    return (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+
+
+def _local_means(maps: Tensor, p: SSIMPreset) -> Tensor:
+    """Windowed means of `(M, C, H, W)`."""
+    if p.across_colours:
+        maps = torch.einsum("ij,mjhw->mihw", _colour_window(maps.shape[1], p).to(maps.device), maps)
+    return box_mean(maps, p.size) if p.sigma is None else gaussian_mean(maps, p.size, p.sigma)
+
+
+def _colour_window(channels: int, p: SSIMPreset) -> Tensor:
+    """The window along the colour axis, replicated at its ends, as weights `(C, C)` of the colours."""
+    weights = gaussian(p.size, p.sigma) if p.sigma is not None else [1 / p.size] * p.size
+    reach = torch.arange(p.size) - p.size // 2
+    source = (torch.arange(channels)[:, None] + reach).clamp(0, channels - 1)
+    window = torch.tensor(weights, dtype=torch.float64).expand(channels, -1)
+    return torch.zeros(channels, channels, dtype=torch.float64).scatter_add(1, source, window)

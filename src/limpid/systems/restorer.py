@@ -136,7 +136,7 @@ class Restorer(LightningModule):
 
     def record(self, values: Mapping[str, Tensor | float]) -> None:
         """Give `values` to every logger, at the run's clock."""
-        plain = {name: float(value) for name, value in values.items()}
+        plain = {k: float(v.detach()) if isinstance(v, Tensor) else float(v) for k, v in values.items()}
         for logger in self.loggers:
             logger.log_metrics(plain, step=self.batches_done)
 

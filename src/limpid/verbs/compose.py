@@ -52,7 +52,7 @@ def register() -> None:
     filed = {file.stem for folder in config_folders("conf") for file in (folder / "model").glob("*.yaml")}
     for name in registered():
         if name not in filed:
-            node = {"defaults": ["restorer", {"override /network": name}]}
+            node = {"defaults": ["restorer@model", {"override /network": name}]}
             ConfigStore.instance().store(group="model", name=name, node=node, package="_global_", provider="limpid")
 
 
@@ -65,6 +65,8 @@ def launch(verb: str, arguments: list[str], job: Callable[[DictConfig], Any]) ->
     Exceptions come out as they are: `limpid.cli` says what they mean.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a traceback of its own and exits with 1
+    # Threads that wait for each other spin by default; beside data-loading processes that costs ten times the work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     before = sys.argv
     sys.argv = [before[0], *arguments]
     try:

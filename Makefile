@@ -1,0 +1,49 @@
+# Each target sets up .venv by itself, so `make demo` and `make test` work in a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow smoke lint types bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(READY) ## Make .venv with everything that was tested (constraints.txt)
+
+# torch comes first, and by pip: its CPU build where there is one, instead of several GB of CUDA packages.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup ## Train a dehazing student for a minute or two on made scenes, and show paper beside measured
+	$(BIN)/limpid train +rfd/table5=student data=scenes budget=mini trainer.max_steps=200 trainer.val_check_interval=100
+
+# Two processes share two cores, one thread each.
+test: setup ## Run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: setup ## Run the slow tests too
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+smoke: setup ## Take two steps of every row that is built
+	$(BIN)/python -m tests.smoke
+
+lint: setup ## Check style
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+bench: setup ## Print the ratios that docs/performance.md quotes
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean: ## Remove what was built; the run store stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

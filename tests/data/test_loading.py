@@ -1,0 +1,151 @@
+"""Which image comes when, and in what shape: samplers, crops, augmentation, the datamodule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import albumentations
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from limpid.data.datamodule import EvaluationView, RestorationData, TrainingView, random_crop
+from limpid.data.sampling import StepSampler, StridedSampler
+from limpid.errors import CannotRun, UserError
+
+
+class Numbers:
+    """Images whose pixels tell where they come from: red is the row, green the column, blue the index."""
+
+    name, domain, expected = "numbers", "none", None
+
+    def __init__(self, count: int = 7, height: int = 12, width: int = 20) -> None:
+        self.count, self.height, self.width = count, height, width
+
+    def __len__(self) -> int:
+        return self.count
+
+    def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        rows, columns = np.indices((self.height, self.width), np.float32)
+        target = np.stack([rows / 100, columns / 100, np.full_like(rows, index / 100)], -1)
+        return {"input": target + np.float32(rng.random() / 1000), "target": target, "depth": rows / 100, "name": str(index)}
+
+    def missing(self) -> str | None:
+        return None
+
+
+def test_the_training_order_is_a_permutation_of_every_epoch() -> None:
+    sampler = StepSampler(images=7, batch_size=3, steps=21, seed=4)
+    pairs = [pair for batch in sampler for pair in batch]
+    assert len(sampler) == 21
+    assert Counter(pairs) == Counter((epoch, i) for epoch in range(9) for i in range(7))
+    orders = {tuple(i for e, i in pairs if e == epoch) for epoch in range(9)}
+    assert len(orders) > 1, "epochs differ"
+    assert [p for b in StepSampler(7, 3, 21, seed=5) for p in b] != pairs, "seeds differ"
+
+
+def test_starting_in_the_middle_goes_on_as_if_nothing_had_happened() -> None:
+    whole = list(StepSampler(images=7, batch_size=3, steps=21, seed=4))
+    assert list(StepSampler(images=7, batch_size=3, steps=21, start=13, seed=4)) == whole[13:]
+
+
+def test_processes_share_each_step_without_overlap() -> None:
+    one = list(StepSampler(images=10, batch_size=4, steps=6))
+    two = [list(StepSampler(images=10, batch_size=2, steps=6, rank=rank, world=2)) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*two, strict=True)] == one
+
+
+@pytest.mark.parametrize("images", [1, 31, 499])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_evaluation_sees_every_image_once(images: int, world: int) -> None:
+    seen = [i for rank in range(world) for i in StridedSampler(images, rank, world)]
+    assert sorted(seen) == list(range(images))
+
+
+def test_crops_cut_all_maps_alike_and_stay_inside() -> None:
+    rng = np.random.default_rng(0)
+    corners = set()
+    for _ in range(200):
+        cut = random_crop(Numbers().load(3, rng), 8, rng)
+        top, left = (round(float(cut["target"][0, 0, c]) * 100) for c in (0, 1))
+        corners.add((top, left))
+        np.testing.assert_array_equal(cut["depth"], cut["target"][..., 0])
+        assert cut["input"].shape == (8, 8, 3)
+    assert {c[0] for c in corners} == set(range(5))
+    assert {c[1] for c in corners} == set(range(13))
+    with pytest.raises(UserError, match=r"Image 3 is 20x12, smaller than the training crop of 13; set data.crop=12"):
+        random_crop(Numbers().load(3, rng), 13, rng)
+
+
+def test_augmentation_turns_images_and_maps_together_and_depends_on_seed_epoch_and_index_alone() -> None:
+    view = TrainingView(Numbers(), 8, albumentations.D4(p=1.0), seed=1)
+    turned = set()
+    for epoch in range(40):
+        sample = view[(epoch, 2)]
+        rows = sample["target"][0]
+        np.testing.assert_array_equal(sample["depth"][0], rows)
+        turned.add((bool(rows[0, 0] < rows[-1, 0]), bool(rows[0, 0] < rows[0, -1])))
+        assert sample["input"].shape == (3, 8, 8)
+        assert (sample["epoch"], sample["index"]) == (epoch, 2)
+    assert len(turned) > 2
+    again = TrainingView(Numbers(), 8, albumentations.D4(p=1.0), seed=1)
+    torch.testing.assert_close(again[(5, 2)]["input"], view[(5, 2)]["input"], rtol=0, atol=0)
+    other = TrainingView(Numbers(), 8, albumentations.D4(p=1.0), seed=2)
+    assert any(not torch.equal(other[(e, 2)]["input"], view[(e, 2)]["input"]) for e in range(3))
+
+
+def test_batches_do_not_depend_on_the_number_of_workers() -> None:
+    def batches(workers: int) -> list[torch.Tensor]:
+        data = RestorationData(train=Numbers(), batch_size=3, crop=8, augment=albumentations.D4(), workers=workers)
+        assert data.plan(max_steps=4, max_epochs=None) == 4
+        loader: DataLoader[Any] = data.train_dataloader()
+        return [batch["input"] for batch in loader]
+
+    for one, two in zip(batches(0), batches(2), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+def test_evaluation_is_the_same_in_every_run_and_can_be_cut_short() -> None:
+    view = EvaluationView(Numbers(), None)
+    torch.testing.assert_close(view[3]["input"], EvaluationView(Numbers(), None)[3]["input"], rtol=0, atol=0)
+    assert (len(view), len(EvaluationView(Numbers(), 2)), len(EvaluationView(Numbers(), 100))) == (7, 2, 7)
+
+
+def test_the_length_of_a_run() -> None:
+    data = RestorationData(train=Numbers(7), batch_size=3)
+    assert data.plan(None, 3) == 7  # 21 images in batches of 3
+    assert data.plan(None, 1) == 3  # an epoch's last batch runs into the next epoch
+    assert data.plan(5, 3) == 5
+    assert data.plan(-1, 3, world=2) == 4
+    with pytest.raises(UserError, match="how long"):
+        data.plan(None, None)
+
+
+def test_absent_sets_are_named_and_only_matter_when_none_is_left() -> None:
+    class Absent(Numbers):
+        def missing(self) -> str | None:
+            return "The set gone is not there."
+
+    data = RestorationData(train=Numbers(), val=Absent(), test={"here": Numbers(), "gone": Absent()})
+    assert data.require(training=True) == ["The set gone is not there."]
+    assert list(data.test) == ["here"]
+    assert data.val is None
+    with pytest.raises(CannotRun, match="add data=scenes"):
+        RestorationData(test={"gone": Absent()}).require(training=False)
+    with pytest.raises(CannotRun, match="The set gone"):
+        RestorationData(train=Absent(), test={"here": Numbers()}).require(training=True)
+    with pytest.raises(CannotRun, match="nothing to train on"):
+        RestorationData(test={"here": Numbers()}).require(training=True)
+
+
+def test_whole_images_of_different_sizes_cannot_be_batched() -> None:
+    class Growing(Numbers):
+        def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+            return Numbers(height=10 + index).load(index, rng)
+
+    data = RestorationData(train=Growing(), batch_size=2)
+    data.plan(1, None)
+    with pytest.raises(UserError, match="different sizes"):
+        next(iter(data.train_dataloader()))

@@ -1,0 +1,82 @@
+"""Every network of the registry: its parameter count, any size of image, and what is special about it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import limpid
+from limpid.errors import UserError
+from limpid.networks.aod_net import AODNet
+from limpid.networks.ffa_net import FFANet
+from limpid.registry import registered
+
+#: One entry per network: its parameters at the registry's settings, as its paper's tables count them.
+PARAMETERS = {"aod_net": 1_761, "ffa_net": 2_870_812, "rfd_student": 96_007}
+PRIORS = {"dcp", "wmcp", "gamma", "percentile_stretch"}
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_every_network_of_the_registry_has_an_entry() -> None:
+    assert set(registered()) - PRIORS == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_counts(name: str) -> None:
+    assert parameters(limpid.build(name)) == PARAMETERS[name]
+
+
+def test_the_released_ffa_net_has_19_blocks() -> None:
+    assert parameters(limpid.build("ffa_net", blocks=19)) == 4_455_913
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("size", [(61, 83), (16, 16), (17, 40)])
+def test_any_size_keeps_its_shape(name: str, size: tuple[int, int]) -> None:
+    small = {"ffa_net": {"dim": 16, "blocks": 1}}.get(name, {})
+    network = limpid.build(name, **small).eval()
+    with torch.no_grad():
+        x = torch.rand(2, 3, *size)
+        y = network(x)
+        assert y.shape == x.shape
+        assert torch.isfinite(y).all()
+        torch.testing.assert_close(network(x[:1]), y[:1], rtol=1e-4, atol=1e-5)  # each image is treated alone
+
+
+def test_aod_net_is_the_identity_where_k_is_one() -> None:
+    network = AODNet()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.zero_()
+        network.conv5.bias.fill_(1.0)
+        x = torch.rand(1, 3, 20, 30)
+        torch.testing.assert_close(network(x), x)
+        network.conv5.bias.fill_(2.0)  # J = K x - K + 1
+        torch.testing.assert_close(network(x), (2 * x - 1).relu())
+
+
+def test_ffa_net_without_weights_adds_nothing_to_its_input() -> None:
+    network = FFANet(dim=16, groups=3, blocks=1)
+    with torch.no_grad():
+        for p in network.tail.parameters():
+            p.zero_()
+        x = torch.rand(1, 3, 20, 30)
+        torch.testing.assert_close(network(x), x)
+        mean, std = [0.64, 0.60, 0.58], [0.14, 0.15, 0.152]
+        normalising = FFANet(dim=16, groups=3, blocks=1, mean=mean, std=std)
+        for p in normalising.tail.parameters():
+            p.zero_()
+        expected = (x - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+        torch.testing.assert_close(normalising(x), expected)
+    assert set(normalising.state_dict()) == set(network.state_dict()), "normalisation is a setting, not a weight"
+
+
+def test_a_misspelt_network_or_setting_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UserError, match="did you mean 'ffa_net'"):
+        limpid.build("fa_net")
+    with pytest.raises(UserError, match=r"blokcs is not an argument of .*; did you mean 'blocks'"):
+        limpid.build("ffa_net", blokcs=3)

@@ -1,0 +1,154 @@
+"""The base system: two real steps of everything that is built, learning rates, scores, averaging, the guard."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from limpid import checkpoint, targets, worker
+from limpid.callbacks import EMA, NonFiniteGuard
+from limpid.errors import UserError
+from limpid.losses import L1, MSE, WeightedLoss
+from limpid.results import identity
+from limpid.results.rows import rows
+from limpid.systems import schedules
+from limpid.systems.scores import Scores
+from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+
+BUILT = [row for row in rows() if not row.not_built and row.does == "train"]
+
+
+def prepared(place: str, folder: Path, *overrides: str) -> dict[str, Any]:
+    plain = composed(place, "budget=smoke", "data=scenes", "trainer=cpu", "data.workers=0", *overrides)
+    plain |= {"fingerprint": identity.fingerprint(plain), "overrides": [], "comparable": False, "run": str(folder)}
+    return plain
+
+
+def distinct() -> list[str]:
+    """One row for every distinct (system, network, loss)."""
+    seen: dict[str, str] = {}
+    from hydra import initialize
+
+    from limpid.verbs import compose as limpid_compose
+
+    limpid_compose.register()
+    with initialize(config_path=None, version_base="1.3"):
+        for row in BUILT:
+            plain = composed(row.place)
+            key = yaml.safe_dump([plain[part] for part in ("model", "network", "loss")])
+            seen.setdefault(key, row.place)
+    return list(seen.values())
+
+
+@pytest.mark.parametrize("place", distinct())
+def test_two_steps_change_the_weights_and_give_finite_numbers(place: str, tmp_path: Path) -> None:
+    config = prepared(place, tmp_path, *(["network.dim=16", "network.blocks=1"] if "ffa" in place else []))
+    torch.manual_seed(config["seed"])
+    results = worker.perform(config)
+    entry = results["metrics"]["scenes"]
+    assert entry["psnr"]["n"] == entry["ssim"]["n"] == 2
+    assert math.isfinite(entry["psnr"]["mean"])
+    assert -1 <= entry["ssim"]["mean"] <= 1
+    trained = checkpoint.weights(checkpoint.read(tmp_path / "checkpoints" / "last.ckpt"))
+    lightning.seed_everything(config["seed"], verbose=False)
+    untrained = targets.construct(config["network"], "network").state_dict()
+    same = [name for name in trained if torch.equal(trained[name], untrained[name])]
+    # With two hidden units, an attention's ReLU may be dead at the start; every other weight takes part.
+    assert all("attention" in name or "fusion" in name for name in same), same
+    assert len(same) < len(trained) / 2
+    assert all(torch.isfinite(value).all() for value in trained.values())
+    curves = (tmp_path / "curves.csv").read_text().splitlines()
+    assert curves[0] == "step,name,value"
+    assert {line.split(",")[1] for line in curves[1:]} >= {"val/psnr", "val/ssim"}
+    assert {file.name for file in tmp_path.iterdir()} >= {
+        "config.yaml", "status.json", "metrics.json", "per_image.csv", "curves.csv", "environment.json", "checkpoints", "images",
+    }  # fmt: skip
+
+
+def test_a_finished_run_is_skipped_and_other_settings_are_not_mixed_into_it(tmp_path: Path) -> None:
+    config = prepared("rfd/table5/aod_net", tmp_path)
+    first = worker.perform(config)
+    again = worker.perform(config)
+    assert again.pop("skipped")
+    assert again == first
+    (tmp_path / "metrics.json").unlink()
+    other = prepared("rfd/table5/aod_net", tmp_path, "optimizer.lr=0.5")
+    with pytest.raises(UserError, match=r"other settings \(optimizer.lr: 0.0001 then, 0.5 now\)"):
+        worker.perform(other)
+    assert worker.perform({**other, "rerun": True})["metrics"]
+
+
+def test_terms_are_weighted_and_keep_their_own_values() -> None:
+    loss = WeightedLoss({"l1": {"weight": 2.0, "term": L1()}, "mse": {"weight": 0.5, "term": MSE()}})
+    output, batch = torch.full((1, 3, 4, 4), 0.5), {"target": torch.zeros(1, 3, 4, 4)}
+    total, values = loss(output, batch)
+    assert total.item() == pytest.approx(2.0 * 0.5 + 0.5 * 0.25)
+    assert {name: value.item() for name, value in values.items()} == {"l1": 0.5, "mse": 0.25}
+    kept = WeightedLoss({"l1": {"weight": 0, "term": L1()}, "mse": {"weight": 1, "term": MSE()}})
+    assert list(kept.terms) == ["mse"]
+    with pytest.raises(UserError, match="no term"):
+        WeightedLoss({"l1": {"weight": 0, "term": L1()}})
+
+
+def test_learning_rates_scale_with_the_run() -> None:
+    def rates(shape: Any, steps: int, **settings: float) -> list[float]:
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = shape(optimizer, steps=steps, **settings)
+        found = []
+        for _ in range(steps):
+            found.append(schedule.get_last_lr()[0])
+            optimizer.step()
+            schedule.step()
+        return found
+
+    assert rates(schedules.constant, 5) == [1.0] * 5
+    for steps in (200, 40):  # x0.98 every 10 of 200 epochs, at the paper's length and at a fifth of it
+        found = rates(schedules.step, steps, factor=0.98, every=10, of=200)
+        assert found == pytest.approx([0.98 ** (i * 200 // (10 * steps)) for i in range(steps)])
+    found = rates(schedules.cosine, 100, warmup=0.1, floor=0.01)
+    assert found[:10] == pytest.approx([(i + 1) / 11 for i in range(10)])
+    assert found[10] == 1.0
+    assert found[55] == pytest.approx(0.01 + 0.99 * 0.5)
+    assert found[99] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * 89 / 90)))
+
+
+def test_scores_are_means_of_images_and_each_is_counted_once() -> None:
+    def error(restored: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return (restored - target).abs().mean((1, 2, 3))
+
+    scores = Scores({"error": error})
+    scores.start(["a", "b"])
+    batch = {"index": torch.tensor([1, 0]), "name": ["y", "x"], "target": torch.zeros(2, 3, 1, 1)}
+    scores.add(0, batch, torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))
+    scores.add(1, {"index": torch.tensor([0]), "name": ["z"]}, torch.zeros(1, 3, 1, 1))  # no target: not scored
+    scores.finish([2, 1])
+    assert scores.summary() == {"a": {"error": {"mean": 2.0, "n": 2, "protocol": "error"}}, "b": {}}
+    assert [row["name"] for row in scores.rows] == ["x", "y", "z"]
+    with pytest.raises(AssertionError, match="exactly once"):
+        scores.finish([3, 1])
+    scores.add(0, batch, torch.zeros(2, 3, 1, 1))
+    with pytest.raises(AssertionError, match="exactly once"):
+        scores.finish([2, 1])
+
+
+def test_the_average_warms_up() -> None:
+    average = EMA(decay=0.99, warmup=10.0)._kwargs["avg_fn"]
+    old, new = torch.tensor(0.0), torch.tensor(1.0)
+    for updates in (1, 5, 50, 5000):
+        decay = min(0.99, (1 + updates) / (10 + updates))
+        assert average(old, new, torch.tensor(updates)).item() == pytest.approx(1 - decay)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_names_of_its_batch() -> None:
+    guard: Any = NonFiniteGuard()
+    guard.on_train_batch_start(None, None, {"name": ["one", "two"]}, 7)
+    guard.on_before_backward(None, None, torch.tensor(1.0))
+    with pytest.raises(UserError, match="The loss is nan at step 7 on the images one, two"):
+        guard.on_before_backward(None, None, torch.tensor(float("nan")))

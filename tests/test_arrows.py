@@ -1,0 +1,74 @@
+"""The map of design: which part may import which, checked on the source itself."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "limpid"
+
+# Floors from the ground up; a module may import its own part and what stands below. The foundation serves all.
+FOUNDATION = {"errors", "places", "targets", "registry", "checkpoint", "environment", "__init__"}
+GROUND = {"networks", "priors", "metrics", "data", "results", "inference"}
+ALLOWED = {
+    **{part: FOUNDATION for part in GROUND},
+    "losses": FOUNDATION | {"inference", "networks"},
+    "systems": FOUNDATION | GROUND | {"losses"},
+    "callbacks": FOUNDATION | GROUND | {"losses"},
+    "worker": FOUNDATION | GROUND | {"losses", "systems", "callbacks"},
+    "verbs": FOUNDATION | GROUND | {"losses", "systems", "callbacks", "worker"},
+    "cli": FOUNDATION | {"verbs"},
+}
+FORBIDDEN = {
+    "networks": {"lightning", "hydra", "omegaconf"},
+    "priors": {"lightning", "hydra", "omegaconf"},
+    "metrics": {"lightning", "hydra", "omegaconf"},
+    "data": {"hydra", "omegaconf"},
+    "results": {"hydra", "omegaconf", "torch", "lightning"},
+    "losses": {"hydra", "omegaconf", "lightning"},
+    "systems": {"hydra", "omegaconf"},
+    "callbacks": {"hydra", "omegaconf"},
+    "worker": {"hydra", "omegaconf"},
+}
+
+
+def imports(file: Path) -> set[str]:
+    """Every module a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names if node.module == "limpid"}
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda f: str(f.relative_to(SOURCE)))
+def test_imports_run_downwards(file: Path) -> None:
+    part = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+    names = imports(file)
+    own = {name.split(".")[1] for name in names if name.startswith("limpid.")} - {"__version__", "build"}
+    if part in ALLOWED:
+        assert own - {part} <= ALLOWED[part], f"{part} imports upstairs"
+    assert not {name.split(".")[0] for name in names} & FORBIDDEN.get(part, set())
+
+
+def test_the_commands_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from limpid.cli import status; assert status(['--help']) == 0; "
+        "heavy = {'torch', 'lightning', 'hydra', 'omegaconf', 'numpy', 'rich', 'yaml'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_composing_imports_no_torch() -> None:
+    code = (
+        "import sys; from limpid.cli import status; sys.argv = ['limpid'];"
+        "assert status(['train', '+rfd/table5=student', '--cfg', 'job']) == 0; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

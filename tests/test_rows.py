@@ -1,0 +1,135 @@
+"""The 134 row files: the papers' values, and that every one composes with every budget and with made data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import open_dict
+
+from limpid.places import shipped
+from limpid.results import identity
+from limpid.results.rows import NO_SET, Row, rows
+from limpid.verbs import compose as limpid_compose
+from limpid.verbs.prepare import finish
+
+FACTS = yaml.safe_load((Path(__file__).parent / "facts" / "tables.yaml").read_text())
+ROWS = {row.place: row for row in rows()}
+PRINTED = {
+    f"{paper}/{table}/{name}": (content, row)
+    for paper, tables in FACTS.items()
+    for table, content in tables.items()
+    if isinstance(content, dict)
+    for name, row in content["rows"].items()
+}
+BUILT = [place for place, row in ROWS.items() if not row.not_built]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    limpid_compose.register()
+    GlobalHydra.instance().clear()
+    with initialize(config_path=None, version_base="1.3"):
+        yield
+
+
+def composed(place: str, *overrides: str) -> dict[str, Any]:
+    paper, table, name = place.split("/")
+    typed = [f"+{paper}/{table}={name}", *overrides]
+    config = compose("train", overrides=typed, return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    return finish(config, typed, choices)
+
+
+def test_there_are_134_rows_in_24_tables() -> None:
+    printed = [place for place in ROWS if place in PRINTED]
+    assert len(PRINTED) == len(printed) == 134
+    assert len({place.rsplit("/", 1)[0] for place in printed}) == 24
+
+
+@pytest.mark.parametrize("place", PRINTED)
+def test_a_row_says_what_the_paper_prints(place: str) -> None:
+    table, fact = PRINTED[place]
+    row = ROWS[place]
+    tests = table.get("test", NO_SET)
+    values = fact["values"] if isinstance(fact["values"], dict) else {tests: fact["values"]}
+    expected = {
+        name: {metric: v for metric, v in zip(table["metrics"], column, strict=True) if v is not None}
+        for name, column in values.items()
+    }
+    assert row.expected == expected
+    assert (row.label, row.kind) == (fact["label"], fact["kind"])
+
+
+def test_rows_refer_to_rows_that_exist() -> None:
+    for row in ROWS.values():
+        for other in (*row.needs, *([row.same_as] if row.same_as else [])):
+            assert other in ROWS, f"{row.place} refers to {other}"
+        if row.same_as:
+            assert ROWS[row.same_as].same_as is None, "a shared run has one home"
+            assert ROWS[row.same_as].model == row.model
+
+
+def test_a_row_file_only_chooses_groups_and_sets_row_and_schedule() -> None:
+    for row in ROWS.values():
+        content = yaml.safe_load((shipped("experiments") / f"{row.place}.yaml").read_text())
+        assert set(content) <= {"defaults", "row", "schedule"}, row.place
+        for choice in content.get("defaults", []):
+            assert all(key.startswith("override /") and "trainer" not in key for key in choice), row.place
+
+
+@pytest.mark.parametrize("budget", ["paper", "mini", "smoke"])
+def test_every_row_composes_with_the_budget(budget: str) -> None:
+    for place, row in ROWS.items():
+        plain = composed(place, f"budget={budget}")
+        assert plain["budget"]["name"] == budget
+        assert Row(**{**plain["row"], "needs": tuple(plain["row"]["needs"])}) == row
+        steps, epochs = plain["trainer"]["max_steps"], plain["trainer"]["max_epochs"]
+        assert (steps is None) != (epochs is None), f"{place} must say how long it trains, in one unit"
+        if budget == "smoke":
+            assert steps == 2
+
+
+def test_every_row_composes_with_made_data() -> None:
+    for place in ROWS:
+        plain = composed(place, "data=scenes", "budget=smoke", "trainer=debug")
+        assert list(plain["data"]["test"]) == ["scenes"], f"data=scenes must win over {place}"
+        assert plain["trainer"]["detect_anomaly"], f"trainer=debug must win over {place}"
+
+
+@pytest.mark.parametrize("place", [place for place in BUILT if ROWS[place].same_as])
+def test_rows_that_share_a_run_are_the_same_run(place: str) -> None:
+    assert identity.fingerprint(composed(place)) == identity.fingerprint(composed(str(ROWS[place].same_as)))
+
+
+def test_what_the_command_line_says_wins_over_budget_and_schedule() -> None:
+    place = "rfd/table5/student"
+    assert composed(place)["trainer"]["max_epochs"] == 200
+    assert composed(place)["optimizer"]["lr"] == 1e-4
+    mini = composed(place, "budget=mini")
+    assert (mini["trainer"]["max_steps"], mini["optimizer"]["lr"], mini["data"]["crop"]) == (1000, 1e-3, 96)
+    assert mini["scheduler"]["_target_"].endswith("cosine")
+    assert composed(place, "budget=mini", "trainer.max_steps=7")["trainer"]["max_steps"] == 7
+    assert composed(place, "budget=mini", "budget.learning_rate=0.5")["optimizer"]["lr"] == 0.5
+    printed = composed(place, "schedule=rfd_student_printed")
+    assert printed["optimizer"]["lr"] == 1e-5
+    assert printed["scheduler"] == {
+        "_target_": "limpid.systems.schedules.step", "_partial_": True, "factor": 0.98, "every": 10, "of": 200,
+    }  # fmt: skip
+
+
+def test_a_budget_narrows_a_network_and_says_so_but_not_against_the_command_line() -> None:
+    mini = composed("rfd/table5/ffa_net", "budget=mini")
+    assert mini["narrowed"] == {"dim": 32, "blocks": 4}
+    assert (mini["network"]["dim"], mini["network"]["blocks"]) == (32, 4)
+    by_hand = composed("rfd/table5/ffa_net", "budget=mini", "network.dim=48")
+    assert by_hand["narrowed"] == {"blocks": 4}
+    assert by_hand["network"]["dim"] == 48
+    assert composed("rfd/table5/ffa_net")["narrowed"] is None
