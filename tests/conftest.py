@@ -31,7 +31,12 @@ def limpid(tmp_path: Path) -> Limpid:
     def run(*arguments: str, expect: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from limpid.cli import main; main()", *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment(tmp_path, **more), capture_output=True, text=True, timeout=600
+            command,
+            cwd=tmp_path,
+            env=environment(tmp_path, **more),
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         assert done.returncode == expect, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "limpid"
 FOUNDATION = {"errors", "places", "targets", "registry", "checkpoint", "environment", "__init__"}
 GROUND = {"networks", "priors", "metrics", "data", "results", "inference"}
 ALLOWED = {
-    **{part: FOUNDATION for part in GROUND},
+    **dict.fromkeys(GROUND, FOUNDATION),
     "losses": FOUNDATION | {"inference", "networks"},
     "systems": FOUNDATION | GROUND | {"losses"},
     "callbacks": FOUNDATION | GROUND | {"losses"},

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "build"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute may be anything
+def __getattr__(name: str) -> Any:
     """Import `build` only when it is asked for, so that `limpid --help` stays instant."""
     if name == "build":
         from limpid.registry import build

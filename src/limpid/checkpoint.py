@@ -1,7 +1,7 @@
 """Checkpoint files: plain values and tensors, written so that a crash never leaves a broken one, read without pickle.
 
 A checkpoint is `{limpid: 1, network, network_config, provenance, ...}` beside Lightning's own state. `state_dict` holds
-the weights a result was measured with (the averaged ones under EMA) and `current_model_state`, if present, the raw ones.
+the weights a result was measured with (the averaged ones under EMA) and `current_model_state`, if there, the raw ones.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def read(path: Path, device: str = "cpu") -> dict[str, Any]:
         raise UserError(f"The file {path} is not a checkpoint of Limpid: it does not say which network it holds.")
     if checkpoint["limpid"] != FORMAT:
         raise UserError(
-            f"The checkpoint {path} has format {checkpoint['limpid']}, and this Limpid reads format {FORMAT}; update it."
+            f"The checkpoint {path} has format {checkpoint['limpid']}, and this Limpid reads {FORMAT}; update Limpid."
         )
     for key in _keys({k: v for k, v in checkpoint.items() if k not in ("state_dict", "current_model_state")}):
         if key == "_target_":
@@ -98,7 +98,9 @@ def read(path: Path, device: str = "cpu") -> dict[str, Any]:
 
 def weights(checkpoint: Mapping[str, Any], raw: bool = False) -> dict[str, torch.Tensor]:
     """The network's own state dict: the weights that were measured, or the `raw` ones where an average was kept."""
-    state = checkpoint["current_model_state"] if raw and "current_model_state" in checkpoint else checkpoint["state_dict"]
+    state = (
+        checkpoint["current_model_state"] if raw and "current_model_state" in checkpoint else checkpoint["state_dict"]
+    )
     return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
 
 
@@ -143,7 +145,7 @@ def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _keys(value: Any) -> Iterator[str]:  # noqa: ANN401
+def _keys(value: Any) -> Iterator[str]:
     """Every string key anywhere in nested dicts and lists."""
     if isinstance(value, Mapping):
         for key, member in value.items():

@@ -13,7 +13,16 @@ import torch
 from limpid import __version__
 from limpid.places import shipped
 
-_PACKAGES = ("torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "kornia", "albumentations", "numpy")
+_PACKAGES = (
+    "torch",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "kornia",
+    "albumentations",
+    "numpy",
+)
 
 
 def describe() -> dict[str, Any]:

@@ -20,7 +20,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-class CannotRun(UserError):
+class CannotRun(UserError):  # noqa: N818 - it is no failure
     """What was asked for is right but cannot run here: a row that is not built, or a data set that is not there.
 
     A sweep lists such a row as skipped and goes on.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def restored_image(output: Any) -> Tensor:  # noqa: ANN401 - a tensor, or a named tuple of a paper's outputs
+def restored_image(output: Any) -> Tensor:
     """The image `(N, 3, H, W)` in a network's output: the output itself, or the `.restored` of its named tuple."""
     image: Tensor = output if isinstance(output, Tensor) else output.restored
     return image

@@ -22,6 +22,7 @@ from limpid.environment import describe
 from limpid.errors import UserError
 from limpid.results.store import Run
 from limpid.systems import Restorer
+from limpid.systems.scores import INPUT
 
 Config = Mapping[str, Any]
 
@@ -80,8 +81,20 @@ def _execute(
 
 
 def _given_weights(config: Config) -> dict[str, Any] | None:
-    """The checkpoint that a test is asked to use."""
-    if config["does"] == "train" or not config["ckpt"]:
+    """The checkpoint that a test is asked to use; a prior needs none.
+
+    Raises:
+        UserError: a network that learns would be tested untrained.
+    """
+    if config["does"] == "train":
+        return None
+    if not config["ckpt"]:
+        network = targets.construct(config["network"], "network", config["allow_targets"])
+        if any(True for _ in network.parameters()):
+            raise UserError(
+                f"The network {config['choices']['network']} has no weights to test; give ckpt=PATH, or train it first "
+                f"with `limpid train model={config['choices']['model']}`."
+            )
         return None
     path = Path(config["ckpt"])
     return {**checkpoint.read(path), "file": str(path)}
@@ -108,7 +121,7 @@ def _system(config: Config) -> Restorer:
 
 
 def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Trainer:
-    """Lightning's trainer over one pass of the whole run: the step is the clock, so one Lightning epoch holds it all."""
+    """Lightning's trainer over one pass of the whole run: the step is its clock, so one epoch holds it all."""
     allow = config["allow_targets"]
     settings = dict(config["trainer"])
     max_steps, max_epochs = settings.pop("max_steps"), settings.pop("max_epochs")
@@ -137,7 +150,11 @@ def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Train
         enable_model_summary=False,
         default_root_dir=str(run.path),
         logger=[callbacks.Curves(run.path / "curves.csv"), *loggers.values()],
-        callbacks=[*chosen, callbacks.Status(run), callbacks.Pictures(run.path / "images", config["pictures"])],
+        callbacks=[
+            *chosen,
+            callbacks.Status(run),
+            callbacks.Pictures(run.path / "images", config["pictures"]),
+        ],
         plugins=[callbacks.CheckpointFiles()],
     )
     return trainer
@@ -168,7 +185,11 @@ def _origin(config: Config) -> dict[str, Any]:
 
 
 def _results(
-    config: Config, system: Restorer, data: RestorationData, weights: Mapping[str, Any] | None, absent: list[str]
+    config: Config,
+    system: Restorer,
+    data: RestorationData,
+    weights: Mapping[str, Any] | None,
+    absent: list[str],
 ) -> dict[str, Any]:
     """metrics.json: per set the mean of each metric, the network's size, and where the weights come from."""
     parameters = sum(p.numel() for p in system.network.parameters())
@@ -179,12 +200,16 @@ def _results(
     provenance = _origin(config)
     if weights is not None:
         state = checkpoint.weights(weights)
-        provenance |= {"weights": checkpoint.weights_fingerprint(state), "trained": dict(weights["provenance"])}
+        provenance |= {
+            "weights": checkpoint.weights_fingerprint(state),
+            "trained": dict(weights["provenance"]),
+        }
         provenance["checkpoint"] = Path(weights["file"]).name
     complete = {name: images.expected in (None, metrics[name]["params_m"]["n"]) for name, images in data.test.items()}
     comparable = config["comparable"] and all(complete.values()) and not absent
     return {
         "metrics": metrics,
+        "input": system.scores.summary(INPUT),
         "comparable": comparable,
         "complete": complete,
         "absent": absent,

@@ -46,9 +46,7 @@ def test_scatter_at_its_limits():
     image = np.random.default_rng(2).random((4, 4, 3))
     airlight = np.array([0.7, 0.8, 0.9])
     np.testing.assert_array_equal(scatter(image, np.ones((4, 4, 1)), airlight), image)
-    np.testing.assert_array_equal(
-        scatter(image, np.zeros((4, 4, 1)), airlight), np.broadcast_to(airlight, image.shape)
-    )
+    np.testing.assert_array_equal(scatter(image, np.zeros((4, 4, 1)), airlight), np.broadcast_to(airlight, image.shape))
     np.testing.assert_allclose(scatter(image, np.full((4, 4, 1), 0.25), 0.8), image / 4 + 0.6)
 
 
@@ -60,9 +58,7 @@ def test_scatter_treats_tensors_as_arrays():
         torch.tensor(transmission).permute(2, 0, 1)[None],
         torch.tensor(airlight)[None, :, None, None],
     )
-    np.testing.assert_allclose(
-        batch[0].permute(1, 2, 0).numpy(), scatter(image, transmission, airlight), rtol=1e-15
-    )
+    np.testing.assert_allclose(batch[0].permute(1, 2, 0).numpy(), scatter(image, transmission, airlight), rtol=1e-15)
 
 
 def test_haze_follows_the_model_with_what_it_reports(sample):
@@ -91,9 +87,7 @@ def test_no_depth_means_no_haze(sample):
 
 
 def test_far_away_only_airlight_is_left(sample):
-    hazy = Haze(airlight=(0.8, 0.8))(
-        sample | {"depth": np.full((12, 17), 1e4, np.float32)}, np.random.default_rng(0)
-    )
+    hazy = Haze(airlight=(0.8, 0.8))(sample | {"depth": np.full((12, 17), 1e4, np.float32)}, np.random.default_rng(0))
     np.testing.assert_allclose(hazy["input"], 0.8, atol=1e-7)
 
 
@@ -114,9 +108,7 @@ def test_beta_and_airlight_are_uniform_over_their_ranges(sample):
 
 
 def test_tint_stays_near_the_brightness(sample):
-    drawn = [
-        Haze(airlight=(0.8, 0.8), airlight_tint=0.1)(sample, np.random.default_rng(i)) for i in range(50)
-    ]
+    drawn = [Haze(airlight=(0.8, 0.8), airlight_tint=0.1)(sample, np.random.default_rng(i)) for i in range(50)]
     airlight = np.array([d["airlight"] for d in drawn])
     assert np.abs(airlight - 0.8).max() <= 0.1 + 1e-6
     assert airlight.std(axis=1).mean() > 0.02

@@ -30,7 +30,12 @@ class Numbers:
     def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         rows, columns = np.indices((self.height, self.width), np.float32)
         target = np.stack([rows / 100, columns / 100, np.full_like(rows, index / 100)], -1)
-        return {"input": target + np.float32(rng.random() / 1000), "target": target, "depth": rows / 100, "name": str(index)}
+        return {
+            "input": target + np.float32(rng.random() / 1000),
+            "target": target,
+            "depth": rows / 100,
+            "name": str(index),
+        }
 
     def missing(self) -> str | None:
         return None

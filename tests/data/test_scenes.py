@@ -120,9 +120,9 @@ def test_every_visible_point_lies_on_its_solid_and_none_is_in_front(shape):
     camera = looking(yaw=0.05, pitch=-0.35, roll=0.05, position=(0, 3, 0))
     solid = Solid(shape, (0.3, 1.0, 5.0), (1.2, 1.0, 0.8), GREY, turn=0.5)
     depth, _ = rasterise(camera, [solid], False, NOISE)
-    turn = np.array(
-        [[math.cos(0.5), 0, -math.sin(0.5)], [0, 1, 0], [math.sin(0.5), 0, math.cos(0.5)]]
-    ) / np.array(solid.half).reshape(3, 1)
+    turn = np.array([[math.cos(0.5), 0, -math.sin(0.5)], [0, 1, 0], [math.sin(0.5), 0, math.cos(0.5)]]) / np.array(
+        solid.half
+    ).reshape(3, 1)
     rays = rays_of(camera)
 
     def outside(at):
@@ -146,9 +146,7 @@ def test_every_visible_point_lies_on_its_solid_and_none_is_in_front(shape):
 
 def test_the_nearer_solid_hides_the_farther_whatever_the_order():
     camera = looking(yaw=0, pitch=0, roll=0, position=(0, 0, 0))
-    solids = [
-        Solid("box", (0.2 * i, 0, 3.0 + i), (1, 0.5, 0.3), GREY, turn=0.3 * i, tilt=0.2) for i in range(4)
-    ]
+    solids = [Solid("box", (0.2 * i, 0, 3.0 + i), (1, 0.5, 0.3), GREY, turn=0.3 * i, tilt=0.2) for i in range(4)]
     alone = [rasterise(camera, [solid], False, NOISE)[0] for solid in solids]
     forward, _ = rasterise(camera, solids, False, NOISE)
     backward, _ = rasterise(camera, solids[::-1], False, NOISE)
@@ -318,9 +316,7 @@ def test_splits_share_no_image_and_no_near_duplicate():
 def test_splits_share_no_photograph():
     listed = [photograph.path for split in PHOTOGRAPHS.values() for photograph in split]
     assert len(set(listed)) == len(listed)
-    pictures = [
-        thumbnail(read_photograph(photograph)[0]) for split in PHOTOGRAPHS for photograph in installed(split)
-    ]
+    pictures = [thumbnail(read_photograph(photograph)[0]) for split in PHOTOGRAPHS for photograph in installed(split)]
     for place, picture in enumerate(pictures):
         assert all(abs(picture @ other) < 0.5 for other in pictures[:place])
 

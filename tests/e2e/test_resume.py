@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.conftest import Limpid, environment
 
 from limpid import checkpoint
-from tests.conftest import Limpid, environment
 
 STEPS = 24
 COMMAND = (
@@ -55,7 +55,9 @@ def kill_in_the_middle(folder: Path, arguments: tuple[str, ...], after: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("workers", "callbacks"), [(0, "default"), pytest.param(2, "ema", marks=pytest.mark.slow)], ids=["plain", "ema"]
+    ("workers", "callbacks"),
+    [(0, "default"), pytest.param(2, "ema", marks=pytest.mark.slow)],
+    ids=["plain", "ema"],
 )
 def test_a_killed_run_ends_as_if_it_had_not_been(
     limpid: Limpid, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, workers: int, callbacks: str
@@ -65,7 +67,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     whole = outcome(tmp_path)
 
     other = tmp_path_factory.mktemp("killed")
-    kill_in_the_middle(other, arguments, after=17)  # the last checkpoint is then of step 16, between two optimizer steps
+    kill_in_the_middle(
+        other, arguments, after=17
+    )  # the last checkpoint is then of step 16, between two optimizer steps
     [status] = other.rglob("status.json")
     assert json.loads(status.read_text())["status"] == "running"
     assert not list(other.rglob("metrics.json"))

@@ -33,7 +33,7 @@ def test_an_image_without_contrast_is_returned(shape):
 
 
 def test_a_batch_is_its_images_alone():
-    x = torch.rand((3, 3, 8, 9), generator=torch.Generator().manual_seed(0)) * torch.tensor(
-        [1, 0.5, 0.1]
-    ).view(3, 1, 1, 1)
+    x = torch.rand((3, 3, 8, 9), generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 0.5, 0.1]).view(
+        3, 1, 1, 1
+    )
     assert torch.equal(PercentileStretch()(x), torch.cat([PercentileStretch()(image[None]) for image in x]))

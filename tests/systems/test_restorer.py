@@ -10,6 +10,7 @@ import lightning
 import pytest
 import torch
 import yaml
+from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
 from torch import nn
 
 from limpid import checkpoint, targets, worker
@@ -19,15 +20,19 @@ from limpid.losses import L1, MSE, WeightedLoss
 from limpid.results import identity
 from limpid.results.rows import rows
 from limpid.systems import schedules
-from limpid.systems.scores import Scores
-from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+from limpid.systems.scores import INPUT, Scores
 
 BUILT = [row for row in rows() if not row.not_built and row.does == "train"]
 
 
 def prepared(place: str, folder: Path, *overrides: str) -> dict[str, Any]:
     plain = composed(place, "budget=smoke", "data=scenes", "trainer=cpu", "data.workers=0", *overrides)
-    plain |= {"fingerprint": identity.fingerprint(plain), "overrides": [], "comparable": False, "run": str(folder)}
+    plain |= {
+        "fingerprint": identity.fingerprint(plain),
+        "overrides": [],
+        "comparable": False,
+        "run": str(folder),
+    }
     return plain
 
 
@@ -125,10 +130,16 @@ def test_scores_are_means_of_images_and_each_is_counted_once() -> None:
 
     scores = Scores({"error": error})
     scores.start(["a", "b"])
-    batch = {"index": torch.tensor([1, 0]), "name": ["y", "x"], "target": torch.zeros(2, 3, 1, 1)}
+    batch = {
+        "index": torch.tensor([1, 0]),
+        "name": ["y", "x"],
+        "target": torch.zeros(2, 3, 1, 1),
+        "input": torch.full((2, 3, 1, 1), 5.0),
+    }
     scores.add(0, batch, torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))
     scores.add(1, {"index": torch.tensor([0]), "name": ["z"]}, torch.zeros(1, 3, 1, 1))  # no target: not scored
     scores.finish([2, 1])
+    assert scores.summary(INPUT)["a"]["error"]["mean"] == 5.0
     assert scores.summary() == {"a": {"error": {"mean": 2.0, "n": 2, "protocol": "error"}}, "b": {}}
     assert [row["name"] for row in scores.rows] == ["x", "y", "z"]
     with pytest.raises(AssertionError, match="exactly once"):

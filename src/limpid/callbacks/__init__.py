@@ -8,4 +8,13 @@ from limpid.callbacks.pictures import Pictures
 from limpid.callbacks.progress import Progress
 from limpid.callbacks.status import Status
 
-__all__ = ["EMA", "CheckpointFiles", "Checkpoints", "Curves", "NonFiniteGuard", "Pictures", "Progress", "Status"]
+__all__ = [
+    "EMA",
+    "CheckpointFiles",
+    "Checkpoints",
+    "Curves",
+    "NonFiniteGuard",
+    "Pictures",
+    "Progress",
+    "Status",
+]

@@ -15,11 +15,13 @@ from limpid import checkpoint as checkpoint_file
 class CheckpointFiles(TorchCheckpointIO):
     """Lightning's checkpoint plugin over `limpid.checkpoint`: durable writing, reading without pickle."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:  # noqa: ANN401
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write beside the place, fsync, rename; keep the one before."""
         checkpoint_file.save(checkpoint, Path(path))
 
-    def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> dict[str, Any]:  # noqa: ANN401
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """Read plain values and tensors; refuse anything else."""
         return checkpoint_file.read(Path(path))
 
@@ -47,7 +49,11 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(self.folder / name)
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Write `last.ckpt` where it is due."""
         # Only between optimizer steps: gradients that are being accumulated are not part of a checkpoint.

@@ -20,7 +20,11 @@ class NonFiniteGuard(Callback):
         self._step = 0
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Remember which images come."""
         self._names, self._step = list(batch["name"]), batch_idx

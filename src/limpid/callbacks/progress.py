@@ -56,7 +56,12 @@ class Progress(Callback):
         self._start(trainer, "train", data.steps, data.batches_done)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Show the loss and the last validation."""
         self._advance(batch_idx + 1, f"loss {float(outputs['loss']):.4g}{self._validation}")
@@ -79,8 +84,8 @@ class Progress(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:

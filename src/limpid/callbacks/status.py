@@ -23,7 +23,12 @@ class Status(Callback):
         self.run, self.seconds, self._noted = run, seconds, 0.0
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Note the step if it is time."""
         if trainer.is_global_zero and time.monotonic() - self._noted >= self.seconds:

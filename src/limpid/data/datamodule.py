@@ -52,7 +52,7 @@ def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
 class TrainingView(Dataset[Sample]):
     """A set as training sees it: addressed by (epoch, index), all randomness seeded by (seed, epoch, index)."""
 
-    def __init__(self, images: ImageSet, crop: int | None, augment: Any | None, seed: int) -> None:  # noqa: ANN401
+    def __init__(self, images: ImageSet, crop: int | None, augment: Any | None, seed: int) -> None:
         self.images, self.crop, self.augment, self.seed = images, crop, augment, seed
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
@@ -115,7 +115,7 @@ class RestorationData(LightningDataModule):
         root: str = "data",
         batch_size: int = 8,
         crop: int | None = None,
-        augment: Any | None = None,  # noqa: ANN401 - albumentations ships no types
+        augment: Any | None = None,
         workers: int = 0,
         seed: int = 0,
         test_images: int | None = None,
@@ -172,9 +172,7 @@ class RestorationData(LightningDataModule):
         """Batches from the first step that is not done yet to the last of the run."""
         assert self.train is not None
         rank, world = self._place()
-        sampler = StepSampler(
-            len(self.train), self.batch_size, self.steps, self.batches_done, self.seed, rank, world
-        )
+        sampler = StepSampler(len(self.train), self.batch_size, self.steps, self.batches_done, self.seed, rank, world)
         view = TrainingView(self.train, self.crop, self.augment, self.seed)
         return DataLoader(view, batch_sampler=sampler, num_workers=self.workers, collate_fn=_collate)
 

@@ -35,7 +35,7 @@ def read_image(path: Path) -> NDArray[np.float32]:
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
     if pixels is None:
         raise UserError(f"{path} is not an image that can be read; replace or remove it.")
-    highest = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1.0
+    highest = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
     return np.ascontiguousarray(pixels[..., ::-1]).astype(np.float32) / np.float32(highest)
 
 

@@ -28,7 +28,14 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
     """
 
     def __init__(
-        self, images: int, batch_size: int, steps: int, start: int = 0, seed: int = 0, rank: int = 0, world: int = 1
+        self,
+        images: int,
+        batch_size: int,
+        steps: int,
+        start: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.images, self.batch_size, self.steps, self.start = images, batch_size, steps, start
         self.seed, self.rank, self.world = seed, rank, world

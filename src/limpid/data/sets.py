@@ -55,7 +55,14 @@ class _Files:
     """What sets of files share: where they lie, and what to say when they are not there."""
 
     def __init__(
-        self, name: str, domain: str, root: str, homes: Sequence[str], obtain: str, licence: str, expected: int | None
+        self,
+        name: str,
+        domain: str,
+        root: str,
+        homes: Sequence[str],
+        obtain: str,
+        licence: str,
+        expected: int | None,
     ) -> None:
         self.name, self.domain, self.root, self.homes = name, domain, Path(root), list(homes)
         self.obtain, self.licence, self.expected = obtain, licence, expected
@@ -181,7 +188,11 @@ class Pairs(_Files):
         return {"input": degraded, "target": reference, "name": degraded_file.stem}
 
     def _without_border(
-        self, reference: NDArray[np.float32], shape: tuple[int, ...], degraded_file: Path, reference_file: Path
+        self,
+        reference: NDArray[np.float32],
+        shape: tuple[int, ...],
+        degraded_file: Path,
+        reference_file: Path,
     ) -> NDArray[np.float32]:
         b = self.border
         cropped = reference[b : reference.shape[0] - b, b : reference.shape[1] - b]
@@ -248,7 +259,11 @@ class Degraded:
     expected: int | None = None
 
     def __init__(
-        self, name: str, domain: str, clean: CleanSet, degradation: Callable[[Sample, np.random.Generator], Sample]
+        self,
+        name: str,
+        domain: str,
+        clean: CleanSet,
+        degradation: Callable[[Sample, np.random.Generator], Sample],
     ) -> None:
         self.name, self.domain, self.clean, self.degradation = name, domain, clean, degradation
 

@@ -14,7 +14,7 @@ from limpid.inference import restored_image
 class L1(nn.Module):
     """Mean absolute difference of the restored image and `batch["target"]`."""
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:  # noqa: ANN401
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
         """The mean over all pixels and channels, in float32."""
         return F.l1_loss(restored_image(output).float(), batch["target"])
 
@@ -22,6 +22,6 @@ class L1(nn.Module):
 class MSE(nn.Module):
     """Mean squared difference of the restored image and `batch["target"]`."""
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:  # noqa: ANN401
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
         """The mean over all pixels and channels, in float32."""
         return F.mse_loss(restored_image(output).float(), batch["target"])

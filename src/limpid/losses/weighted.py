@@ -29,7 +29,7 @@ class WeightedLoss(nn.Module):
         self.weights = {name: float(term["weight"]) for name, term in kept.items()}
         self.terms = nn.ModuleDict({name: term["term"] for name, term in kept.items()})
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """The total and the unweighted value of each term, in float32 whatever the autocast."""
         values = {name: term(output, batch) for name, term in self.terms.items()}
         total = torch.stack([self.weights[name] * value.float() for name, value in values.items()]).sum()

@@ -102,9 +102,7 @@ def half_size(images: Tensor, *, whole_levels: bool = False) -> Tensor:
     return images
 
 
-def strips(
-    x: Tensor, y: Tensor, *, overlap: int = 0, values: int = 1 << 16
-) -> Iterator[tuple[Tensor, Tensor]]:
+def strips(x: Tensor, y: Tensor, *, overlap: int = 0, values: int = 1 << 16) -> Iterator[tuple[Tensor, Tensor]]:
     """Two images `(C, H, W)` in strips of rows, so that what is computed from them stays in a CPU's cache.
 
     Other devices get the images whole.

@@ -32,15 +32,13 @@ def unit_range(
     if images.ndim != 4 or images.shape[1] not in channels:
         allowed = " or ".join(str(c) for c in channels)
         raise UserError(
-            f"A metric takes a {what} of shape (N, C, H, W) with C = {allowed}, "
-            f"but this one is {tuple(images.shape)}."
+            f"A metric takes a {what} of shape (N, C, H, W) with C = {allowed}, but this one is {tuple(images.shape)}."
         )
     if images.dtype == torch.uint8:
         return images.double() / 255
     if not images.is_floating_point():
         raise UserError(
-            f"A metric takes floating-point images in [0, 1] or uint8 images, "
-            f"but this {what} is {images.dtype}."
+            f"A metric takes floating-point images in [0, 1] or uint8 images, but this {what} is {images.dtype}."
         )
     images = images.double()
     return images.clamp(0, 1) if clamp else images
@@ -57,9 +55,7 @@ def pair(restored: Tensor, reference: Tensor, *, clamp: bool = True) -> tuple[Te
             f"The restored image is {tuple(restored.shape)} but its reference is {tuple(reference.shape)}; "
             "crop or resize one of them before they are compared."
         )
-    return unit_range(restored, "restored image", clamp=clamp), unit_range(
-        reference, "reference", clamp=clamp
-    )
+    return unit_range(restored, "restored image", clamp=clamp), unit_range(reference, "reference", clamp=clamp)
 
 
 def round_half_up(levels: Tensor) -> Tensor:

@@ -77,9 +77,7 @@ def asymmetric_fit(samples: Tensor) -> AsymmetricFit:
     """An asymmetric generalised Gaussian for each row of `(..., n)` samples; NaN where one side has no sample."""
     shapes, ratios = _shapes(samples.device)
     squares = samples.square()
-    left, right = (
-        ((squares * side).sum(-1) / side.sum(-1)).sqrt() for side in (samples < 0, samples > 0)
-    )
+    left, right = (((squares * side).sum(-1) / side.sum(-1)).sqrt() for side in (samples < 0, samples > 0))
     balance = left / right
     ratio = samples.abs().mean(-1).square() / squares.mean(-1)
     ratio = ratio * (balance**3 + 1) * (balance + 1) / (balance**2 + 1).square()

@@ -134,15 +134,15 @@ def _model(path: Path) -> _Model:
     )
 
 
-def _dense(matrix: Any) -> Tensor:  # noqa: ANN401 (scipy's sparse or numpy's dense matrix)
+def _dense(matrix: Any) -> Tensor:
     return torch.from_numpy(matrix.toarray() if hasattr(matrix, "toarray") else matrix).double()
 
 
-def _regressor(libsvm: Any) -> Regressor:  # noqa: ANN401 (a MATLAB struct)
+def _regressor(libsvm: Any) -> Regressor:
     return Regressor(_dense(libsvm.SVs), _dense(libsvm.sv_coef), float(libsvm.rho), float(libsvm.Parameters[3]))
 
 
-def _classifier(libsvm: Any) -> Classifier:  # noqa: ANN401 (a MATLAB struct)
+def _classifier(libsvm: Any) -> Classifier:
     """LIBSVM keeps a vector's coefficients against the other classes in their order, its own class left out."""
     classes, own = int(libsvm.nr_class), _dense(libsvm.sv_coef)
     class_of = torch.arange(classes).repeat_interleave(torch.as_tensor(libsvm.nSV.astype(int)))

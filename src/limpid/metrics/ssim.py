@@ -64,9 +64,7 @@ PRESETS: dict[str, SSIMPreset] = {
 }
 
 
-def ssim(
-    restored: Tensor, reference: Tensor, *, preset: str | SSIMPreset = "skimage7", clamp: bool = True
-) -> Tensor:
+def ssim(restored: Tensor, reference: Tensor, *, preset: str | SSIMPreset = "skimage7", clamp: bool = True) -> Tensor:
     """Mean structural similarity of each image: eq. 13 of Wang et al. 2004, averaged over the scored pixels.
 
     Args:

@@ -44,9 +44,7 @@ class Prior(nn.Module):
         raise NotImplementedError
 
 
-def recover(
-    image: Tensor, airlight: Tensor, transmission: Tensor, floor: float, exponent: float = 1.0
-) -> Tensor:
+def recover(image: Tensor, airlight: Tensor, transmission: Tensor, floor: float, exponent: float = 1.0) -> Tensor:
     """The radiance ``J = (I - A) / max(T, floor)^exponent + A`` (wmcp, equation 17), held to [0, 1].
 
     Args:

@@ -55,9 +55,7 @@ def guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float) ->
     return fast_guided_filter(guide, source, radius, epsilon, subsampling=1)
 
 
-def fast_guided_filter(
-    guide: Tensor, source: Tensor, radius: int, epsilon: float, subsampling: int = 4
-) -> Tensor:
+def fast_guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float, subsampling: int = 4) -> Tensor:
     """The guided filter with coefficients from a smaller image (He & Sun, arXiv 1505.00996, algorithm 2).
 
     Guide and source are reduced bilinearly to ceil(H / s) x ceil(W / s), their windows to a radius of r / s

@@ -161,7 +161,5 @@ class WMCP(Prior):
         if not self.guided:
             return rough
         grey = image.mean(0, keepdim=True)
-        refined = fast_guided_filter(
-            grey, rough, self.guided_radius, self.guided_epsilon, self.guided_subsampling
-        )
+        refined = fast_guided_filter(grey, rough, self.guided_radius, self.guided_epsilon, self.guided_subsampling)
         return refined.clamp(rough.amin(), rough.amax())

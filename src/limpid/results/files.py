@@ -19,12 +19,12 @@ def write_text(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any plain value
+def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - any plain value
+def read_json(path: Path) -> Any:
     """The value in the JSON file at `path`, or None where there is none."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 

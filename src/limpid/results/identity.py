@@ -9,9 +9,27 @@ from pathlib import Path
 from typing import Any
 
 #: The parts of a configuration that can change a result.
-_AFFECTING = ("network", "model", "loss", "optimizer", "scheduler", "metrics", "data", "trainer", "callbacks", "weights")
+_AFFECTING = (
+    "network",
+    "model",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "metrics",
+    "data",
+    "trainer",
+    "callbacks",
+    "weights",
+)
 #: Of the trainer only these: devices, strategies and progress bars change no result.
-_TRAINER = ("precision", "max_steps", "max_epochs", "accumulate_grad_batches", "gradient_clip_val", "val_check_interval")
+_TRAINER = (
+    "precision",
+    "max_steps",
+    "max_epochs",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "val_check_interval",
+)
 _CALLBACKS = ("ema",)
 #: Where files lie and how they are read does not matter, nor does the seed, which the path names.
 _NEUTRAL = ("root", "homes", "obtain", "licence", "workers", "seed")
@@ -50,7 +68,7 @@ def run_path(store: Path, config: Mapping[str, Any], reference: str | None) -> P
     return store / place / budget / (seed if own == reference else f"{seed}-{own}")
 
 
-def _without(value: Any, names: tuple[str, ...]) -> Any:  # noqa: ANN401
+def _without(value: Any, names: tuple[str, ...]) -> Any:
     if isinstance(value, Mapping):
         return {k: _without(v, names) for k, v in value.items() if k not in names}
     if isinstance(value, list):

@@ -86,8 +86,8 @@ class Run:
         except Timeout:
             by = read_json(self.path / "status.json") or {}
             raise UserError(
-                f"The run {self.path} is in use by process {by.get('pid', '?')} on {by.get('host', '?')}; wait for it to "
-                "end, or give another seed."
+                f"The run {self.path} is in use by process {by.get('pid', '?')} on {by.get('host', '?')}; wait for "
+                "it to end, or give another seed."
             ) from None
         try:
             yield
@@ -148,7 +148,7 @@ class Run:
                 continue
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
-    def _write_status(self, status: str, **facts: Any) -> None:  # noqa: ANN401
+    def _write_status(self, status: str, **facts: Any) -> None:
         before = read_json(self.path / "status.json") or {}
         kept = {k: before[k] for k in ("started", "resumed", "step", "steps") if before.get(k) is not None}
         given = {k: v for k, v in facts.items() if v is not None}
@@ -165,7 +165,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = 
     """The first few keys in which two configurations differ, with both values."""
     found: list[str] = []
 
-    def walk(a: Any, b: Any, key: str) -> None:  # noqa: ANN401
+    def walk(a: Any, b: Any, key: str) -> None:
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             for name in dict.fromkeys([*a, *b]):
                 walk(a.get(name), b.get(name), f"{key}.{name}" if key else str(name))
@@ -173,5 +173,9 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = 
             found.append(f"{key}: {a!r} then, {b!r} now")
 
     ignored = ("fingerprint", "overrides", "logger", "log_every", "rerun", "run", "row", "choices")
-    walk({k: v for k, v in before.items() if k not in ignored}, {k: v for k, v in now.items() if k not in ignored}, where)
+    walk(
+        {k: v for k, v in before.items() if k not in ignored},
+        {k: v for k, v in now.items() if k not in ignored},
+        where,
+    )
     return "; ".join(found[:3]) or "an older form of them"

@@ -27,6 +27,7 @@ def run_entry(run: Run) -> Entry:
         "narrowed": config.get("narrowed"),
         "comparable": bool(results.get("comparable")) and status["status"] == "done",
         "metrics": results.get("metrics") or {},
+        "input": results.get("input") or {},
         "provenance": results.get("provenance") or {},
         "path": run.path.as_posix(),
     }
@@ -94,11 +95,21 @@ def lines(entry: Entry) -> list[dict[str, Any]]:
         what = _described(runs, status, settings)
         sets = dict.fromkeys(name for run in runs for name in run["metrics"]) or {"": None}
         for name in sets:
+            if degraded := runs[0].get("input", {}).get(name):
+                values = {metric: (value["mean"], None) for metric, value in degraded.items()}
+                result.append({"what": "the input as it is", "set": name, "values": values, "comparable": False})
             values = {}
             for metric in dict.fromkeys(m for run in runs for m in run["metrics"].get(name, {})):
                 means = [run["metrics"][name][metric]["mean"] for run in runs if metric in run["metrics"].get(name, {})]
                 values[metric] = (statistics.mean(means), statistics.stdev(means) if len(means) > 1 else None)
-            result.append({"what": what, "set": name, "values": values, "comparable": all(r["comparable"] for r in runs)})
+            result.append(
+                {
+                    "what": what,
+                    "set": name,
+                    "values": values,
+                    "comparable": all(r["comparable"] for r in runs),
+                }
+            )
     return result
 
 
@@ -129,10 +140,10 @@ def markdown(entries: list[Entry]) -> str:
         if entry["why_not"]:
             out.append(f"| | cannot run: {entry['why_not']} |" + " |" * (1 + len(metrics)))
     notes = [f"{metric}: {', '.join(ids)}" for metric, ids in protocols(entries).items()]
-    return "\n".join([*out, *([""] + ["Protocols: " + "; ".join(notes)] if notes else [])])
+    return "\n".join([*out, *(["", "Protocols: " + "; ".join(notes)] if notes else [])])
 
 
-def number(value: Any) -> str:  # noqa: ANN401 - a paper's number, or a mean with its deviation
+def number(value: Any) -> str:
     """A figure as tables print it: four significant digits, a deviation over seeds behind it."""
     if value is None:
         return ""
@@ -143,7 +154,11 @@ def number(value: Any) -> str:  # noqa: ANN401 - a paper's number, or a mean wit
 
 
 def _settings(run: Mapping[str, Any]) -> tuple[str, ...]:
-    return (str(run["budget"]), *sorted(run["overrides"]), *(f"{k}={v}" for k, v in (run["narrowed"] or {}).items()))
+    return (
+        str(run["budget"]),
+        *sorted(run["overrides"]),
+        *(f"{k}={v}" for k, v in (run["narrowed"] or {}).items()),
+    )
 
 
 def _described(runs: list[Entry], status: str, settings: list[str]) -> str:

@@ -59,7 +59,7 @@ class Restorer(LightningModule):
         self.provenance, self.seed, self.log_every = dict(provenance or {}), seed, log_every
         self.scores = Scores(metrics or {})
 
-    def forward(self, x: Tensor) -> Any:  # noqa: ANN401 - the network's own output
+    def forward(self, x: Tensor) -> Any:
         """The network's output for `x` `(N, 3, H, W)` in [0, 1]."""
         return self.network(x.contiguous(memory_format=torch.channels_last))
 
@@ -74,11 +74,12 @@ class Restorer(LightningModule):
         assert self.loss is not None
         total, terms = self.loss(self(batch["input"]), batch)
         if (batch_idx + 1) % self.log_every == 0:
-            rates = {"learning_rate": group["lr"] for group in self.trainer.optimizers[0].param_groups[:1]}
-            self.record({"loss": total, **{f"loss/{name}": value for name, value in terms.items()}, **rates})
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            named = {f"loss/{name}": value for name, value in terms.items()}
+            self.record({"loss": total, **named, "learning_rate": rate})
         return {"loss": total, "terms": {name: value.detach() for name, value in terms.items()}}
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union of everything
+    def configure_optimizers(self) -> Any:
         """The optimizer over the trainable parameters, and its learning rate over the whole run."""
         assert self.optimizer is not None
         assert self.scheduler is not None

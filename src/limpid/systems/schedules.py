@@ -1,4 +1,4 @@
-"""Learning-rate shapes over a whole run, whatever its length: a shorter budget shrinks warm-up, decay and milestones."""
+"""Learning-rate shapes over a whole run, whatever its length: a shorter one shrinks warm-up and decays too."""
 
 from __future__ import annotations
 

@@ -10,6 +10,9 @@ from torch import Tensor, distributed
 
 Row = dict[str, Any]
 
+#: Marks the score of the degraded image itself, such as `input_psnr`.
+INPUT = "input_"
+
 
 class Scores:
     """Per-image values of named metrics over one or several sets.
@@ -28,11 +31,15 @@ class Scores:
         self.sets, self.rows = list(sets), []
 
     def add(self, set_index: int, batch: Mapping[str, Any], restored: Tensor) -> None:
-        """Score a batch of the set at `set_index`; without a target, only metrics that need none."""
+        """Score a batch of the set at `set_index`; without a target, only metrics that need none.
+
+        The input is scored beside the restored image: what is not better than doing nothing has shown little.
+        """
         values = {
-            name: metric(restored, batch.get("target")).tolist()
+            f"{prefix}{name}": metric(image, batch.get("target")).tolist()
+            for prefix, image in (("", restored), (INPUT, batch.get("input")))
             for name, metric in self.metrics.items()
-            if "target" in batch or not getattr(metric, "needs_reference", True)
+            if image is not None and ("target" in batch or not getattr(metric, "needs_reference", True))
         }
         for i, (index, name) in enumerate(zip(batch["index"].tolist(), batch["name"], strict=True)):
             row = {"set": self.sets[set_index], "index": index, "name": name}
@@ -56,15 +63,23 @@ class Scores:
         wanted = Counter((name, i) for name, count in zip(self.sets, counts, strict=True) for i in range(count))
         assert seen == wanted, f"images were not counted exactly once: {dict((seen - wanted) + (wanted - seen))}"
 
-    def summary(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """`{set: {metric: {"mean", "n", "protocol"}}}`: the mean of the images' own values, never of pooled errors."""
+    def summary(self, prefix: str = "") -> dict[str, dict[str, dict[str, Any]]]:
+        """`{set: {metric: {"mean", "n", "protocol"}}}`: the mean of the images' own values, never of pooled errors.
+
+        Args:
+            prefix: `INPUT` for the scores of the degraded images themselves.
+        """
         result: dict[str, dict[str, dict[str, Any]]] = {}
         for name in self.sets:
             rows = [row for row in self.rows if row["set"] == name]
             result[name] = {}
             for metric, protocol in self.metrics.items():
-                values = [row[metric] for row in rows if metric in row]
+                values = [row[prefix + metric] for row in rows if prefix + metric in row]
                 if values:
                     mean = sum(values) / len(values)
-                    result[name][metric] = {"mean": mean, "n": len(values), "protocol": getattr(protocol, "id", metric)}
+                    result[name][metric] = {
+                        "mean": mean,
+                        "n": len(values),
+                        "protocol": getattr(protocol, "id", metric),
+                    }
         return result

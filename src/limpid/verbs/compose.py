@@ -34,7 +34,7 @@ class LimpidSearchPath(SearchPathPlugin):
                 search_path.append("limpid", folder.resolve().as_uri().replace("file:///", "file:///"))
 
 
-def plan(key: str, *, _root_: DictConfig) -> Any:  # noqa: ANN401 - a number, null, or a dict of settings
+def plan(key: str, *, _root_: DictConfig) -> Any:
     """`${plan:KEY}`: what the budget says of KEY, else the schedule under the budget's name, else the schedule."""
     budget, schedule = _root_.budget, _root_.schedule
     for level in (budget, schedule.get(budget.name) or {}, schedule):

@@ -21,7 +21,9 @@ def show(config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
     row = config["row"]
     whole = Row(**row) if row else None
     expected = whole.expected if whole else {}
-    label = f"{whole.label} ({whole.place})" if whole else f"{config['choices']['model']} on {config['choices']['data']}"
+    label = (
+        f"{whole.label} ({whole.place})" if whole else f"{config['choices']['model']} on {config['choices']['data']}"
+    )
     shown = {"label": label, "expected": expected, "runs": [entry], "why_not": None, "same_as": None}
     console = _console()
     if results.get("skipped"):
@@ -64,11 +66,12 @@ def _print(entries: list[table.Entry], console: Console, title: str | None = Non
             style = None if line["what"] == "paper" or line.get("comparable") else "yellow"
             cells = [name if i == 0 else "", escape(line["what"]), line["set"]]
             last = i == len(body) - 1 and not entry["why_not"]
-            shown.add_row(*cells, *(table.number(line["values"].get(m)) for m in metrics), style=style, end_section=last)
+            shown.add_row(
+                *cells, *(table.number(line["values"].get(m)) for m in metrics), style=style, end_section=last
+            )
         if entry["why_not"]:
             shown.add_row("", f"[dim]{escape(entry['why_not'])}[/]", end_section=True)
     console.print(shown)
     notes = "; ".join(f"{metric} = {', '.join(ids)}" for metric, ids in table.protocols(entries).items())
     if notes:
         console.print(f"protocols: {notes}", soft_wrap=True, highlight=False, markup=False)
-

@@ -21,14 +21,18 @@ from limpid.results.store import Run
 from limpid.verbs.compose import plan
 
 #: What the program itself hands to the objects of a configuration.
-_GIVEN = {"model": ("network", "network_name", "network_config"), "optimizer": ("params",), "scheduler": ("optimizer",)}
+_GIVEN = {
+    "model": ("network", "network_name", "network_config"),
+    "optimizer": ("params",),
+    "scheduler": ("optimizer",),
+}
 
 
 #: The settings at the top of a configuration.
-_TOP = frozenset(
-    "network loss optimizer scheduler metrics callbacks logger trainer data model schedule budget seed row ckpt rerun "
-    "allow_targets log_every pictures verb set".split()
-)
+_TOP = {
+    *("network", "loss", "optimizer", "scheduler", "metrics", "callbacks", "logger", "trainer", "data", "model", "set"),
+    *("schedule", "budget", "seed", "row", "ckpt", "rerun", "allow_targets", "log_every", "pictures", "verb"),
+}
 
 
 def prepare(config: DictConfig) -> dict[str, Any]:
@@ -97,7 +101,9 @@ def _refuse_strays(typed: list[str], config: DictConfig) -> None:
     for override in typed:
         key = _key(override)
         if "/" in key and key in config:
-            raise UserError(f"There is no table or group {key!r}{nearest(key, _tables()) or '; limpid table lists them.'}")
+            raise UserError(
+                f"There is no table or group {key!r}{nearest(key, _tables()) or '; limpid table lists them.'}"
+            )
         top, *rest = key.split(".")
         if top not in _TOP and "/" not in key:
             raise UserError(f"There is no setting {key!r}{nearest(top, _TOP) or '; limpid VERB --cfg job prints all.'}")

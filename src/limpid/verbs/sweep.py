@@ -59,5 +59,8 @@ def end(folder: Path) -> int:
         counts[outcome["status"]] = counts.get(outcome["status"], 0) + 1
         if outcome["why"]:
             print(f"{outcome['status']}: {outcome['job']}: {outcome['why']}", file=sys.stderr)
-    print(f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items()), file=sys.stderr)
+    print(
+        f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items()),
+        file=sys.stderr,
+    )
     return 1 if "crashed" in counts else 2 if "refused" in counts else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from limpid.verbs import sweep
 from limpid.verbs.compose import Single, launch
@@ -50,8 +50,9 @@ def _job(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get().job
-    label = ",".join(o for o in str(job.override_dirname).split(",") if o) or str(config.verb)
-    results = sweep.attempt(lambda: _perform(config), label, int(job.get("num") or 0))
+    label = job.override_dirname or str(config.verb)
+    number = 0 if OmegaConf.is_missing(job, "num") else int(job.num)
+    results = sweep.attempt(lambda: _perform(config), label, number)
     sets: list[dict[str, Any]] = list(((results or {}).get("metrics") or {}).values())
     return sets[0]["psnr"]["mean"] if sets and "psnr" in sets[0] else None
 

@@ -118,7 +118,6 @@ def _range(name: str, values: Sequence[float], most: float) -> tuple[float, floa
     if not 0 <= low <= high <= most:
         bound = "" if most == float("inf") else f", not above {most:g}"
         raise UserError(
-            f"The haze's {name} is {list(values)}, but it must be two numbers, the lower first, not negative"
-            f"{bound}."
+            f"The haze's {name} is {list(values)}, but it must be two numbers, the lower first, not negative{bound}."
         )
     return low, high

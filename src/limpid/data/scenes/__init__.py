@@ -58,14 +58,10 @@ class Scenes:
                 f"choose one of {', '.join(_SPLITS)}."
             )
         if count < 0 or seed < 0:
-            raise UserError(
-                f"The count ({count}) and the seed ({seed}) of the data set scenes must not be negative."
-            )
+            raise UserError(f"The count ({count}) and the seed ({seed}) of the data set scenes must not be negative.")
         for share, value in (("photograph_share", photograph_share), ("indoor_share", indoor_share)):
             if not 0 <= value <= 1:
-                raise UserError(
-                    f"The {share} of the data set scenes is {value}, but it must be between 0 and 1."
-                )
+                raise UserError(f"The {share} of the data set scenes is {value}, but it must be between 0 and 1.")
         check_size(height, width)
         self.split, self.count, self.height, self.width = split, count, height, width
         self.photograph_share, self.seed, self.indoor_share = photograph_share, seed, indoor_share

@@ -38,9 +38,7 @@ def invented_depth(
     for _ in range(int(rng.integers(0, layers + 1))):
         edge = _plane(rng, height, width) + rng.uniform(0.1, 1) * _smooth(rng, height, width, slope=1.3)
         share = np.quantile(edge[::2, ::2], rng.uniform(0.2, 0.7))
-        depth = np.where(
-            edge < share, depth * rng.uniform(0.3, 0.9) + _plane(rng, height, width) * 0.2, depth
-        )
+        depth = np.where(edge < share, depth * rng.uniform(0.3, 0.9) + _plane(rng, height, width) * 0.2, depth)
     depth += rng.uniform(0, unevenness) * _smooth(rng, height, width, slope=2.0)
     depth -= depth.min()
     depth /= max(float(depth.max()), 1e-6)

@@ -64,11 +64,7 @@ def chair(p: Palette) -> list[Solid]:
     """A chair with its back against the wall."""
     wide, tall = p.uniform(0.4, 0.55), p.uniform(0.4, 0.5)
     seat, leg = p.material("wood", "plain", "stripes"), p.solid_colour()
-    legs = [
-        box(x * wide * 0.45, 0, wide * (0.5 + 0.45 * z), 0.04, tall, 0.04, leg)
-        for x in (-1, 1)
-        for z in (-1, 1)
-    ]
+    legs = [box(x * wide * 0.45, 0, wide * (0.5 + 0.45 * z), 0.04, tall, 0.04, leg) for x in (-1, 1) for z in (-1, 1)]
     back = box(0, tall, 0.03, wide, p.uniform(0.4, 0.6), 0.05, seat)
     return [box(0, tall, wide / 2, wide, 0.05, wide, seat), back, *legs]
 
@@ -96,9 +92,7 @@ def bookcase(p: Palette) -> list[Solid]:
     wide, tall, deep = p.uniform(0.6, 1.6), p.uniform(1.0, 2.2), 0.3
     frame = p.material("wood", "plain")
     spines = Material(p.pick("books"), (1.0, 1.0, 1.0), None)
-    sides = [
-        box(x * (wide / 2 + 0.02), 0, deep / 2 + 0.02, 0.04, tall + 0.04, deep + 0.06, frame) for x in (-1, 1)
-    ]
+    sides = [box(x * (wide / 2 + 0.02), 0, deep / 2 + 0.02, 0.04, tall + 0.04, deep + 0.06, frame) for x in (-1, 1)]
     board = box(0, tall, deep / 2 + 0.02, wide + 0.08, 0.04, deep + 0.06, frame)
     return [
         box(0, 0, deep / 2, wide, tall, deep, spines),
@@ -131,13 +125,8 @@ def bed(p: Palette) -> list[Solid]:
     """A bed, head against the wall."""
     wide, deep, tall = p.uniform(0.9, 1.8), 2.0, p.uniform(0.25, 0.5)
     frame, sheet = p.material("wood", "plain"), p.material("plain", "stripes", "checks", "stone", metres=0.7)
-    pillows = [
-        Solid("ball", (x * wide / 4, tall + 0.2, 0.3), (wide / 5, 0.12, 0.2), p.solid_colour())
-        for x in (-1, 1)
-    ]
-    blanket = box(
-        0, tall + 0.16, 1.4, wide + 0.06, 0.06, 1.25, p.material("stripes", "checks", "stone", "plain")
-    )
+    pillows = [Solid("ball", (x * wide / 4, tall + 0.2, 0.3), (wide / 5, 0.12, 0.2), p.solid_colour()) for x in (-1, 1)]
+    blanket = box(0, tall + 0.16, 1.4, wide + 0.06, 0.06, 1.25, p.material("stripes", "checks", "stone", "plain"))
     head = box(0, 0, 0.04, wide + 0.1, tall + p.uniform(0.3, 0.9), 0.08, frame)
     mattress = box(0, tall, deep / 2, wide, 0.18, deep, sheet)
     return [box(0, 0, deep / 2, wide, tall, deep, frame), mattress, head, blanket, *pillows]
@@ -149,9 +138,7 @@ def plant(p: Palette) -> list[Solid]:
     pot = Solid("cylinder", (0, size * 0.6, size), (size * 0.6, size * 0.6, size * 0.6), p.solid_colour())
     leaf = Material(p.pick("foliage"), (0.5 + 0.5 * p.rng.random(), 1.0, 0.5), 0.6)
     leaves = [
-        Solid(
-            "ball", (size * a, size * (1.6 + 1.6 * b), size * (1 + c)), (size, size, size), leaf, ragged=0.9
-        )
+        Solid("ball", (size * a, size * (1.6 + 1.6 * b), size * (1 + c)), (size, size, size), leaf, ragged=0.9)
         for a, b, c in (p.rng.random((3, 3)) - (0.5, 0, 0.5)).tolist()
     ]
     return [pot, *leaves]
@@ -170,9 +157,7 @@ def screen(p: Palette) -> list[Solid]:
     """A low board with a dark or lit screen on it."""
     wide, tall = p.uniform(0.6, 1.3), p.uniform(0.4, 0.7)
     lit = p.rng.random() < 0.3
-    face = Material(
-        p.pick("picture" if lit else "plain"), (1.0,) * 3 if lit else (0.03,) * 3, None, 0.6 * lit
-    )
+    face = Material(p.pick("picture" if lit else "plain"), (1.0,) * 3 if lit else (0.03,) * 3, None, 0.6 * lit)
     foot = box(0, 0, 0.22, wide + 0.3, 0.45, 0.45, p.material("wood", "plain"))
     return [foot, box(0, 0.5, 0.15, wide, wide * 0.58, 0.05, face), *clutter(p, wide, 0.4, tall, 1)]
 
@@ -207,9 +192,7 @@ def window(p: Palette) -> list[Solid]:
     ]
     if p.rng.random() < 0.6:
         cloth, drop = p.material("stripes", "plain", "stripes", metres=0.7), min(sill, p.uniform(0, 1))
-        hang = [
-            box(x * (wide / 2 + 0.1), sill - drop, 0.09, 0.4, tall + drop + 0.1, 0.05, cloth) for x in (-1, 1)
-        ]
+        hang = [box(x * (wide / 2 + 0.1), sill - drop, 0.09, 0.4, tall + drop + 0.1, 0.05, cloth) for x in (-1, 1)]
         solids += hang
     return solids
 
@@ -228,9 +211,7 @@ def pictures(p: Palette) -> list[Solid]:
     for wide, tall, x, y in p.rng.random((int(p.uniform(1, 4)), 4)).tolist():
         w, h, at, up = 0.2 + 0.6 * wide, 0.2 + 0.6 * tall, 1.6 * x - 0.8, 1.3 + 0.4 * y
         solids.append(box(at, up, 0.015, w + 0.07, h + 0.07, 0.03, p.solid_colour()))
-        solids.append(
-            box(at, up + 0.035, 0.02, w, h, 0.03, Material(p.pick("picture"), (1.0, 1.0, 1.0), None))
-        )
+        solids.append(box(at, up + 0.035, 0.02, w, h, 0.03, Material(p.pick("picture"), (1.0, 1.0, 1.0), None)))
     return solids
 
 

@@ -135,9 +135,7 @@ def _houses(p: Palette, furthest: float) -> list[Solid]:
             if tall < 8 and p.rng.random() < 0.8:  # a square prism on its edge shows as a gable roof
                 half = wide / 2 / math.sqrt(2)
                 roof = p.material("bricks", "stripes", "stone", metres=3)._replace(tint=p.muted())
-                solids.append(
-                    Solid("box", (x, tall, middle), (half, half, deep / 2 + 0.3), roof, tilt=math.pi / 4)
-                )
+                solids.append(Solid("box", (x, tall, middle), (half, half, deep / 2 + 0.3), roof, tilt=math.pi / 4))
             door_wood = p.material("wood", "plain")
             solids.append(box(x - side * (wide / 2 + 0.02), 0, middle, 0.08, 2.1, 1.0, door_wood))
             z += deep + p.uniform(0, 12)

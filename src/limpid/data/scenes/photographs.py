@@ -55,9 +55,7 @@ def _file(package: str, path: str) -> Path | None:
 @cache
 def installed(split: str) -> tuple[Photograph, ...]:
     """The photographs of a split that the installed packages have; others are left out silently."""
-    return tuple(
-        photograph for photograph in PHOTOGRAPHS[split] if _file(photograph.package, photograph.path)
-    )
+    return tuple(photograph for photograph in PHOTOGRAPHS[split] if _file(photograph.package, photograph.path))
 
 
 @cache
@@ -73,9 +71,7 @@ def _measured_depth(file: Path) -> Array:
     """Relative depth from a file of disparities; holes take the value of the nearest known pixel."""
     with np.load(file) as stored:
         disparity = stored["arr_0"].astype(np.float64)
-    nearest_known = distance_transform_edt(
-        ~np.isfinite(disparity), return_distances=False, return_indices=True
-    )
+    nearest_known = distance_transform_edt(~np.isfinite(disparity), return_distances=False, return_indices=True)
     depth = 1 / (disparity[tuple(nearest_known)] + _MOTORCYCLE_OFFSET)
     return (depth / depth.max()).astype(np.float32)
 

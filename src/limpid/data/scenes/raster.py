@@ -217,9 +217,7 @@ def local_rays(inverse: Array, rays: Array) -> Array:
     return np.einsum("ij,jyx->iyx", inverse, rays)
 
 
-def rasterise(
-    camera: Camera, solids: Sequence[Solid], enclosed: bool, noise: Array
-) -> tuple[Array, NDArray[np.int32]]:
+def rasterise(camera: Camera, solids: Sequence[Solid], enclosed: bool, noise: Array) -> tuple[Array, NDArray[np.int32]]:
     """What every pixel sees.
 
     Args:

@@ -77,9 +77,7 @@ class Surfaces:
         stretched = metres == 0
         for face, (across, along) in enumerate(((2, 1), (0, 2), (0, 1))):
             for slot, axis in enumerate((across, along)):
-                scale = np.where(
-                    stretched, (TILE - 1) / 2, frames.half[:, axis] * TILE / np.maximum(metres, 1e-6)
-                )
+                scale = np.where(stretched, (TILE - 1) / 2, frames.half[:, axis] * TILE / np.maximum(metres, 1e-6))
                 sign = 1 if slot == 0 else -1  # rows of a tile run downwards
                 texture[:, face, slot, :3] = frames.inverse[:, axis] * (sign * scale)[:, None]
                 start = np.where(stretched, (TILE - 1) / 2, offsets[:, slot] * TILE)
@@ -104,9 +102,7 @@ def _columns(rows: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(flat, 0, -1))
 
 
-def _round_surfaces(
-    solids: Sequence[Solid], inverse: Array, eye: Array, normal: Array, texture: Array
-) -> None:
+def _round_surfaces(solids: Sequence[Solid], inverse: Array, eye: Array, normal: Array, texture: Array) -> None:
     """For solids other than boxes, overwrite face 0 with the curved side and face 1 with the cap.
 
     The side's normal is the gradient of x² + z² + e (y - y0)² in the solid's own frame, see `raster`.
@@ -196,9 +192,7 @@ def _facing(lamp: Light, camera: Camera, offset: Array, normal: Array) -> Array:
     return np.maximum(cosine * 0.85 + 0.15, 0) / (1 + square / (lamp.reach**2))
 
 
-def _exposure_to_light(
-    camera: Camera, depth: Array, light: Lighting, solids: Sequence[Solid], enclosed: bool
-) -> Array:
+def _exposure_to_light(camera: Camera, depth: Array, light: Lighting, solids: Sequence[Solid], enclosed: bool) -> Array:
     """How much of the first light and of the ambient light reaches each pixel, (2, H, W) in [0, 1].
 
     Found at half resolution. Each shadow is that of the ellipsoid inside the object's bounding box: cheap,

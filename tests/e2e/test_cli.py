@@ -1,0 +1,199 @@
+"""The command as a user runs it: sentences and exit status, sweeps, awkward paths, own configs, completion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import Limpid
+
+from limpid.cli import quoted, status
+from limpid.data.files import write_image
+
+SMOKE = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["trian"], "There is no verb 'trian'; did you mean 'train'?"),
+        (["train", "+rfd/table5=studnt"], "There is no rfd/table5=studnt; did you mean 'student'?"),
+        (["train", "rfd/table5=student"], "There is no group or table 'rfd/table5'; a row is added with a plus"),
+        (["train", "+rfd/tabel5=student"], "There is no table or group 'rfd/tabel5'; did you mean 'rfd/table5'?"),
+        (["train", "model=ffa_nett"], "There is no model=ffa_nett; did you mean 'ffa_net'?"),
+        (["train", "modle=x"], "There is no setting 'modle'; did you mean 'model'?"),
+        (["train", "+modle=x"], "There is no setting 'modle'; did you mean 'model'?"),
+        (["train", "network.dimm=3"], "There is no setting 'network.dimm'; did you mean 'dim'?"),
+        (["train", "+budget.stepz=3"], "There is no setting 'budget.stepz'; did you mean 'steps'?"),
+        (["train", "+model.chanels=3"], "model.chanels is not an argument of limpid.systems.Restorer"),
+        (["train", "+network.blocs=3"], "network.blocs is not an argument of limpid.networks.ffa_net.FFANet; did you mean 'blocks'?"),
+        (["train", "trainer.max_steps=many"], "trainer.max_steps is 'many', but it must be int."),
+        (["train", "seed=-1"], "The seed is -1, but it must be a whole number from 0 on."),
+        (["train", "+rfd/table5=ssid"], "Row rfd/table5/ssid (SSID) is not built yet: "),
+        (["train", "+rfd/table5=student", "data.root=/nowhere"], "(the data root /nowhere does not exist); looked in /nowhere/RESIDE/ITS"),
+        (["train", "+rfd/table5=student", "data.root=/nowhere"], "add data=scenes"),
+        (["train", "model._target_=os.system"], "model._target_ names 'os.system', but targets may only come from"),
+        (["train", "network._target_=limpid.networks.ffa_net.FFANett"], "has no 'FFANett'; did you mean 'FFANet'?"),
+        (["train", "data=scenes", "data.crop=null"], "data.train.clean.height is null, but it must be int."),
+        (["test", "ckpt=/nowhere/a.ckpt", "data=scenes"], "There is no checkpoint /nowhere/a.ckpt"),
+        (["test", "+rfd/table5=student"], "train it with `limpid train +rfd/table5=student budget=paper seed=0`, or give ckpt=PATH."),
+        (["test", "model=aod_net", "data=scenes"], "has no weights"),
+        (["table", "rfd/tabel5"], "There is no paper, table or row 'rfd/tabel5'; did you mean 'rfd/table5'?"),
+        (["train", "-m", "+rfd/table5=student,studnt"], "There is no rfd/table5=studnt; did you mean 'student'?"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_sentence_and_exit_status_2(
+    arguments: list[str],
+    sentence: str,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("LIMPID_DATA", raising=False)
+    monkeypatch.setattr("sys.argv", ["limpid"])
+    assert status(arguments) == 2
+    out, err = capfd.readouterr()
+    assert sentence in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not list(tmp_path.rglob("config.yaml")), "nothing half-written"
+
+
+def test_a_sweep_skips_what_is_done_and_what_cannot_run(limpid: Limpid, tmp_path: Path) -> None:
+    sweep = ("train", "-m", "+rfd/table5=student,aod_net,ssid", *SMOKE, "data.test.scenes.clean.height=32")
+    first = limpid(*sweep)
+    assert "3 jobs: 2 done, 1 skipped" in first.stderr
+    assert "Row rfd/table5/ssid (SSID) is not built yet" in first.stderr
+    again = limpid(*sweep)
+    assert "3 jobs: 2 already done, 1 skipped" in again.stderr
+    assert len(list((tmp_path / "runs").rglob("metrics.json"))) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}, "Hydra writes nothing of its own"
+
+    entries = json.loads(limpid("table", "rfd/table5", "--format", "json").stdout)
+    assert len(entries) == 18
+    by_row = {entry["row"]: entry for entry in entries}
+    assert by_row["ssid"]["why_not"].startswith("not built")
+    assert "The set reside_its is not there" in by_row["student"]["why_not"]
+    [run] = by_row["student"]["runs"]
+    assert set(run) >= {
+        "status",
+        "budget",
+        "seed",
+        "data",
+        "overrides",
+        "comparable",
+        "metrics",
+        "provenance",
+        "path",
+    }
+    assert (run["status"], run["budget"], run["seed"], run["data"], run["comparable"]) == (
+        "done",
+        "smoke",
+        0,
+        "scenes",
+        False,
+    )
+    assert run["metrics"]["scenes"]["psnr"]["n"] == 2
+    assert run["metrics"]["scenes"]["ssim"]["protocol"] == "ssim_zero_pad"
+    assert run["metrics"]["scenes"]["params_m"]["mean"] == 0.096007
+    assert "data=scenes" in limpid("table", "rfd/table5").stdout
+
+
+AWKWARD = "mit Leerzeichen [1]=ü, 'zwei' $x {y}"
+
+
+def test_an_awkward_path_simply_works(limpid: Limpid, tmp_path: Path) -> None:
+    root = tmp_path / AWKWARD
+    rng = np.random.default_rng(0)
+    for scene in ("1400", "1401"):
+        write_image(root / "indoor" / "gt" / f"{scene}.png", rng.random((52, 60, 3), np.float32))
+        write_image(root / "indoor" / "hazy" / f"{scene}_1.png", rng.random((32, 40, 3), np.float32))
+    limpid("train", "+rfd/table5=aod_net", *SMOKE)
+    [trained] = (tmp_path / "runs").rglob("last.ckpt")
+    ckpt = root / "a=b, c.ckpt"
+    ckpt.write_bytes(trained.read_bytes())
+    limpid("test", "+rfd/table5=aod_net", f"ckpt={ckpt}", f"data.root={root}", "trainer=cpu")
+    results = [json.loads(file.read_text()) for file in (tmp_path / "runs").rglob("metrics.json")]
+    [tested] = [r for r in results if "sots_indoor" in r["metrics"]]
+    assert tested["metrics"]["sots_indoor"]["psnr"]["n"] == 2
+    assert tested["comparable"] is False
+    assert tested["complete"] == {"sots_indoor": False}, "2 of 500 images"
+    assert tested["provenance"]["trained"]["budget"] == "smoke"
+
+
+def test_a_checkpoint_brings_its_own_network(limpid: Limpid, tmp_path: Path) -> None:
+    limpid("train", "model=ffa_net", "network.dim=16", "network.blocks=1", *SMOKE)
+    [ckpt] = (tmp_path / "runs").rglob("last.ckpt")
+    tested = limpid("test", f"ckpt={ckpt}", "data=scenes", "data.test_images=1", "trainer=cpu")
+    assert "psnr" in tested.stdout
+    refused = limpid("test", f"ckpt={ckpt}", "network.dim=64", "data=scenes", expect=2)
+    assert "network.dim cannot be set" in refused.stderr
+    refused = limpid("test", "+rfd/table5=aod_net", f"ckpt={ckpt}", "data=scenes", expect=2)
+    assert "holds the network ffa_net, but the row's is aod_net" in refused.stderr
+    content = torch.load(ckpt, weights_only=True)
+    content["network_config"]["_target_"] = "os.system"
+    torch.save(content, ckpt)
+    assert "_target_" in limpid("test", f"ckpt={ckpt}", "data=scenes", expect=2).stderr
+    ckpt.write_bytes(ckpt.read_bytes()[:1000])
+    assert "cut short" in limpid("test", f"ckpt={ckpt}", "data=scenes", expect=2).stderr
+
+
+def test_networks_sets_and_rows_from_outside(limpid: Limpid, tmp_path: Path) -> None:
+    files = {
+        "mine.py": "from torch import nn\nclass Net(nn.Conv2d):\n"
+        "    def __init__(self, size=3):\n        super().__init__(3, 3, size, padding=size // 2)\n",
+        "conf/network/mine.yaml": "_target_: mine.Net\nsize: 5\n",
+        "conf/data/mine.yaml": "defaults: [recipe, /set@train: folder, /set@test.mine: folder, _self_]\n"
+        "train: {homes: [pairs]}\ntest: {mine: {homes: [pairs]}}\n",
+        "experiments/own/table1/first.yaml": "# @package _global_\ndefaults:\n  - override /model: mine\n"
+        "  - override /data: mine\nrow: {paper: own, table: table1, name: first, label: Mine, kind: ours, does: train, "
+        "model: mine, same_as: null, needs: [], not_built: null, expected: {mine: {psnr: 30.0}}}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text.replace("defaults: [recipe, /set@train: folder, /set@test.mine: folder, _self_]",
+            "defaults:\n  - recipe\n  - /set@train: folder\n  - /set@test.mine: folder\n  - _self_"))  # fmt: skip
+    rng = np.random.default_rng(0)
+    for kind in ("input", "target"):
+        for i in range(3):
+            write_image(tmp_path / "pairs" / kind / f"{i}.png", rng.random((64, 64, 3), np.float32))
+    smoke = ("budget=smoke", "trainer=cpu", "data.root=.", "data.workers=0")
+    refused = limpid("train", "+own/table1=first", *smoke, expect=2, PYTHONPATH=".")
+    assert "add allow_targets=[mine]" in refused.stderr
+    done = limpid("train", "+own/table1=first", "allow_targets=[mine]", *smoke, PYTHONPATH=".")
+    assert "Mine (own/table1/first)" in done.stdout
+    assert (tmp_path / "runs/own/table1/first/smoke/seed-0/metrics.json").is_file() or list(
+        (tmp_path / "runs/own/table1/first/smoke").glob("seed-0*/metrics.json")
+    )
+
+
+def test_values_of_paths_are_quoted_and_others_left_alone() -> None:
+    assert quoted("data.root=/a b,c=[d]") == "data.root='/a b,c=[d]'"
+    assert quoted("ckpt=it's") == r"ckpt='it\'s'"
+    assert quoted("ckpt=null") == "ckpt=null"
+    assert quoted("ckpt=zoo:ffa_net") == "ckpt=zoo:ffa_net"
+    assert quoted("input='by hand'") == "input='by hand'"
+    assert quoted("output=~/x") == f"output='{Path.home()}/x'"
+    assert quoted("seed=1,2") == "seed=1,2"
+
+
+def test_tab_completion_goes_through_the_verb(limpid: Limpid) -> None:
+    def completed(line: str) -> set[str]:
+        done = limpid("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+        return set(done.stdout.split())
+
+    assert completed("limpid tr") == {"train"}
+    assert "+rfd/table5=student" in completed("limpid train +rfd/table5=stu")
+    assert {"budget=mini", "budget=paper", "budget=smoke"} <= completed("limpid train budget=")
+
+
+def test_stdout_carries_the_answer_alone(limpid: Limpid) -> None:
+    done = limpid("train", "+rfd/table5=aod_net", *SMOKE)
+    assert "train 2/2" in done.stderr
+    assert "train 2/2" not in done.stdout
+    assert "psnr_rgb_100" in done.stdout

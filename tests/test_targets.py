@@ -1,0 +1,59 @@
+"""Objects from configs: what is allowed, what is refused, and in which words."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from limpid import targets
+from limpid.errors import UserError
+
+CONV = {"_target_": "torch.nn.Conv2d", "in_channels": 3, "out_channels": 4, "kernel_size": 1}
+
+
+def test_objects_lists_and_partials_are_made() -> None:
+    made = targets.construct({"layers": [CONV, {"_target_": "torch.nn.ReLU"}], "width": 4}, "net")
+    assert [type(layer) for layer in made["layers"]] == [nn.Conv2d, nn.ReLU]
+    assert made["width"] == 4
+    adam = targets.construct({"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.5}, "optimizer")
+    assert isinstance(adam, partial)
+    assert adam([nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"] == 0.5
+    assert targets.construct(CONV, "net", out_channels=7).out_channels == 7
+
+
+@pytest.mark.parametrize(
+    "path", ["os.system", "subprocess.run", "builtins.eval", "torchvision.models.vgg19", "limpids.x"]
+)
+def test_other_packages_are_not_imported(path: str) -> None:
+    with pytest.raises(UserError, match=r"net\._target_ names .* add allow_targets"):
+        targets.check({"net": {"_target_": path}}, "")
+
+
+def test_a_package_can_be_allowed() -> None:
+    made = targets.construct({"_target_": "fractions.Fraction", "numerator": 1, "denominator": 2}, "x", ["fractions"])
+    assert made * 2 == 1
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"torch\.nn has no 'Conv2dd'; did you mean 'Conv2d'\?"):
+        targets.locate("torch.nn.Conv2dd", "net")
+    with pytest.raises(
+        UserError,
+        match=r"net\.kernel_sise is not an argument of torch\.nn\.Conv2d; did you mean 'kernel_size'",
+    ):
+        targets.check(CONV | {"kernel_sise": 3}, "net")
+    with pytest.raises(UserError, match=r"lacks the argument 'kernel_size'.*set net\.kernel_size=\.\.\."):
+        targets.check({k: v for k, v in CONV.items() if k != "kernel_size"}, "net")
+    with pytest.raises(UserError, match=r"a\[1\]\.b\.lrr"):
+        targets.check({"a": [1, {"b": {"_target_": "torch.optim.Adam", "_partial_": True, "lrr": 3}}]}, "")
+
+
+def test_words_where_numbers_belong() -> None:
+    with pytest.raises(UserError, match=r"net\.bias is 'much', but it must be float"):
+        targets.check({"_target_": "limpid.networks.aod_net.AODNet", "bias": "much"}, "net")
+    with pytest.raises(UserError, match=r"net\.channels is null, but it must be int"):
+        targets.check({"_target_": "limpid.networks.aod_net.AODNet", "channels": None}, "net")
+    targets.check({"_target_": "limpid.networks.ffa_net.FFANet", "mean": None}, "net")
