@@ -14,6 +14,7 @@ from limpid.registry import registered
 
 #: One entry per network: its parameters at the registry's settings, as its paper's tables count them.
 PARAMETERS = {"aod_net": 1_761, "ffa_net": 2_870_812, "rfd_student": 96_007}
+#: Priors learn nothing; their own tests are in tests/priors.
 PRIORS = {"dcp", "wmcp", "gamma", "percentile_stretch"}
 
 
@@ -28,6 +29,18 @@ def test_every_network_of_the_registry_has_an_entry() -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_counts(name: str) -> None:
     assert parameters(limpid.build(name)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", sorted(PRIORS))
+def test_priors_keep_a_networks_contract(name: str) -> None:
+    prior = limpid.build(name)
+    assert parameters(prior) == 0
+    x = torch.rand(2, 3, 61, 83)
+    y = prior(x)
+    assert y.shape == x.shape
+    assert y.min() >= 0
+    assert y.max() <= 1
+    torch.testing.assert_close(prior(x[1:]), y[1:])
 
 
 def test_the_released_ffa_net_has_19_blocks() -> None:
