@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
 import traceback
@@ -20,6 +21,7 @@ from limpid import __version__, callbacks, checkpoint, targets
 from limpid.data.datamodule import RestorationData
 from limpid.environment import describe
 from limpid.errors import UserError
+from limpid.places import runs
 from limpid.results.store import Run
 from limpid.systems import Restorer
 from limpid.systems.scores import INPUT
@@ -135,7 +137,6 @@ def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Train
             callback.folder = run.path / "checkpoints"
     # Averaging swaps weights at the ends of stages, so it comes first and files come last.
     chosen.sort(key=lambda c: isinstance(c, callbacks.Checkpoints))
-    loggers = targets.construct(config["logger"], "logger", allow)
     trainer: lightning.Trainer = targets.construct(
         settings,
         "trainer",
@@ -149,7 +150,7 @@ def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Train
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(run.path),
-        logger=[callbacks.Curves(run.path / "curves.csv"), *loggers.values()],
+        logger=[callbacks.Curves(run.path / "curves.csv"), *_loggers(config, run)],
         callbacks=[
             *chosen,
             callbacks.Status(run),
@@ -158,6 +159,16 @@ def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Train
         plugins=[callbacks.CheckpointFiles()],
     )
     return trainer
+
+
+def _loggers(config: Config, run: Run) -> list[Any]:
+    """The loggers besides curves.csv; where they ask for a directory, an id or a name, it is the run's."""
+    place = run.path.as_posix().removeprefix(f"{runs().as_posix()}/")
+    own = {"save_dir": str(run.path), "id": hashlib.sha256(place.encode()).hexdigest()[:16], "name": place}
+    cards = {
+        name: {k: own.get(k, v) if v is None else v for k, v in card.items()} for name, card in config["logger"].items()
+    }
+    return list(targets.construct(cards, "logger", config["allow_targets"]).values())
 
 
 def _fit(trainer: lightning.Trainer, system: Restorer, data: RestorationData, run: Run) -> None:

@@ -197,3 +197,11 @@ def test_stdout_carries_the_answer_alone(limpid: Limpid) -> None:
     assert "train 2/2" in done.stderr
     assert "train 2/2" not in done.stdout
     assert "psnr_rgb_100" in done.stdout
+
+
+def test_wandb_is_offline_and_lives_in_the_run(limpid: Limpid, tmp_path: Path) -> None:
+    limpid("train", "+rfd/table5=aod_net", *SMOKE, "logger=wandb")
+    [config] = (tmp_path / "runs").rglob("config.yaml")
+    [offline] = (config.parent / "wandb").glob("offline-run-*")
+    assert list(offline.glob("run-*.wandb"))
+    assert not (tmp_path / "wandb").exists()

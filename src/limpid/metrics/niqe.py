@@ -72,7 +72,7 @@ def _block_features(normalised: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _distance(blocks: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
-    """Mahalanobis-like distance of the Gaussian of `blocks` from the pristine one; blocks without a fit do not count."""
+    """Mahalanobis-like distance of the Gaussian of `blocks` from the pristine one; without blocks that have no fit."""
     whole = blocks[blocks.isfinite().all(1)]
     if len(whole) == 0:
         return blocks.new_tensor(torch.nan)

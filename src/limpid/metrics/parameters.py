@@ -122,6 +122,6 @@ def _fetch(file: ParameterFile, path: Path, timeout_s: float) -> None:
     except (OSError, urllib.error.URLError) as error:
         notice = f" (its notice is {file.notice.url})" if file.notice else ""
         raise UserError(
-            f"The parameter file {file.path} is missing and could not be fetched ({error}); download {file.url}{notice} "
-            f"and put it at {str(path)!r}, or below the directory that LIMPID_PARAMS names."
+            f"The parameter file {file.path} is missing and could not be fetched ({error}); "
+            f"download {file.url}{notice} and put it at {str(path)!r}, or below the directory that LIMPID_PARAMS names."
         ) from error

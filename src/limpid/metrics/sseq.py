@@ -49,9 +49,10 @@ def sseq(restored: Tensor, *, parameters: str | Path | None = None, least: int =
 
 def features(levels: Tensor, *, scales: int = 3, block: int = 8) -> Tensor:
     """The 12 features of `(1, H, W)` grey levels: at each scale the mean and the skewness of both entropies."""
-    found = []
+    found, image = [], levels
     for scale in range(scales):
-        image = levels if scale == 0 else half_size(image, whole_levels=True)
+        if scale > 0:
+            image = half_size(image, whole_levels=True)
         blocks = _blocks(image, block)
         for entropies in (spatial_entropy(blocks), spectral_entropy(blocks)):
             found += [_trimmed_mean(entropies), _skewness(entropies)]

@@ -31,6 +31,8 @@ _TRAINER = (
     "val_check_interval",
 )
 _CALLBACKS = ("ema",)
+#: Of a metric only these: the rest describes them.
+_METRIC = ("metric", "options")
 #: Where files lie and how they are read does not matter, nor does the seed, which the path names.
 _NEUTRAL = ("root", "homes", "obtain", "licence", "workers", "seed")
 
@@ -40,6 +42,8 @@ def affecting(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: config.get(key) for key in _AFFECTING}
     kept["trainer"] = {key: (config.get("trainer") or {}).get(key) for key in _TRAINER}
     kept["callbacks"] = {key: (config.get("callbacks") or {}).get(key) for key in _CALLBACKS}
+    metrics = config.get("metrics") or {}
+    kept["metrics"] = {name: {key: card.get(key) for key in _METRIC} for name, card in metrics.items()}
     kept["data"] = _without(config.get("data"), _NEUTRAL)
     kept["does"] = config.get("does")
     return kept

@@ -28,6 +28,9 @@ _GIVEN = {
 }
 
 
+#: What a table shows in its own place, or what changes no result.
+_NAMED_OTHERWISE = ("budget", "seed", "rerun", "ckpt", "data.root", "data.workers", "logger", "log_every", "pictures")
+
 #: The settings at the top of a configuration.
 _TOP = {
     *("network", "loss", "optimizer", "scheduler", "metrics", "callbacks", "logger", "trainer", "data", "model", "set"),
@@ -54,7 +57,8 @@ def prepare(config: DictConfig) -> dict[str, Any]:
     if plain["does"] == "test":
         _settle_weights(plain, reference, typed)
     plain["fingerprint"] = identity.fingerprint(plain)
-    plain["overrides"] = _beyond_the_row(typed, plain["row"])
+    unchanged = reference is not None and plain["fingerprint"] == reference["fingerprint"]
+    plain["overrides"] = [] if unchanged else _beyond_the_row(typed, plain["row"])
     plain["comparable"] = reference is not None and _is_the_papers(plain, reference)
     plain["run"] = str(identity.run_path(runs(), plain, None if reference is None else reference["fingerprint"]))
     return plain
@@ -183,6 +187,6 @@ def _key(override: str) -> str:
 
 
 def _beyond_the_row(typed: list[str], row: Mapping[str, Any] | None) -> list[str]:
-    """What was typed besides the row, the budget and the seed."""
-    named = {"budget", "seed", "rerun"} | ({f"{row['paper']}/{row['table']}"} if row else set())
-    return [override for override in typed if _key(override) not in named]
+    """What was typed besides the row, the budget, the seed, and what changes no result."""
+    silent = {*_NAMED_OTHERWISE, *([f"{row['paper']}/{row['table']}"] if row else [])}
+    return [override for override in typed if _key(override) not in silent]

@@ -1,7 +1,8 @@
-"""`limpid test`: evaluate a checkpoint, a row's own trained weights, or a prior."""
+"""`limpid test`: evaluate a checkpoint, a row's own weights or a prior, or score folders of images."""
 
 from __future__ import annotations
 
+from limpid.verbs import score
 from limpid.verbs.train import composed
 
 HELP = """limpid test [+PAPER/TABLE=ROW] [ckpt=PATH] [OVERRIDE ...]
@@ -11,9 +12,14 @@ weights that training the row left in the run store.
 
   limpid test +rfd/table5=student ckpt=best.ckpt data.root=/data
   limpid test ckpt=runs/rfd/table5/student/mini/seed-0/checkpoints/best.ckpt data=sots_indoor data.root=/data
-  limpid test +rfd/table5=student budget=mini             the row's own weights at that budget"""
+  limpid test +rfd/table5=student budget=mini             the row's own weights at that budget
+
+"""
+HELP += score.HELP
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and perform; the exit status."""
+    """Compose and perform, or score folders; the exit status."""
+    if any(argument.partition("=")[0] == "images" for argument in arguments):
+        return score.run(arguments)
     return composed("test", HELP, arguments)
