@@ -205,3 +205,28 @@ def test_wandb_is_offline_and_lives_in_the_run(limpid: Limpid, tmp_path: Path) -
     [offline] = (config.parent / "wandb").glob("offline-run-*")
     assert list(offline.glob("run-*.wandb"))
     assert not (tmp_path / "wandb").exists()
+
+
+def test_folders_are_scored_without_a_model(limpid: Limpid, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        clean = rng.random((32, 40, 3), np.float32)
+        write_image(tmp_path / "clean, [1]" / f"{i}.png", clean)
+        write_image(tmp_path / "restored=ü" / f"{i}.png", np.clip(clean + 0.02 * (i + 1), 0, 1))
+    folders = ("images=restored=ü", "reference=clean, [1]")
+    done = json.loads(limpid("test", *folders, "metrics=[psnr,ssim_zero_pad]", "format=json", "output=out").stdout)
+    values = [row["psnr_rgb"] for row in done["per_image"]]
+    assert done["metrics"]["psnr_rgb"] == {"mean": pytest.approx(sum(values) / 3), "n": 3, "protocol": "psnr_rgb"}
+    assert values == sorted(values, reverse=True)
+    assert json.loads((tmp_path / "out" / "scores.json").read_text()) == done
+    lines = (tmp_path / "out" / "per_image.csv").read_text().splitlines()
+    assert lines[0] == "name,psnr_rgb,ssim_zero_pad"
+    assert len(lines) == 4
+    for wrong, sentence in {
+        ("metrics=[psnrr]",): "There is no metric 'psnrr'; did you mean 'psnr'?",
+        ("images=nowhere",): "There are no images in nowhere",
+        ("imagess=x",): "'imagess=x' means nothing when images are scored; did you mean 'images'?",
+        ("reference=out",): "3 of the images in restored=ü have no image of the same name in out: 0.png",
+    }.items():
+        assert sentence in limpid("test", *folders, *wrong, expect=2).stderr
+    assert "add reference=DIR" in limpid("test", folders[0], "metrics=[psnr]", expect=2).stderr

@@ -56,7 +56,7 @@ def kill_in_the_middle(folder: Path, arguments: tuple[str, ...], after: int) -> 
 
 @pytest.mark.parametrize(
     ("workers", "callbacks"),
-    [(0, "default"), pytest.param(2, "ema", marks=pytest.mark.slow)],
+    [(0, "default"), (2, "ema")],
     ids=["plain", "ema"],
 )
 def test_a_killed_run_ends_as_if_it_had_not_been(

@@ -85,8 +85,8 @@ def _machine(
 ) -> tuple[Regressor, str, Tensor, Tensor]:
     """The regressor, the border of its features, and the values of these that it takes as -1 and 1."""
     if variant == "live":
-        low, high = _ranges(find(BRISQUE_LIVE["allrange"], ranges))
-        return read_libsvm(find(BRISQUE_LIVE["allmodel"], model)), "zero", low, high
+        low, high = _ranges(find(BRISQUE_LIVE, "allrange", ranges))
+        return read_libsvm(find(BRISQUE_LIVE, "allmodel", model)), "zero", low, high
     if variant != "matlab":
         raise UserError(f"There is no BRISQUE variant named {variant!r}; the variants are 'live' and 'matlab'.")
     if model is None:

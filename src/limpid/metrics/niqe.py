@@ -36,7 +36,7 @@ def niqe(restored: Tensor, *, block: int = 96, parameters: str | Path | None = N
         UserError: an image has less than `block` pixels on a side, or LIVE's parameters are not to be had.
     """
     levels = images.grey_levels(restored, metric="NIQE", least=block)
-    mean, covariance = (value.to(levels.device) for value in _model(find(NIQE_LIVE["modelparameters.mat"], parameters)))
+    mean, covariance = (value.to(levels.device) for value in _model(find(NIQE_LIVE, "modelparameters.mat", parameters)))
 
     def score(image: Tensor) -> Tensor:
         return _distance(features(image, block), mean, covariance)

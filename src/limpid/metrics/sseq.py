@@ -36,7 +36,7 @@ def sseq(restored: Tensor, *, parameters: str | Path | None = None, least: int =
         UserError: an image is too small, or LIVE's parameters are not to be had.
     """
     levels = images.grey_levels(restored, metric="SSEQ", least=least)
-    model = _model(find(SSEQ_LIVE["model.mat"], parameters))
+    model = _model(find(SSEQ_LIVE, "model.mat", parameters))
 
     def score(image: Tensor) -> Tensor:
         found = features(image).cpu()

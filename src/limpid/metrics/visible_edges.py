@@ -147,23 +147,35 @@ def _image_edges(image: Tensor, window: int, contrast: float) -> Tensor:
     return mask[:, margin : margin + image.shape[1], margin : margin + image.shape[2]]
 
 
-def _best_threshold(windows: Tensor) -> tuple[Tensor, Tensor]:
+def _best_threshold(windows: Tensor, *, levels: int = 256, at_once: int = 512) -> tuple[Tensor, Tensor]:
     """The threshold of each `(B, w, w)` window whose border has the greatest mean contrast, and that contrast.
 
-    A threshold s separates neighbours a < b where a < s <= b, with contrast min((s - a) / s, (b - s) / b).
+    A threshold s separates neighbours a < b where a < s <= b, with contrast min((s - a) / s, (b - s) / b). Up to
+    s² = ab that is 1 - a / s, then 1 - s / b, so that running sums over s of 1, a and 1 / b give every mean at once.
+
+    Args:
+        windows: whole grey levels.
+        levels: how many grey levels there are.
+        at_once: windows whose sums are held at a time.
     """
-    low, high = windows.flatten(1).amin(1), windows.flatten(1).amax(1)
+    found = [_threshold_of_some(some, levels) for some in windows.split(at_once)]
+    thresholds, contrasts = zip(*found, strict=True)
+    return torch.cat(thresholds), torch.cat(contrasts)
+
+
+def _threshold_of_some(windows: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     near = torch.stack([windows[:, :-1].flatten(1), windows[:, :, :-1].flatten(1)], 1)
     far = torch.stack([windows[:, 1:].flatten(1), windows[:, :, 1:].flatten(1)], 1)
-    least, most = torch.minimum(near, far), torch.maximum(near, far)  # (B, 2, w (w - 1))
-    threshold, best = low.clone(), torch.zeros_like(low)
-    for s in range(int(low.min()) + 1, int(high.max()) + 1):
-        active = ((low < s) & (s <= high)).nonzero()[:, 0]
-        a, b = least[active], most[active]
-        separated = (a < s) & (s <= b)
-        contrast = torch.where(separated, torch.minimum((s - a) / s, (b - s) / b), 0)
-        mean = (contrast.sum(2) / separated.sum(2).clamp_min(1)).mean(1)
-        better = mean > best[active]
-        threshold[active[better]] = float(s)
-        best[active[better]] = mean[better]
+    a, b = torch.minimum(near, far), torch.maximum(near, far)  # (B, 2, w (w - 1)): vertical and horizontal neighbours
+    start, turn, end = a.long() + 1, (a * b).sqrt().long() + 1, b.long() + 1
+
+    def running_sum(values: Tensor, first: Tensor, beyond: Tensor) -> Tensor:
+        """The sum, at each s, of the values of the neighbours with `first <= s < beyond`: `(B, 2, levels + 1)`."""
+        steps = values.new_zeros(*values.shape[:2], levels + 1)
+        return steps.scatter_add(2, first, values).scatter_add_(2, beyond, -values).cumsum(2)
+
+    s = torch.arange(levels + 1, dtype=windows.dtype, device=windows.device).clamp_min(1)
+    count = running_sum(torch.ones_like(a), start, end)
+    contrast = count - running_sum(a, start, turn) / s - running_sum(1 / b.clamp_min(1), turn, end) * s
+    best, threshold = (contrast / count.clamp_min(1)).mean(1).max(1)
     return threshold, best

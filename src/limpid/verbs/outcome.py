@@ -59,19 +59,21 @@ def _print(entries: list[table.Entry], console: Console, title: str | None = Non
         shown.add_column(column)
     for metric in metrics:
         shown.add_column(metric, justify="right")
+    reasons: dict[str, list[str]] = {}
     for entry in entries:
-        name = f"{escape(entry['label'])}\n[dim]{entry['row']}[/]" if "row" in entry else escape(entry["label"])
+        name = escape(entry["label"]) + (f" [dim]{entry['row']}[/]" if "row" in entry else "")
         body = table.lines(entry)
+        if entry["why_not"]:
+            reasons.setdefault(entry["why_not"], []).append(entry["row"])
         for i, line in enumerate(body):
             style = None if line["what"] == "paper" or line.get("comparable") else "yellow"
-            cells = [name if i == 0 else "", escape(line["what"]), line["set"]]
-            last = i == len(body) - 1 and not entry["why_not"]
-            shown.add_row(
-                *cells, *(table.number(line["values"].get(m)) for m in metrics), style=style, end_section=last
-            )
-        if entry["why_not"]:
-            shown.add_row("", f"[dim]{escape(entry['why_not'])}[/]", end_section=True)
+            what = escape(line["what"]) + (" [dim](cannot run)[/]" if i == 0 and entry["why_not"] else "")
+            cells = [name if i == 0 else "", what, line["set"]]
+            last = i == len(body) - 1 and len(body) > 1
+            shown.add_row(*cells, *(table.number(line["values"].get(m)) for m in metrics), style=style, end_section=last)
     console.print(shown)
     notes = "; ".join(f"{metric} = {', '.join(ids)}" for metric, ids in table.protocols(entries).items())
+    for reason, names in reasons.items():
+        console.print(f"{', '.join(names)}: {reason}", soft_wrap=True, highlight=False, markup=False, style="dim")
     if notes:
         console.print(f"protocols: {notes}", soft_wrap=True, highlight=False, markup=False)
