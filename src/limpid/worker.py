@@ -179,7 +179,10 @@ def _fit(trainer: lightning.Trainer, system: Restorer, data: RestorationData, ru
         if done >= data.steps:
             return
         data.batches_done = done
-    trainer.fit(system, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+    try:
+        trainer.fit(system, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+    except SystemExit as error:  # Lightning's way to end after Ctrl-C
+        raise KeyboardInterrupt from error
 
 
 def _origin(config: Config) -> dict[str, Any]:

@@ -36,11 +36,11 @@ def outcome(folder: Path) -> dict[str, object]:
     }
 
 
-def kill_in_the_middle(folder: Path, arguments: tuple[str, ...], after: int) -> None:
-    """Start the command and SIGKILL it, workers and all, once its curves show step `after`."""
+def stop_in_the_middle(folder: Path, arguments: tuple[str, ...], after: int, by: signal.Signals) -> tuple[int, str]:
+    """Start the command and signal it, workers and all, once its curves show step `after`; its exit and stderr."""
     command = [sys.executable, "-c", "from limpid.cli import main; main()", *arguments]
     process = subprocess.Popen(
-        command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 300
@@ -48,10 +48,10 @@ def kill_in_the_middle(folder: Path, arguments: tuple[str, ...], after: int) -> 
         curves = next(iter(folder.rglob("curves.csv")), None)
         lines = curves.read_text().splitlines() if curves else []
         if len(lines) > 1 and lines[-1].split(",")[0].isdigit() and int(lines[-1].split(",")[0]) >= after:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, by)
             break
-    process.wait()
-    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    _, err = process.communicate()
+    return process.returncode, err
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     whole = outcome(tmp_path)
 
     other = tmp_path_factory.mktemp("killed")
-    kill_in_the_middle(
-        other, arguments, after=17
-    )  # the last checkpoint is then of step 16, between two optimizer steps
+    # the last checkpoint is then of step 16, between two optimizer steps
+    ended, _ = stop_in_the_middle(other, arguments, after=17, by=signal.SIGKILL)
+    assert ended == -signal.SIGKILL, "the run ended before it could be killed"
     [status] = other.rglob("status.json")
     assert json.loads(status.read_text())["status"] == "running"
     assert not list(other.rglob("metrics.json"))
@@ -79,3 +79,10 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     assert [int(line.split(",")[0]) for line in str(whole["curves"]).splitlines()[1:] if ",loss," in line] == [
         *range(1, STEPS + 1)
     ]
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    ended, err = stop_in_the_middle(tmp_path, (*COMMAND, "data.workers=0"), after=3, by=signal.SIGINT)
+    assert ended == 130
+    assert err.rstrip().endswith("Interrupted; the same command continues where it was.")
+    assert "Traceback" not in err

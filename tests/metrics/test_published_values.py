@@ -11,11 +11,11 @@ import pytest
 import torch
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from tests.conftest import ROOT
 from torch import Tensor
 
 from limpid.metrics import brisque, ciede2000, niqe, piqe, psnr, sseq, ssim
 from limpid.metrics.per_image_mean import PerImageMean
+from tests.conftest import ROOT
 
 
 def tensor(image: np.ndarray[Any, Any]) -> Tensor:

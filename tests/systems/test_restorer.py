@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
-from torch import nn
+from torch import distributed, multiprocessing, nn
 
 from limpid import checkpoint, targets, worker
 from limpid.callbacks import EMA, NonFiniteGuard
@@ -90,6 +90,13 @@ def test_a_finished_run_is_skipped_and_other_settings_are_not_mixed_into_it(tmp_
     assert worker.perform({**other, "rerun": True})["metrics"]
 
 
+def test_a_checkpoint_counts_the_batches_that_are_done_not_the_one_that_was_fetched(tmp_path: Path) -> None:
+    worker.perform(prepared("rfd/table5/aod_net", tmp_path, "trainer.max_steps=3", "callbacks.checkpoint.every=2"))
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    steps = [checkpoint.read(file)["provenance"]["step"] for file in (checkpoint.previous(last), last)]
+    assert steps == [2, 3], "a run that is killed before its last batch still has it to do"
+
+
 def test_terms_are_weighted_and_keep_their_own_values() -> None:
     loss = WeightedLoss({"l1": {"weight": 2.0, "term": L1()}, "mse": {"weight": 0.5, "term": MSE()}})
     output, batch = torch.full((1, 3, 4, 4), 0.5), {"target": torch.zeros(1, 3, 4, 4)}
@@ -147,6 +154,37 @@ def test_scores_are_means_of_images_and_each_is_counted_once() -> None:
     scores.add(0, batch, torch.zeros(2, 3, 1, 1))
     with pytest.raises(AssertionError, match="exactly once"):
         scores.finish([2, 1])
+
+
+def _score_half(rank: int, folder: str, results: Any) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    scores = _scored(range(rank, 31, 2))
+    scores.finish([31])
+    results[rank] = (scores.summary(), [row["name"] for row in scores.rows])
+    distributed.destroy_process_group()
+
+
+def _mean_of(restored: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return (restored - target).mean((1, 2, 3))
+
+
+def _scored(indices: range) -> Scores:
+    scores = Scores({"mean": _mean_of})
+    scores.start(["a"])
+    for i in indices:
+        batch = {"index": torch.tensor([i]), "name": [str(i)], "target": torch.zeros(1, 3, 2, 2)}
+        scores.add(0, batch, torch.full((1, 3, 2, 2), i / 7))
+    return scores
+
+
+def test_31_images_give_the_same_on_two_processes(tmp_path: Path) -> None:
+    whole = _scored(range(31))
+    whole.finish([31])
+    with multiprocessing.Manager() as manager:
+        results = manager.dict()
+        multiprocessing.spawn(_score_half, (str(tmp_path), results), nprocs=2)
+        for rank in (0, 1):
+            assert results[rank] == (whole.summary(), [str(i) for i in range(31)])
 
 
 def test_the_average_warms_up() -> None:

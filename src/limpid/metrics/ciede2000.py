@@ -62,11 +62,11 @@ def delta_e(first: Tensor, second: Tensor) -> Tensor:
     G = 0.5 * (1 - _saturation(mean_chroma))  # eq. 4
     a1, a2 = (1 + G) * a1, (1 + G) * a2  # eq. 5
     C1, C2 = torch.hypot(a1, b1), torch.hypot(a2, b2)  # eq. 6
-    h1, h2 = torch.atan2(b1, a1), torch.atan2(b2, a2)  # eq. 7, in -π..π
+    h1, h2 = (torch.atan2(b, a).remainder(2 * math.pi) for a, b in ((a1, b1), (a2, b2)))  # eq. 7
 
     grey = C1 * C2 == 0
     turn = h2 - h1
-    turn = turn - 2 * math.pi * torch.round(turn / (2 * math.pi))  # eq. 10: the shorter way round
+    turn = torch.where(turn.abs() > math.pi, turn - 2 * math.pi * turn.sign(), turn)  # eq. 10: the shorter way round
     turn = torch.where(grey, 0, turn)
     dL, dC, dH = L2 - L1, C2 - C1, 2 * (C1 * C2).sqrt() * torch.sin(turn / 2)  # eq. 8, 9, 11
     L, C = (L1 + L2) / 2, (C1 + C2) / 2  # eq. 12-13

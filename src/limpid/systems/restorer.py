@@ -146,4 +146,6 @@ class Restorer(LightningModule):
         checkpoint["limpid"] = FORMAT
         checkpoint["network"] = self.network_name
         checkpoint["network_config"] = self.network_config
-        checkpoint["provenance"] = {**self.provenance, "step": self.batches_done}
+        # `completed`, not the clock: a checkpoint is written when the next batch is fetched but not begun.
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        checkpoint["provenance"] = {**self.provenance, "step": done}

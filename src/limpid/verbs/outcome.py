@@ -70,7 +70,9 @@ def _print(entries: list[table.Entry], console: Console, title: str | None = Non
             what = escape(line["what"]) + (" [dim](cannot run)[/]" if i == 0 and entry["why_not"] else "")
             cells = [name if i == 0 else "", what, line["set"]]
             last = i == len(body) - 1 and len(body) > 1
-            shown.add_row(*cells, *(table.number(line["values"].get(m)) for m in metrics), style=style, end_section=last)
+            shown.add_row(
+                *cells, *(table.number(line["values"].get(m)) for m in metrics), style=style, end_section=last
+            )
     console.print(shown)
     notes = "; ".join(f"{metric} = {', '.join(ids)}" for metric, ids in table.protocols(entries).items())
     for reason, names in reasons.items():
