@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -117,10 +118,21 @@ def check_size(images: Tensor, least: int, metric: str) -> None:
         )
 
 
-def per_image(score: Callable[[Tensor], Tensor], levels: Tensor) -> Tensor:
-    """`score` of each image `(C, H, W)` on its own, `(N,)`; NaN for an image with a pixel that is not finite."""
-    nan = levels.new_tensor(torch.nan)
-    return torch.stack([score(image) if bool(image.isfinite().all()) else nan for image in levels])
+def per_image(score: Callable[[Tensor], Tensor], levels: Tensor, *, flat: float = math.nan) -> Tensor:
+    """`score` of each image `(C, H, W)` on its own, `(N,)`.
+
+    Args:
+        score: what to compute; called only where it is defined.
+        levels: `(N, C, H, W)`.
+        flat: the value of an image whose pixels are all the same. With a pixel that is not finite it is NaN.
+    """
+
+    def value(image: Tensor) -> Tensor:
+        if not bool(image.isfinite().all()):
+            return image.new_tensor(math.nan)
+        return image.new_tensor(flat) if bool((image == image.flatten()[0]).all()) else score(image)
+
+    return torch.stack([value(image) for image in levels])
 
 
 def check_colour(images: Tensor, metric: str) -> None:

@@ -47,7 +47,7 @@ def piqe(
         distortion = torch.where(impaired, 1 - variance, 0) + torch.where(noisy, variance, 0)
         return 100 * (distortion.sum() + constant) / (constant + active.sum())
 
-    return images.per_image(score, levels)
+    return images.per_image(score, levels, flat=100.0)
 
 
 def _blocks(image: Tensor, size: int) -> Tensor:

@@ -20,13 +20,13 @@ from limpid.metrics.parameters import SSEQ_LIVE, find
 from limpid.metrics.support_vectors import Classifier, Regressor
 
 
-def sseq(restored: Tensor, *, parameters: str | Path | None = None, least: int = 32) -> Tensor:
+def sseq(restored: Tensor, *, parameters: str | Path | None = None, least: int = 33) -> Tensor:
     """Expected degradation over five kinds of distortion, each with its own regressor (section 3.3).
 
     Args:
         restored: `(N, 3, H, W)` or `(N, 1, H, W)`, floating point in [0, 1] or uint8; rounded to 8 bit, scored in grey.
         parameters: a `model.mat` of your own in place of LIVE's.
-        least: the least side of an image in pixels; below 32 the coarsest scale has no whole block.
+        least: the least side of an image in pixels; below 33 the coarsest scale has one block only.
 
     Returns:
         `(N,)` float64, about 0..100; lower is better. NaN for an image with pixels that are not finite, and for one

@@ -67,10 +67,13 @@ def entries(rows: Iterable[Row], store: Path, why_not: Callable[[Row], str | Non
 
 
 def keep(entries: Iterable[Entry]) -> list[Path]:
-    """Copy the figures of finished runs into each paper's measured.json; the files that were written."""
+    """Copy the figures of finished runs into each paper's measured.json; the files that were written.
+
+    Smoke runs are left out: they say nothing about how well a row does.
+    """
     papers: dict[str, dict[str, list[Entry]]] = {}
     for entry in entries:
-        done = [run for run in entry["runs"] if run["status"] == "done"]
+        done = [run for run in entry["runs"] if run["status"] == "done" and run["budget"] != "smoke"]
         if done:
             place = entry["same_as"] or f"{entry['paper']}/{entry['table']}/{entry['row']}"
             papers.setdefault(place.split("/")[0], {})[place] = done
