@@ -4,12 +4,13 @@
 
 All figures of a line are measured in one run on the same images, taking turns, and each is the best of its turns. A
 ratio above one means that Limpid is faster. Limpid and scikit-image compute in float64; torchmetrics and kornia get
-float32, as their users give it. NIQE, BRISQUE and SSEQ need LIVE's parameters (`LIMPID_PARAMS`) and are left out without.
+float32, as their users give it. NIQE, BRISQUE and SSEQ need LIVE's parameters (`LIMPID_PARAMS`).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 
@@ -44,6 +45,7 @@ def each(function: Callable[..., object], *batches: Tensor) -> Run:
 
 
 def delta_e(one: np.ndarray, other: np.ndarray) -> float:
+    """The mean CIEDE2000 difference of two RGB images."""
     return color.deltaE_ciede2000(color.rgb2lab(one), color.rgb2lab(other)).mean()
 
 
@@ -82,7 +84,7 @@ def contestants(x: Tensor, y: Tensor) -> dict[str, dict[str, Run]]:
         "visible_edges": {"limpid": lambda: metrics.visible_edges(x, y)},
     }
     for name in ("piqe", "sseq", "brisque", "niqe"):
-        table[name] = {"limpid": lambda metric=getattr(metrics, name): metric(x)}
+        table[name] = {"limpid": functools.partial(getattr(metrics, name), x)}
     return table
 
 

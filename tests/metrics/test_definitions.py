@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor
 
 from limpid.metrics import SSIMPreset, psnr, ssim
-from limpid.metrics.filters import box_mean, gaussian, gaussian_mean, half_size, pad_symmetric, strips
+from limpid.metrics.filters import box_mean, gaussian, gaussian_mean, half_size, pad_symmetric, sum_over_strips
 from limpid.metrics.natural_scenes import asymmetric_fit, symmetric_fit
 from limpid.metrics.piqe import piqe
 from limpid.metrics.sseq import spatial_entropy, spectral_entropy
@@ -97,11 +99,22 @@ def test_ssim_across_colours_is_a_cube(random: torch.Generator) -> None:
 
 
 def test_ssim_does_not_depend_on_the_strips(random: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y = torch.rand(2, 1, 3, 90, 40, generator=random, dtype=torch.float64)
+    x, y = torch.rand(2, 3, 3, 90, 40, generator=random, dtype=torch.float64)
     whole = ssim(x, y, preset="wang")
-    assert len(list(strips(x[0], y[0], overlap=10, values=1))) == 4
-    monkeypatch.setitem(ssim.__globals__, "strips", lambda a, b, overlap: strips(a, b, overlap=overlap, values=1))
-    torch.testing.assert_close(ssim(x, y, preset="wang"), whole, rtol=1e-12, atol=0)
+    pieces: list[tuple[int, ...]] = []
+
+    def in_pieces(function: Any, x: Tensor, y: Tensor, *, overlap: int, values: int) -> Tensor:
+        def seen(a: Tensor, b: Tensor) -> Tensor:
+            pieces.append(tuple(a.shape))
+            return function(a, b)
+
+        return sum_over_strips(seen, x, y, overlap=overlap, values=values)
+
+    for values, expected in ((1, [(1, 3, 31, 40)] * 12), (1 << 15, [(3, 3, 90, 40)])):
+        pieces.clear()
+        monkeypatch.setitem(ssim.__globals__, "sum_over_strips", functools.partial(in_pieces, values=values))
+        torch.testing.assert_close(ssim(x, y, preset="wang"), whole, rtol=1e-12, atol=0)
+        assert [(n, c, h + (h == 27) * 4, w) for n, c, h, w in pieces] == expected
 
 
 def test_gradients(random: torch.Generator) -> None:

@@ -124,9 +124,10 @@ def finished(store: Path, place: str, seed: int, psnr: float, **facts: Any) -> N
     run.finish({"metrics": {"sots_indoor": {"psnr": value}}, "comparable": facts.get("comparable", False)}, [])
 
 
-def test_tables_show_paper_and_measured_with_seeds_together(tmp_path: Path) -> None:
+def test_tables_show_paper_and_measured_with_seeds_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed, psnr in ((0, 20.0), (1, 21.0), (2, 22.0)):
         finished(tmp_path, "rfd/table5/student", seed, psnr)
+    monkeypatch.setattr(table, "measured_file", lambda paper: tmp_path / "none.json")
     [entry] = table.entries(rows("rfd/table5/student"), tmp_path, lambda row: None)
     assert entry["expected"] == {"sots_indoor": {"params_m": 0.096, "psnr": 27.9356, "ssim": 0.9327}}
     assert entry["runnable"]
@@ -140,6 +141,16 @@ def test_tables_show_paper_and_measured_with_seeds_together(tmp_path: Path) -> N
     assert "21 ± 1" in text
     assert "psnr_rgb_100" in text
     json.dumps(entry)
+
+
+def test_weights_trained_on_other_data_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "measured_file", lambda paper: tmp_path / "none.json")
+    finished(tmp_path, "rfd/table5/student", 0, 20.0)
+    file = next(tmp_path.rglob("metrics.json"))
+    results = json.loads(file.read_text()) | {"provenance": {"trained": {"budget": "mini", "data": "scenes"}}}
+    file.write_text(json.dumps(results))
+    [entry] = table.entries(rows("rfd/table5/student"), tmp_path, lambda row: None)
+    assert [line["what"] for line in table.lines(entry)][1] == "mini, trained on scenes, seed 0, not comparable"
 
 
 def test_a_row_that_shares_a_run_shows_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from limpid.metrics import images
-from limpid.metrics.filters import strips
+from limpid.metrics.filters import sum_over_strips
 
 # sRGB primaries (IEC 61966-2-1) to CIE XYZ, and the white D65 of the 2 degree observer, as scikit-image has them.
 _XYZ_FROM_RGB = (
@@ -39,18 +39,17 @@ def ciede2000(restored: Tensor, reference: Tensor) -> Tensor:
     restored, reference = images.pair(restored, reference)
     images.check_colour(restored, "CIEDE2000")
 
-    def mean(one: Tensor, other: Tensor) -> Tensor:
-        sums = [delta_e(lab(a), lab(b)).sum() for a, b in strips(one, other)]
-        return torch.stack(sums).sum() / one[0].numel()
+    def difference(one: Tensor, other: Tensor) -> Tensor:
+        return delta_e(lab(one.transpose(0, 1)), lab(other.transpose(0, 1))).sum((1, 2))
 
-    return torch.stack([mean(one, other) for one, other in zip(restored, reference, strict=True)])
+    return sum_over_strips(difference, restored, reference) / restored[0, 0].numel()
 
 
 def lab(rgb: Tensor) -> Tensor:
     """CIE L*a*b* of sRGB in [0, 1]: `(3, ...)` to `(3, ...)`, L* in 0..100."""
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     matrix = rgb.new_tensor(_XYZ_FROM_RGB) / rgb.new_tensor(_WHITE)[:, None]
-    xyz = (matrix @ linear.flatten(1)).view_as(rgb)
+    xyz = (matrix @ linear.flatten(1)).view(rgb.shape)
     x, y, z = torch.where(xyz > 0.008856, xyz ** (1 / 3), 7.787 * xyz + 16 / 116)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 

@@ -1,8 +1,8 @@
-"""Windows over images, separable and differentiable, and strips that keep the work inside a CPU's cache."""
+"""Windows over images, separable and differentiable, and sums over images in pieces that fit a CPU's cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -102,19 +102,26 @@ def half_size(images: Tensor, *, whole_levels: bool = False) -> Tensor:
     return images
 
 
-def strips(x: Tensor, y: Tensor, *, overlap: int = 0, values: int = 1 << 16) -> Iterator[tuple[Tensor, Tensor]]:
-    """Two images `(C, H, W)` in strips of rows, so that what is computed from them stays in a CPU's cache.
+def sum_over_strips(
+    function: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, *, overlap: int = 0, values: int = 1 << 16
+) -> Tensor:
+    """A sum over each image's pixels, `(N,)`, taken in pieces that stay in a CPU's cache.
 
-    Other devices get the images whole.
+    A piece is a few small images, or a strip of rows of one large image. Other devices get all images at once.
 
     Args:
-        x: an image.
-        y: another one, of the same shape.
-        overlap: rows that two strips share: the window's size less one.
-        values: about how many values of an image a strip has.
+        function: from two pieces `(n, C, h, W)` to their sums, `(n,)`.
+        x: `(N, C, H, W)`.
+        y: the same shape.
+        overlap: rows that two strips share: a window's size less one.
+        values: about how many values a piece has.
     """
-    channels, height, width = x.shape
-    rows = max(2 * overlap + 1, values // (channels * width)) if x.device.type == "cpu" else height
-    for top in range(0, height - overlap, rows):
-        bottom = top + rows + overlap
-        yield x[:, top:bottom], y[:, top:bottom]
+    count, channels, height, width = x.shape
+    together = max(1, values // (channels * height * width)) if x.device.type == "cpu" else count
+    rows = height if together > 1 or x.device.type != "cpu" else max(2 * overlap + 1, values // (channels * width))
+    sums = []
+    for some_x, some_y in zip(x.split(together), y.split(together), strict=True):
+        tops = range(0, height - overlap, rows)
+        parts = [(slice(None), slice(None), slice(top, top + rows + overlap)) for top in tops]
+        sums.append(torch.stack([function(some_x[part], some_y[part]) for part in parts]).sum(0))
+    return torch.cat(sums)

@@ -16,47 +16,58 @@ _GREY = (0.29893602129377539, 0.58704307445112125, 0.11402090425510336)
 _LUMA, _LUMA_OFFSET = (65.481, 128.553, 24.966), 16.0
 
 
-def unit_range(
-    images: Tensor, what: str = "image", *, clamp: bool = True, channels: tuple[int, ...] = (1, 3)
-) -> Tensor:
+def unit_range(images: Tensor, what: str = "image", *, clamp: bool = True) -> Tensor:
     """The images as float64 in [0, 1].
 
     Args:
-        images: `(N, C, H, W)`, floating point in [0, 1] or uint8 in 0..255.
+        images: `(N, C, H, W)` of one or three channels, floating point in [0, 1] or uint8 in 0..255.
         what: what to call them in an error.
         clamp: cut floating-point values outside [0, 1].
-        channels: the numbers of channels that are allowed.
 
     Raises:
         UserError: another shape or type.
     """
-    if images.ndim != 4 or images.shape[1] not in channels:
-        allowed = " or ".join(str(c) for c in channels)
-        raise UserError(
-            f"A metric takes a {what} of shape (N, C, H, W) with C = {allowed}, but this one is {tuple(images.shape)}."
-        )
+    check(images, what)
     if images.dtype == torch.uint8:
         return images.double() / 255
-    if not images.is_floating_point():
+    return (images.clamp(0, 1) if clamp else images).double()
+
+
+def check(images: Tensor, what: str = "image") -> None:
+    """Refuse what is no batch of images.
+
+    Raises:
+        UserError: the shape or type is another than `unit_range` takes.
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise UserError(
+            f"A metric takes a {what} of shape (N, C, H, W) with C = 1 or 3, but this one is {tuple(images.shape)}."
+        )
+    if images.dtype != torch.uint8 and not images.is_floating_point():
         raise UserError(
             f"A metric takes floating-point images in [0, 1] or uint8 images, but this {what} is {images.dtype}."
         )
-    images = images.double()
-    return images.clamp(0, 1) if clamp else images
 
 
-def pair(restored: Tensor, reference: Tensor, *, clamp: bool = True) -> tuple[Tensor, Tensor]:
-    """Both images of a full-reference metric as float64 in [0, 1]; see `unit_range`.
+def check_pair(restored: Tensor, reference: Tensor) -> None:
+    """Refuse what cannot be compared.
 
     Raises:
-        UserError: they differ in shape.
+        UserError: one is no batch of images, or they differ in shape.
     """
     if restored.shape != reference.shape:
         raise UserError(
             f"The restored image is {tuple(restored.shape)} but its reference is {tuple(reference.shape)}; "
             "crop or resize one of them before they are compared."
         )
-    return unit_range(restored, "restored image", clamp=clamp), unit_range(reference, "reference", clamp=clamp)
+    check(restored, "restored image")
+    check(reference, "reference")
+
+
+def pair(restored: Tensor, reference: Tensor, *, clamp: bool = True) -> tuple[Tensor, Tensor]:
+    """Both images of a full-reference metric as float64 in [0, 1]; see `unit_range` and `check_pair`."""
+    check_pair(restored, reference)
+    return unit_range(restored, clamp=clamp), unit_range(reference, clamp=clamp)
 
 
 def round_half_up(levels: Tensor) -> Tensor:

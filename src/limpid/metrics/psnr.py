@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from limpid.metrics import images
+from limpid.metrics.filters import sum_over_strips
 
 
 def psnr(
@@ -38,11 +39,20 @@ def psnr(
     Raises:
         UserError: the shapes or types do not fit.
     """
-    restored, reference = images.pair(restored, reference, clamp=clamp)
-    if quantise:
-        restored, reference = images.eight_bit(restored), images.eight_bit(reference)
-    if space == "y":
-        restored, reference = (images.luma(image, rounded=quantise) for image in (restored, reference))
-    error = (restored - reference).square().mean(dim=(1, 2, 3)) + eps
+    images.check_pair(restored, reference)
+
+    def compared(some: Tensor) -> Tensor:
+        some = images.unit_range(some, clamp=clamp)
+        if quantise:
+            some = images.eight_bit(some)
+        return images.luma(some, rounded=quantise) if space == "y" else some
+
+    def squared_error(some: Tensor, other: Tensor) -> Tensor:
+        difference = (compared(some) - compared(other)).flatten(1)
+        return torch.linalg.vecdot(difference, difference)
+
+    channels = 1 if space == "y" else restored.shape[1]
+    pixels = restored.shape[2] * restored.shape[3]
+    error = sum_over_strips(squared_error, restored, reference) / (channels * pixels) + eps
     same = error == 0
     return torch.where(same, identical, -10 * torch.log10(torch.where(same, 1.0, error)))

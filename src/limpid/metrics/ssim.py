@@ -14,7 +14,7 @@ from torch import Tensor
 
 from limpid.errors import UserError, nearest
 from limpid.metrics import images
-from limpid.metrics.filters import box_mean, gaussian, gaussian_mean, pad, strips
+from limpid.metrics.filters import box_mean, gaussian, gaussian_mean, pad, sum_over_strips
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def ssim(restored: Tensor, reference: Tensor, *, preset: str | SSIMPreset = "ski
         x, y = images.grey_levels(x) / 255, images.grey_levels(y) / 255
     if p.border != "valid":
         x, y = pad(x, p.size // 2, p.border), pad(y, p.size // 2, p.border)
-    return torch.stack([_mean_similarity(one, other, p) for one, other in zip(x, y, strict=True)])
+    sums = sum_over_strips(lambda a, b: _similarity(a, b, p).sum((1, 2, 3)), x, y, overlap=p.size - 1)
+    return sums / (x.shape[1] * (x.shape[2] - p.size + 1) * (x.shape[3] - p.size + 1))
 
 
 def _named(preset: str | SSIMPreset) -> SSIMPreset:
@@ -102,15 +103,8 @@ def _named(preset: str | SSIMPreset) -> SSIMPreset:
     return PRESETS[preset]
 
 
-def _mean_similarity(x: Tensor, y: Tensor, p: SSIMPreset) -> Tensor:
-    """The mean of the similarity of two padded images `(C, H, W)`."""
-    sums = [_similarity(a, b, p).sum() for a, b in strips(x, y, overlap=p.size - 1)]
-    channels, height, width = x.shape
-    return torch.stack(sums).sum() / (channels * (height - p.size + 1) * (width - p.size + 1))
-
-
 def _similarity(x: Tensor, y: Tensor, p: SSIMPreset) -> Tensor:
-    """The map of similarities, wherever the window lies inside."""
+    """The map of similarities of `(N, C, H, W)` images, wherever the window lies inside."""
     # The formula needs only the sum of the two variances, so four maps are filtered and not five.
     mean_x, mean_y, mean_squares, mean_product = _local_means(torch.stack([x, y, x * x + y * y, x * y]), p)
     n = p.size**2
@@ -122,9 +116,9 @@ def _similarity(x: Tensor, y: Tensor, p: SSIMPreset) -> Tensor:
 
 
 def _local_means(maps: Tensor, p: SSIMPreset) -> Tensor:
-    """Windowed means of `(M, C, H, W)`."""
+    """Windowed means of `(M, N, C, H, W)`."""
     if p.across_colours:
-        maps = torch.einsum("ij,mjhw->mihw", _colour_window(maps.shape[1], p).to(maps.device), maps)
+        maps = torch.einsum("ij,mnjhw->mnihw", _colour_window(maps.shape[2], p).to(maps.device), maps)
     return box_mean(maps, p.size) if p.sigma is None else gaussian_mean(maps, p.size, p.sigma)
 
 

@@ -104,7 +104,7 @@ def visible_edge_difference(
 
 
 def _grey_pair(first: Tensor, second: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    images.pair(first, second)
+    images.check_pair(first, second)
     return tuple(images.grey_levels(one, metric="Visible edges", least=window) for one in (first, second))  # type: ignore[return-value]
 
 

@@ -157,11 +157,11 @@ def number(value: Any) -> str:
 
 
 def _settings(run: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        str(run["budget"]),
-        *sorted(run["overrides"]),
-        *(f"{k}={v}" for k, v in (run["narrowed"] or {}).items()),
-    )
+    """What tells groups of runs apart: budget, overrides, a narrower network, weights trained on other data."""
+    trained_on = (run["provenance"].get("trained") or {}).get("data", run["data"])
+    elsewhere = [] if trained_on == run["data"] else [f"trained on {trained_on}"]
+    narrowed = (f"{k}={v}" for k, v in (run["narrowed"] or {}).items())
+    return (str(run["budget"]), *sorted(run["overrides"]), *narrowed, *elsewhere)
 
 
 def _described(runs: list[Entry], status: str, settings: list[str]) -> str:
