@@ -10,9 +10,9 @@ float32, as their users give it. NIQE, BRISQUE and SSEQ need LIVE's parameters (
 from __future__ import annotations
 
 import argparse
-import functools
 import time
 from collections.abc import Callable
+from functools import partial
 
 import kornia
 import numpy as np
@@ -59,13 +59,13 @@ def contestants(x: Tensor, y: Tensor) -> dict[str, dict[str, Run]]:
         return lambda: metrics.ssim(x, y, preset=preset)
 
     gaussian = {"data_range": 1, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    decibels = {"data_range": 1.0, "dim": (1, 2, 3), "reduction": "elementwise_mean"}
     table: dict[str, dict[str, Run]] = {
         "psnr": {
             "limpid": lambda: metrics.psnr(x, y),
             "scikit-image": each(lambda a, b: skimage_metrics.peak_signal_noise_ratio(a, b, data_range=1), x, y),
-            "torchmetrics": lambda: peak_signal_noise_ratio(
-                x, y, data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean"
-            ),
+            "torchmetrics": partial(peak_signal_noise_ratio, x, y, **decibels),
+            "torchmetrics in float64": partial(peak_signal_noise_ratio, x.double(), y.double(), **decibels),
             "kornia": lambda: [kornia.metrics.psnr(a, b, 1.0) for a, b in zip(x, y, strict=True)],
         },
         "ssim skimage7": {"limpid": ours("skimage7"), "scikit-image": similarity(data_range=1)},
@@ -76,15 +76,12 @@ def contestants(x: Tensor, y: Tensor) -> dict[str, dict[str, Run]]:
             "kornia": lambda: kornia.metrics.ssim(x, y, 11, padding="valid"),
         },
         "ssim zero_pad": {"limpid": ours("zero_pad")},
-        "ssim matlab_rgb3d": {
-            "limpid": ours("matlab_rgb3d"),
-            "kornia": lambda: kornia.metrics.ssim3d(x[:, None], y[:, None], 11),
-        },
+        "ssim matlab_rgb3d": {"limpid": ours("matlab_rgb3d")},
         "ciede2000": {"limpid": lambda: metrics.ciede2000(x, y), "scikit-image": each(delta_e, x, y)},
         "visible_edges": {"limpid": lambda: metrics.visible_edges(x, y)},
     }
     for name in ("piqe", "sseq", "brisque", "niqe"):
-        table[name] = {"limpid": functools.partial(getattr(metrics, name), x)}
+        table[name] = {"limpid": partial(getattr(metrics, name), x)}
     return table
 
 
