@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ def stop_in_the_middle(folder: Path, arguments: tuple[str, ...], after: int, by:
     process = subprocess.Popen(
         command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
+        # A shell starts its background jobs with Ctrl-C ignored, and the tests may be one.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
@@ -82,7 +85,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
-    ended, err = stop_in_the_middle(tmp_path, (*COMMAND, "data.workers=0"), after=3, by=signal.SIGINT)
+    ended, err = stop_in_the_middle(
+        tmp_path, (*COMMAND, "trainer.max_steps=5000", "data.workers=0"), after=3, by=signal.SIGINT
+    )
     assert ended == 130
     assert err.rstrip().endswith("Interrupted; the same command continues where it was.")
     assert "Traceback" not in err
