@@ -31,7 +31,7 @@ class LimpidSearchPath(SearchPathPlugin):
         """Append the folders to Hydra's search path."""
         for kind in ("conf", "experiments"):
             for folder in config_folders(kind):
-                search_path.append("limpid", folder.resolve().as_uri().replace("file:///", "file:///"))
+                search_path.append("limpid", folder.resolve().as_uri())
 
 
 def plan(key: str, *, _root_: DictConfig) -> Any:
