@@ -17,7 +17,8 @@ from limpid.errors import UserError, nearest
 #: Verbs composed by Hydra, and the plain ones; each is a module of `limpid.verbs` with a `run(arguments) -> int`.
 COMPOSED = {
     "train": "do what a row does (train and test, or test), store the run, print paper beside measured",
-    "test": "evaluate a checkpoint or a prior",
+    "test": "evaluate a checkpoint or a prior, or score folders of images",
+    "predict": "restore photographs: a file, a folder, a pattern",
 }
 PLAIN = {
     "table": "rows: paper, measured, and whether they can run",

@@ -72,7 +72,7 @@ def finish(config: DictConfig, typed: list[str], choices: Mapping[str, Any]) -> 
         typed: the overrides from the command line; they win over the budget.
         choices: which option each group took.
     """
-    by_hand = {_key(override) for override in typed}
+    by_hand = {key_of(override) for override in typed}
     narrow = {k: v for k, v in (plan("network", _root_=config) or {}).items() if f"network.{k}" not in by_hand}
     with open_dict(config):
         config.network.update(narrow)
@@ -87,7 +87,7 @@ def finish(config: DictConfig, typed: list[str], choices: Mapping[str, Any]) -> 
 def bare_row(row: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
     """The row as it would be trained at the typed budget and seed with nothing else changed."""
     group = f"{row['paper']}/{row['table']}"
-    kept = [f"+{group}={row['name']}", *(o for o in typed if _key(o) in ("budget", "seed"))]
+    kept = [f"+{group}={row['name']}", *(o for o in typed if key_of(o) in ("budget", "seed"))]
     loader = GlobalHydra.instance().config_loader()
     composed = loader.load_configuration(config_name="train", overrides=kept, run_mode=RunMode.RUN)
     choices = dict(composed.hydra.runtime.choices)
@@ -103,7 +103,7 @@ def _refuse_strays(typed: list[str], config: DictConfig) -> None:
     Keys below objects are checked against their signatures instead.
     """
     for override in typed:
-        key = _key(override)
+        key = key_of(override)
         if "/" in key and key in config:
             raise UserError(
                 f"There is no table or group {key!r}{nearest(key, _tables()) or '; limpid table lists them.'}"
@@ -149,12 +149,7 @@ def _settle_weights(plain: dict[str, Any], reference: dict[str, Any] | None, typ
         return
     path = Path(plain["ckpt"])
     loaded = checkpoint.read(path)
-    by_hand = [_key(o) for o in typed if _key(o) == "network" or _key(o).startswith("network.")]
-    if by_hand:
-        raise UserError(
-            f"The network comes from the checkpoint {path} ({loaded['network']}), so {by_hand[0]} cannot be set; "
-            "leave it out, or leave out ckpt."
-        )
+    refuse_by_hand(typed, path, loaded["network"])
     if plain["row"] and plain["choices"]["network"] != loaded["network"]:
         raise UserError(
             f"The checkpoint {path} holds the network {loaded['network']}, but the row's is "
@@ -163,6 +158,20 @@ def _settle_weights(plain: dict[str, Any], reference: dict[str, Any] | None, typ
     network = {"_target_": registered_target(loaded["network"]), **loaded["network_config"]}
     plain.update(network=network, weights=checkpoint.fingerprint(path), trained=loaded["provenance"])
     plain["choices"] = {**plain["choices"], "network": loaded["network"]}
+
+
+def refuse_by_hand(typed: list[str], path: Path, network: str) -> None:
+    """Refuse what would change the `network` of the checkpoint at `path`.
+
+    Raises:
+        UserError: it or one of its settings was typed.
+    """
+    for key in map(key_of, typed):
+        if key == "network" or key.startswith("network."):
+            raise UserError(
+                f"The network comes from the checkpoint {path} ({network}), so {key} cannot be set; "
+                "leave it out, or leave out ckpt."
+            )
 
 
 def registered_target(name: str) -> str:
@@ -182,11 +191,12 @@ def _is_the_papers(plain: Mapping[str, Any], reference: Mapping[str, Any]) -> bo
     return as_printed and parts["data"] == bare["data"] and parts["metrics"] == bare["metrics"]
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """The key that an override such as ``+data.root=photos`` sets."""
     return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
 
 
 def _beyond_the_row(typed: list[str], row: Mapping[str, Any] | None) -> list[str]:
     """What was typed besides the row, the budget, the seed, and what changes no result."""
     silent = {*_NAMED_OTHERWISE, *([f"{row['paper']}/{row['table']}"] if row else [])}
-    return [override for override in typed if _key(override) not in silent]
+    return [override for override in typed if key_of(override) not in silent]

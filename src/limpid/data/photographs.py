@@ -1,0 +1,275 @@
+"""Photographs as people have them: 8 or 16 bit, grey, with a palette, alpha, an EXIF orientation, a colour profile.
+
+`read_photograph` gives upright RGB pixels and remembers the rest; `write_photograph` writes restored pixels the way the
+original was.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from limpid.errors import UserError
+
+Pixels = NDArray[np.float32]
+
+#: The formats that can be written, by suffix.
+FORMATS = {
+    **dict.fromkeys((".jpg", ".jpeg"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+}
+
+_ORIENTATION = 274  # the EXIF and TIFF tag
+_BITS_PER_SAMPLE = 258  # a TIFF tag
+#: EXIF tags that describe how the file stored its pixels, which the new file does in its own way.
+_OF_THE_FILE = frozenset({254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 338, 339, 34675})
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What a file holds, upright.
+
+    Attributes:
+        pixels: `(H, W, 3)` float32 RGB in [0, 1]; the three are alike in a grey photograph.
+        levels: the highest value of the file's samples: 255 or 65535.
+        grey: whether the file has a single channel of brightness.
+        alpha: `(H, W)` in the file's own samples, or None.
+        profile: the ICC colour profile, or None.
+        exif: the EXIF block without its orientation, or None.
+        lossless: whether the file holds exactly these pixels (JPEG and most WebP files do not).
+    """
+
+    pixels: Pixels
+    levels: int
+    grey: bool
+    alpha: NDArray[Any] | None
+    profile: bytes | None
+    exif: bytes | None
+    lossless: bool = True
+
+
+def read_photograph(path: Path, megapixels: float = 200.0) -> Photograph:
+    """The photograph at `path`.
+
+    Args:
+        path: PNG, JPEG, TIFF, WebP or BMP.
+        megapixels: refuse larger ones.
+
+    Raises:
+        UserError: the file cannot be read or is cut short, holds several pictures or floating-point samples, or is
+            larger than `megapixels`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the file and its permissions.") from error
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours has a sentence
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            _refuse(image, path, megapixels)
+            if _is_16_bit(image, data):
+                return _of_16_bit(image, data, path)
+            return _of_8_bit(image, data)
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path} is not an image that can be read; replace or remove it.") from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise
+        raise UserError(f"{path} is cut short or damaged ({error}); replace or remove it.") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def write_photograph(path: Path, pixels: Pixels, like: Photograph, quality: int = 95) -> None:
+    """Write `pixels` as the photograph `like` was stored, under a temporary name that is then replaced.
+
+    Args:
+        path: its suffix says the format; what the format cannot hold (alpha in a JPEG, 16 bit but in PNG and TIFF) is
+            left out.
+        pixels: `(H, W, 3)` RGB in [0, 1]; values outside are clipped, halves round up.
+        like: gives bit depth, grey or colour, alpha, profile and EXIF, and whether a WebP may lose anything.
+        quality: of JPEG and lossy WebP, 1 to 100.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    form = FORMATS[path.suffix.lower()]
+    data = _encoded(form, pixels, like, quality)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); give another output.") from error
+    finally:
+        beside.unlink(missing_ok=True)  # whatever stopped it, nothing half-written stays
+
+
+def _refuse(image: Image.Image, path: Path, megapixels: float) -> None:
+    width, height = image.size
+    if width * height > megapixels * 1e6:
+        raise UserError(
+            f"{path} has {width}x{height} pixels, more than {megapixels:g} megapixels; if it is what you want, set "
+            f"megapixels={-(-width * height // 10**6)}."
+        )
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        raise UserError(f"{path} holds {frames} pictures; split it into files of one picture each.")
+    if image.mode in ("F", "I"):
+        raise UserError(
+            f"{path} has samples of 32 bits, which have no agreed range; save it as 8 or 16 bit and try again."
+        )
+
+
+def _is_16_bit(image: Image.Image, data: bytes) -> bool:
+    if image.format == "PNG":
+        return data[24] == 16  # the bit depth in the header, which Pillow does not tell
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))
+    return max(bits) == 16 if isinstance(bits, tuple) else bits == 16
+
+
+def _of_8_bit(image: Image.Image, data: bytes) -> Photograph:
+    profile = image.info.get("icc_profile")
+    exif = _exif(image)
+    grey = image.mode in ("1", "L", "LA", "La")
+    upright = ImageOps.exif_transpose(image)
+    has_alpha = image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
+    alpha = np.asarray(upright.convert("RGBA"))[..., 3] if has_alpha else None
+    if image.mode in ("CMYK", "LAB", "YCbCr"):
+        profile = None  # it describes the colours of a space that is left
+    pixels = np.array(upright.convert("RGB"), np.float32)
+    pixels /= np.float32(255)
+    lossless = image.format != "JPEG" and (image.format != "WEBP" or _is_lossless_webp(data))
+    return Photograph(pixels, 255, grey, alpha, profile, exif, lossless)
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """Whether a WebP file (chunks of a name, a length and a body padded to even bytes) has a lossless picture."""
+    at = 12
+    while at + 8 <= len(data):
+        if data[at : at + 4] in (b"VP8L", b"VP8 "):
+            return data[at : at + 4] == b"VP8L"
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + length + length % 2
+    return False
+
+
+def _of_16_bit(image: Image.Image, data: bytes, path: Path) -> Photograph:
+    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # Pillow would give 8 bits of colour
+    if samples is None or samples.dtype != np.uint16:
+        raise UserError(f"{path} is cut short or of a kind of 16 bit that cannot be read; save it as PNG and try again.")
+    samples = _upright(samples, image.getexif().get(_ORIENTATION, 1))
+    alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
+    grey = samples.ndim == 2 or samples.shape[2] == 1 or (image.format == "PNG" and data[25] in (0, 4))
+    colour = np.atleast_3d(samples)[..., :3]
+    # OpenCV's order is blue, green, red.
+    rgb = np.repeat(colour[..., :1], 3, axis=2) if colour.shape[2] == 1 else colour[..., ::-1]
+    pixels = np.ascontiguousarray(rgb, dtype=np.float32)
+    pixels /= np.float32(65535)
+    return Photograph(pixels, 65535, grey, alpha, image.info.get("icc_profile"), _exif(image))
+
+
+def _upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Samples `(H, W, ...)` turned as the EXIF orientation 1 to 8 says (2, 4, 5 and 7 are mirrored)."""
+    if orientation in (5, 6, 7, 8):
+        samples = samples.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    return samples
+
+
+def _exif(image: Image.Image) -> bytes | None:
+    """The EXIF block of `image` without what only described the old file, its orientation among it."""
+    exif = image.getexif()
+    for tag in _OF_THE_FILE | {_ORIENTATION}:
+        exif.pop(tag, None)
+    return exif.tobytes() if len(exif) else None
+
+
+def _encoded(form: str, pixels: Pixels, like: Photograph, quality: int) -> bytes:
+    """The bytes of the file."""
+    levels = like.levels if form in ("PNG", "TIFF") else 255
+    samples = _samples(pixels, levels, like.grey)
+    alpha = None if form == "JPEG" or like.alpha is None else _rescaled(like.alpha, levels)
+    if levels == 65535:
+        return _encoded_16_bit(form, samples, alpha, like)
+    picture = Image.fromarray(samples)
+    if alpha is not None:
+        picture.putalpha(Image.fromarray(alpha))
+        if form == "BMP":  # Pillow's would not say that the fourth channel is alpha
+            return bytes(cv2.imencode(".bmp", np.asarray(picture.convert("RGBA"))[..., [2, 1, 0, 3]])[1].tobytes())
+    file = io.BytesIO()
+    extra: dict[str, Any] = {
+        "JPEG": {"quality": quality, "subsampling": 0},
+        "WEBP": {"lossless": True, "exact": True} if like.lossless else {"quality": quality},
+        "TIFF": {"compression": "tiff_adobe_deflate"},
+    }.get(form, {})
+    metadata = {} if form == "BMP" else {"icc_profile": like.profile, "exif": like.exif or b""}
+    picture.save(file, form, **metadata, **extra)
+    return file.getvalue()
+
+
+def _samples(pixels: Pixels, levels: int, grey: bool) -> NDArray[Any]:
+    """Whole samples up to `levels`, `(H, W, 3)` or, grey, `(H, W)`; row by row, to need little memory."""
+    height, width, _ = pixels.shape
+    samples = np.empty((height, width) if grey else pixels.shape, np.uint16 if levels == 65535 else np.uint8)
+    for row, line in zip(samples, pixels, strict=True):
+        row[...] = np.floor(np.clip(line @ _LUMA if grey else line, 0, 1) * np.float32(levels) + np.float32(0.5))
+    return samples
+
+
+def _rescaled(alpha: NDArray[Any], levels: int) -> NDArray[Any]:
+    """Alpha in samples up to `levels`."""
+    if alpha.dtype == np.uint8:
+        return alpha if levels == 255 else alpha.astype(np.uint16) * np.uint16(257)
+    return alpha if levels == 65535 else ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _encoded_16_bit(form: str, samples: NDArray[Any], alpha: NDArray[Any] | None, like: Photograph) -> bytes:
+    if alpha is not None:  # grey with alpha at 16 bit is what few programs read: it becomes colour
+        samples = np.dstack([samples if samples.ndim == 3 else np.repeat(samples[..., None], 3, axis=2), alpha])
+    if form == "TIFF":
+        return _tiff_of_16_bit(samples, like)
+    if samples.ndim == 3:
+        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+    given = {
+        cv2.IMAGE_METADATA_EXIF: like.exif.removeprefix(b"Exif\0\0") if like.exif else None,
+        cv2.IMAGE_METADATA_ICCP: like.profile,
+    }
+    present = {kind: np.frombuffer(block, np.uint8)[None] for kind, block in given.items() if block}
+    return bytes(cv2.imencodeWithMetadata(".png", samples, list(present), list(present.values()))[1].tobytes())
+
+
+def _tiff_of_16_bit(samples: NDArray[Any], like: Photograph) -> bytes:
+    """OpenCV writes no profile into a TIFF, and Pillow no 16 bit of colour."""
+    import tifffile  # it takes a moment to import, and such files are rare
+
+    exif = Image.Exif()
+    exif.load(like.exif or b"")
+    words = [(tag, "s", 0, value, True) for tag, value in exif.items() if isinstance(value, str)]
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        samples,
+        photometric="rgb" if samples.ndim == 3 else "minisblack",
+        extrasamples=["unassalpha"] if samples.ndim == 3 and samples.shape[2] == 4 else None,
+        compression="zlib",
+        iccprofile=like.profile,
+        metadata=None,
+        software=False,
+        extratags=words,
+    )
+    return file.getvalue()
