@@ -13,7 +13,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "limpid"
 
 # Floors from the ground up; a module may import its own part and what stands below. The foundation serves all.
 FOUNDATION = {"errors", "places", "targets", "registry", "checkpoint", "environment", "__init__"}
-GROUND = {"networks", "priors", "metrics", "data", "results", "inference"}
+GROUND = {"networks", "priors", "metrics", "data", "results", "inference", "profiling"}
 ALLOWED = {
     **dict.fromkeys(GROUND, FOUNDATION),
     "losses": FOUNDATION | {"inference", "networks"},

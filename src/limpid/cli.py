@@ -19,6 +19,7 @@ COMPOSED = {
     "train": "do what a row does (train and test, or test), store the run, print paper beside measured",
     "test": "evaluate a checkpoint or a prior, or score folders of images",
     "predict": "restore photographs: a file, a folder, a pattern",
+    "profile": "what a network costs: parameters, size, GFLOPs, time, memory",
 }
 PLAIN = {
     "table": "rows: paper, measured, and whether they can run",

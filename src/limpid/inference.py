@@ -15,6 +15,9 @@ from torch.nn import functional as F
 
 from limpid.errors import UserError
 
+#: Networks take images of this many pixels on a side and more.
+SMALLEST = 16
+
 
 class Inference(Protocol):
     """One way to put images through a network."""
@@ -170,7 +173,11 @@ class Adaptive:
 
     def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
         """See `Inference`."""
-        return (self.tiled if self.in_tiles(network, *x.shape[-2:]) else restore)(network, x)
+        if self.in_tiles(network, *x.shape[-2:]):
+            return self.tiled(network, x)
+        if min(x.shape[-2:]) < SMALLEST and any(True for _ in network.parameters()):
+            return Padded(SMALLEST, "replicate")(network, x)
+        return restore(network, x)
 
 
 @torch.no_grad()

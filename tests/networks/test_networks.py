@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 import limpid
 from limpid.errors import UserError
+from limpid.inference import restored_image
 from limpid.networks.aod_net import AODNet
 from limpid.networks.ffa_net import FFANet
 from limpid.registry import registered
 
 #: One entry per network: its parameters at the registry's settings, as its paper's tables count them.
-PARAMETERS = {"aod_net": 1_761, "ffa_net": 2_870_812, "rfd_student": 96_007}
+PARAMETERS = {
+    "aod_net": 1_761,
+    "ffa_net": 2_870_812,
+    "rfd_student": 96_007,
+    "fsrcnn": 24_683,
+    "mc_fsrcnn": 38_427,
+    "dsc_mc_fsrcnn": 26_451,
+    "relu_mc_fsrcnn": 37_911,
+    "dscbn_mc_fsrcnn": 27_837,
+    "srresnet": 1_546_752,
+    "drn_s": 4_804_065,
+    "dehazenet": 8_305,
+    "gca_net": 702_818,
+    "grid_dehaze": 958_051,
+    "msbdn": 31_353_061,
+    "fdr": 1_659_527,
+    "dncnn": 669_376,
+    "op_attention": 391_456,
+    "deep_deblur": 11_721_321,
+    "srn": 6_881_251,
+    "rescan": 149_823,
+    "spanet": 283_716,
+}
+#: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
+SCALES = {
+    "fsrcnn": 2,
+    "mc_fsrcnn": 2,
+    "dsc_mc_fsrcnn": 2,
+    "relu_mc_fsrcnn": 2,
+    "dscbn_mc_fsrcnn": 2,
+    "srresnet": 4,
+    "drn_s": 4,
+}
+#: Settings that make a large network quick to test.
+SMALL: dict[str, dict[str, Any]] = {
+    "ffa_net": {"dim": 16, "blocks": 1},
+    "srresnet": {"blocks": 1},
+    "drn_s": {"blocks": 1},
+    "msbdn": {"blocks": 1},
+    "deep_deblur": {"blocks": 1},
+}
 #: Priors learn nothing; their own tests are in tests/priors.
 PRIORS = {"dcp", "wmcp", "gamma", "percentile_stretch"}
 
@@ -50,14 +93,14 @@ def test_the_released_ffa_net_has_19_blocks() -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 @pytest.mark.parametrize("size", [(61, 83), (16, 16), (17, 40)])
 def test_any_size_keeps_its_shape(name: str, size: tuple[int, int]) -> None:
-    small = {"ffa_net": {"dim": 16, "blocks": 1}}.get(name, {})
-    network = limpid.build(name, **small).eval()
+    network = limpid.build(name, **SMALL.get(name, {})).eval()
     with torch.no_grad():
         x = torch.rand(2, 3, *size)
-        y = network(x)
-        assert y.shape == x.shape
+        y = restored_image(network(x))
+        assert y.shape == (2, 3, *(SCALES.get(name, 1) * side for side in size))
         assert torch.isfinite(y).all()
-        torch.testing.assert_close(network(x[:1]), y[:1], rtol=1e-4, atol=1e-5)  # each image is treated alone
+        alone = restored_image(network(x[:1]))
+        torch.testing.assert_close(alone, y[:1], rtol=1e-4, atol=1e-5)  # each image is treated alone
 
 
 def test_aod_net_is_the_identity_where_k_is_one() -> None:

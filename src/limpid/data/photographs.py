@@ -108,12 +108,13 @@ def write_photograph(path: Path, pixels: Pixels, like: Photograph, quality: int 
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(data)
-        beside.replace(path)
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)  # whatever stopped it, nothing half-written stays
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); give another output.") from error
-    finally:
-        beside.unlink(missing_ok=True)  # whatever stopped it, nothing half-written stays
 
 
 def _refuse(image: Image.Image, path: Path, megapixels: float) -> None:
@@ -168,7 +169,9 @@ def _of_16_bit(image: Image.Image, data: bytes, path: Path) -> Photograph:
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # Pillow would give 8 bits of colour
     if samples is None or samples.dtype != np.uint16:
-        raise UserError(f"{path} is cut short or of a kind of 16 bit that cannot be read; save it as PNG and try again.")
+        raise UserError(
+            f"{path} is cut short, or of a kind of 16 bit that cannot be read; save it as PNG."
+        )
     samples = _upright(samples, image.getexif().get(_ORIENTATION, 1))
     alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
     grey = samples.ndim == 2 or samples.shape[2] == 1 or (image.format == "PNG" and data[25] in (0, 4))
@@ -193,7 +196,8 @@ def _upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def _exif(image: Image.Image) -> bytes | None:
     """The EXIF block of `image` without what only described the old file, its orientation among it."""
-    exif = image.getexif()
+    exif = Image.Exif()
+    exif.load(image.getexif().tobytes())  # a copy: the image's own still says how to turn it
     for tag in _OF_THE_FILE | {_ORIENTATION}:
         exif.pop(tag, None)
     return exif.tobytes() if len(exif) else None

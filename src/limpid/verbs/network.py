@@ -73,7 +73,9 @@ def chosen_network(config: DictConfig) -> Chosen:
     targets.check(settings, "network", allow)
     network: nn.Module = targets.construct(settings, "network", allow)
     learns = any(True for _ in network.parameters())
-    return Chosen(network.eval(), str(choices["network"] if "network" in map(key_of, typed) else choices["model"]), not learns)
+    return Chosen(
+        network.eval(), str(choices["network"] if "network" in map(key_of, typed) else choices["model"]), not learns
+    )
 
 
 def device_named(name: str) -> torch.device:

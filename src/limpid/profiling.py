@@ -1,0 +1,105 @@
+"""What a network costs: parameters, size on disk, multiplications, time, memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+_PROC = Path("/proc/self")
+
+
+class Cost(NamedTuple):
+    """The cost of restoring one image.
+
+    Attributes:
+        params: how many numbers the network learns.
+        size_mb: its state dict as a file, in units of 2^20 bytes.
+        gflops: two for each multiply-add of convolutions and matrix products, in units of 1e9; what works element by
+            element is not counted, and None stands for a network that has nothing else.
+        latency_ms: the median time of a forward pass.
+        peak_memory_mb: the growth of memory during a forward pass, in units of 2^20 bytes: of the accelerator's
+            tensors, or of the process on a CPU (None where the system does not tell).
+    """
+
+    params: int
+    size_mb: float
+    gflops: float | None
+    latency_ms: float
+    peak_memory_mb: float | None
+
+
+def cost(network: nn.Module, height: int, width: int, device: torch.device, repeats: int = 5) -> Cost:
+    """Measure `network` on one random RGB image of `height` x `width`, in float32, without gradients.
+
+    Args:
+        network: as it is; its weights do not matter.
+        height: of the image in pixels.
+        width: of the image in pixels.
+        device: where to measure.
+        repeats: forward passes that are timed, after one that warms up.
+    """
+    network = network.eval().to(device)
+    x = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
+    with torch.no_grad():
+        gflops = _gflops(network, x)
+        memory = _peak_growth(network, x)  # before the timing: later passes find the memory still there
+        latency = statistics.median(_seconds(network, x) for _ in range(repeats))
+    params = sum(p.numel() for p in network.parameters())
+    return Cost(params, _file_size(network) / 2**20, gflops, latency * 1000, memory)
+
+
+def _gflops(network: nn.Module, x: Tensor) -> float | None:
+    """The count of PyTorch itself, during one real pass that also warms up."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        network(x)
+    return counter.get_total_flops() / 1e9 or None
+
+
+def _file_size(network: nn.Module) -> int:
+    file = io.BytesIO()
+    torch.save(network.state_dict(), file)
+    return len(file.getvalue()) if network.state_dict() else 0
+
+
+def _seconds(network: nn.Module, x: Tensor) -> float:
+    start = time.perf_counter()
+    network(x)
+    _wait(x.device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    """Let an accelerator finish what it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def _peak_growth(network: nn.Module, x: Tensor) -> float | None:
+    if x.device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(x.device)
+        before = torch.cuda.memory_allocated(x.device)
+        network(x)
+        _wait(x.device)
+        return (torch.cuda.max_memory_allocated(x.device) - before) / 2**20
+    if x.device.type != "cpu" or not os.access(_PROC / "clear_refs", os.W_OK):
+        return None
+    # Linux remembers the most memory a process held; 5 makes it forget (proc_pid_clear_refs).
+    (_PROC / "clear_refs").write_text("5")
+    before_kb = _status_kb("VmRSS")
+    network(x)
+    return max(0, _status_kb("VmHWM") - before_kb) / 1024
+
+
+def _status_kb(field: str) -> int:
+    lines = (_PROC / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))

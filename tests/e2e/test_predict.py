@@ -1,0 +1,210 @@
+"""`limpid predict` and `limpid profile` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import limpid
+from limpid import checkpoint
+from limpid.cli import status
+from limpid.data.photographs import read_photograph
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["limpid"])
+
+
+def photograph(path: Path, height: int = 24, width: int = 32, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(90, 220, (height, width, 3), np.uint8)
+    Image.fromarray(values).save(path)
+    return path
+
+
+def saved_network(path: Path, name: str = "aod_net", **settings: int) -> Path:
+    network = limpid.build(name, **settings)
+    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    saved = {"limpid": 1, "network": name, "network_config": settings, "provenance": {"row": None}, "state_dict": state}
+    checkpoint.save(saved, path)
+    return path
+
+
+def test_a_folder_with_folders_keeps_its_names(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    names = ["a.png", "in/b c.jpg", "in/é[1]/d.TIF", "in/e=f,g.bmp"]
+    for name in names:
+        photograph(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "notes.txt").write_text("not a photograph")
+    (tmp_path / "photos" / ".hidden").mkdir()
+    photograph(tmp_path / "photos" / ".hidden" / "x.png")
+    assert status(["predict", "model=dcp", "input=photos", "output=clear"]) == 0
+    assert sorted(str(p.relative_to("clear")) for p in Path("clear").rglob("*") if p.is_file()) == sorted(names)
+    out, err = capfd.readouterr()
+    assert out == "4 restored: clear\n"
+    assert "4/4" in err
+
+
+def test_the_result_is_what_the_method_gives(tmp_path: Path) -> None:
+    source = photograph(tmp_path / "a.png")
+    assert status(["predict", "model=gamma", "network.exponent=2", "input=a.png", "output=b.png"]) == 0
+    x = read_photograph(source).pixels
+    np.testing.assert_array_equal(read_photograph(tmp_path / "b.png").pixels, np.floor(x**2 * 255 + 0.5) / 255)
+
+
+def test_what_exists_is_skipped_unless_asked_otherwise(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    photograph(tmp_path / "in" / "a.png")
+    photograph(tmp_path / "in" / "b.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_bytes(b"kept")
+    command = ["predict", "model=gamma", "input=in", "output=out"]
+    assert status(command) == 0
+    assert "1 restored, 1 skipped that exist (overwrite=true replaces them): out" in capfd.readouterr().out
+    assert (tmp_path / "out" / "a.png").read_bytes() == b"kept"
+    assert status([*command, "overwrite=true"]) == 0
+    assert read_photograph(tmp_path / "out" / "a.png").pixels.shape == (24, 32, 3)
+
+
+def test_unreadable_files_are_named_at_the_end_and_the_others_done(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "c.png"):
+        photograph(tmp_path / "in" / name)
+    (tmp_path / "in" / "b.png").write_bytes(b"broken")
+    assert status(["predict", "model=gamma", "input=in", "output=out", "compare=true"]) == 2
+    out, err = capfd.readouterr()
+    assert "2 restored" in out
+    assert "1 of 3 photographs could not be restored:\n  in/b.png is not an image" in err
+    files = sorted(str(p.relative_to("out")) for p in Path("out").rglob("*") if p.is_file())
+    assert files == ["a.png", "c.png", "compare/a.jpg", "compare/c.jpg", "compare/sheet.jpg"]
+
+
+def test_a_photograph_is_never_written_over(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    photograph(tmp_path / "in" / "a.png")
+    before = (tmp_path / "in" / "a.png").read_bytes()
+    (tmp_path / "link").symlink_to("in")
+    for output in ("in", "in/../in", "link"):
+        assert status(["predict", "model=gamma", "input=in", f"output={output}", "overwrite=true"]) == 2
+        assert "would be written over it; give another output." in capfd.readouterr().err
+    assert (tmp_path / "in" / "a.png").read_bytes() == before
+
+
+def test_results_inside_the_input_folder_are_no_input(tmp_path: Path) -> None:
+    photograph(tmp_path / "in" / "a.png")
+    for _ in range(2):
+        assert status(["predict", "model=gamma", "input=in", "output=in/clear"]) == 0
+    assert sorted(str(p) for p in Path("in").rglob("*.png")) == ["in/a.png", "in/clear/a.png"]
+
+
+def test_a_pattern_keeps_what_its_wildcards_stand_for(tmp_path: Path) -> None:
+    for name in ("x/1/a.png", "x/2/a.png", "x/2/b.jpg"):
+        photograph(tmp_path / name)
+    assert status(["predict", "model=gamma", "input=x/**/*.png", "output=out"]) == 0
+    assert sorted(str(p) for p in Path("out").rglob("*.*")) == ["out/1/a.png", "out/2/a.png"]
+
+
+def test_depth_transmission_and_airlight_can_be_kept(tmp_path: Path) -> None:
+    source = photograph(tmp_path / "a.png", 40, 50)
+    assert status(["predict", "model=wmcp", "input=a.png", "output=out", "save=[depth,transmission,airlight]"]) == 0
+    x = torch.from_numpy(read_photograph(source).pixels.transpose(2, 0, 1))[None]
+    estimate = limpid.build("wmcp").estimate(x)
+    transmission = read_photograph(tmp_path / "out" / "a_transmission.png")
+    assert (transmission.levels, transmission.grey) == (65535, True)
+    np.testing.assert_allclose(transmission.pixels[..., 0], estimate.transmission[0, 0], atol=1e-5)
+    depth = read_photograph(tmp_path / "out" / "a_depth.png").pixels[..., 0]
+    np.testing.assert_allclose(depth, (estimate.scene_depth / estimate.scene_depth.max())[0, 0], atol=1e-5)
+    airlight = json.loads((tmp_path / "out" / "a_airlight.json").read_text())["airlight"]
+    np.testing.assert_allclose(airlight, estimate.airlight[0], atol=1e-6)
+
+
+def test_a_checkpoint_brings_its_own_network(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    photograph(tmp_path / "a.png")
+    saved_network(tmp_path / "n.ckpt", channels=6)
+    assert status(["predict", "ckpt=n.ckpt", "input=a.png", "output=out"]) == 0
+    assert status(["predict", "ckpt=n.ckpt", "model=aod_net", "input=a.png", "output=out2"]) == 0
+    assert (tmp_path / "out2" / "a.png").read_bytes() == (tmp_path / "out" / "a.png").read_bytes()
+    capfd.readouterr()
+    assert status(["predict", "ckpt=n.ckpt", "network.dim=3", "input=a.png", "output=out"]) == 2
+    assert "so network.dim cannot be set" in capfd.readouterr().err
+    assert status(["predict", "ckpt=n.ckpt", "model=rfd_student", "input=a.png", "output=out"]) == 2
+    assert "holds the network aod_net, but model=rfd_student has rfd_student" in capfd.readouterr().err
+
+
+def test_grey_photographs_and_narrow_ones_work(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    saved_network(tmp_path / "n.ckpt", "rfd_student", dim=16, blocks=1)
+    Image.fromarray(np.full((9, 11), 128, np.uint8)).save(tmp_path / "in" / "flat.png")
+    Image.fromarray(np.full((1, 40, 3), 99, np.uint8)).save(tmp_path / "in" / "line.png")
+    for model in ("model=wmcp", "model=dcp", "ckpt=n.ckpt"):
+        assert status(["predict", model, "input=in", f"output=out/{model[-4:]}"]) == 0
+        assert Image.open(tmp_path / "out" / model[-4:] / "flat.png").mode == "L"
+        assert Image.open(tmp_path / "out" / model[-4:] / "line.png").size == (40, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["model=wmcp", "output=out"], "limpid predict lacks input; give input=PATH."),
+        (["model=wmcp", "input=none", "output=out"], "There is no file or folder none;"),
+        (["model=wmcp", "input=*.gif", "output=out"], "There is no photograph in *.gif ("),
+        (["model=ffa_net", "input=a.png", "output=out"], "The model ffa_net has no weights to restore with; give ckpt=PATH"),
+        (["model=wmcp", "input=a.png", "output=out", "save=[dept]"], "save=dept is unknown; did you mean 'depth'?"),
+        (["model=gamma", "input=a.png", "output=out", "save=[depth]"], "The model gamma does not estimate the depth;"),
+        (["model=wmcp", "input=a.png", "output=out", "data=scenes"], "limpid predict does not use 'data'"),
+        (["model=wmcp", "input=a.png", "output=out", "device=tpu9"], "There is no device 'tpu9' here"),
+        (["model=wmcp", "input=a.png", "output=out", "network.channel=drak"], "channel='drak' is not one of"),
+        (["-m", "model=wmcp,dcp", "input=a.png", "output=out"], "leave out -m"),
+        (["model=wmcp", "input=a.png", "output=out", "inference.tyle=3"], "There is no setting 'inference.tyle'; did you mean 'tile'?"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photograph(tmp_path / "a.png")
+    assert status(["predict", *arguments]) == 2
+    out, err = capfd.readouterr()
+    assert sentence in err
+    assert out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_tiles_are_used_as_asked(tmp_path: Path) -> None:
+    photograph(tmp_path / "a.png", 70, 90)
+    saved_network(tmp_path / "n.ckpt", channels=3)
+    command = ["predict", "ckpt=n.ckpt", "input=a.png"]
+    assert status([*command, "output=whole.png", "inference=full"]) == 0
+    tiles = ["inference.tile=48", "inference.overlap=24", "inference.blend=4"]
+    assert status([*command, "output=tiled.png", "inference=tiled", *tiles]) == 0
+    assert (tmp_path / "whole.png").read_bytes() == (tmp_path / "tiled.png").read_bytes()
+    assert status([*command, "output=x.png", "inference=tiled", "inference.overlap=400"]) == 2
+
+
+def test_profile_counts_what_is_known(capfd: pytest.CaptureFixture[str]) -> None:
+    assert status(["profile", "model=aod_net", "image_size=[20,30]", "format=json", "repeats=1", "device=cpu"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    weights = 3 * 3 + 9 * 3 * 3 + 25 * 6 * 3 + 49 * 6 * 3 + 9 * 12 * 3  # of five convolutions at full resolution
+    assert (told["model"], told["image_size"], told["params"]) == ("aod_net", [20, 30], weights + 5 * 3)
+    assert told["gflops"] == round(2 * weights * 20 * 30 / 1e9, 4)
+    assert told["latency_ms"] > 0
+    assert set(told) == {"model", "image_size", "params", "size_mb", "gflops", "latency_ms", "peak_memory_mb"}
+
+
+def test_profile_of_a_prior_and_its_mistakes(capfd: pytest.CaptureFixture[str]) -> None:
+    size = ["image_size=[16,16]", "repeats=1", "device=cpu"]
+    assert status(["profile", "-m", "model=gamma,aod_net", *size, "format=json"]) == 0
+    first, second = json.loads(capfd.readouterr().out)
+    assert (first["params"], first["gflops"], second["params"]) == (0, None, 1761)
+    for arguments, sentence in (
+        (["image_size=[16]"], "image_size=[16] is not [HEIGHT,WIDTH]"),
+        (["format=jsn"], "format=jsn is unknown; did you mean 'json'?"),
+        (["repeats=0"], "repeats=0 is not a whole number from 1 on."),
+        (["data=scenes"], "limpid profile does not use 'data'"),
+    ):
+        assert status(["profile", "model=aod_net", *arguments]) == 2
+        assert sentence in capfd.readouterr().err
