@@ -22,6 +22,7 @@ COMPOSED = {
     "profile": "what a network costs: parameters, size, GFLOPs, time, memory",
 }
 PLAIN = {
+    "data": "list sets, check them for missing and broken files",
     "table": "rows: paper, measured, and whether they can run",
 }
 VERBS = {**COMPOSED, **PLAIN}

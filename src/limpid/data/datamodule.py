@@ -12,7 +12,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from limpid.data.sampling import StepSampler, StridedSampler
+from limpid.data.sampling import StepSampler, StridedSampler, share
 from limpid.data.sets import ImageSet, Sample
 from limpid.errors import CannotRun, UserError
 
@@ -84,7 +84,8 @@ class EvaluationView(Dataset[Sample]):
         self.images, self.count = images, count
 
     def __getitem__(self, index: int) -> Sample:
-        sample = self.images.load(index, np.random.default_rng([index]))
+        place = max(index, 0)  # -1 does not count; see StridedSampler
+        sample = self.images.load(place, np.random.default_rng([place]))
         return to_tensors(sample) | {"domain": self.images.domain, "index": index}
 
     def __len__(self) -> int:
@@ -99,7 +100,7 @@ class RestorationData(LightningDataModule):
         val: the validation set, never a test set; None validates on nothing.
         test: the test sets, by the name they have in tables.
         root: the data root, for messages.
-        batch_size: images per process and step.
+        batch_size: images per step; several processes share them.
         crop: side of the random training window in pixels; None trains on whole images.
         augment: an albumentations transform applied to all images and maps of a sample alike, or None.
         workers: processes that load training images; the images do not depend on it.
@@ -152,13 +153,16 @@ class RestorationData(LightningDataModule):
     def plan(self, max_steps: int | None, max_epochs: int | None, world: int = 1) -> int:
         """How many steps the run takes: `max_steps`, or `max_epochs` over the training set, whichever ends first.
 
+        The number of processes, `world`, does not change it.
+
         Raises:
-            UserError: neither is given.
+            UserError: neither is given, or the processes cannot share a step's images equally.
         """
         assert self.train is not None
+        share(self.batch_size, world)
         limits = [max_steps] if max_steps is not None and max_steps > 0 else []
         if max_epochs is not None and max_epochs > 0:
-            limits.append(math.ceil(max_epochs * len(self.train) / (self.batch_size * world)))
+            limits.append(math.ceil(max_epochs * len(self.train) / self.batch_size))
         if not limits:
             raise UserError("Nothing says how long to train; set trainer.max_steps or trainer.max_epochs.")
         self.steps = min(limits)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,30 +15,100 @@ from limpid.errors import UserError
 #: What counts as an image.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
+#: File signatures of the formats whose end can be found without decoding.
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+
+
+def image_names(folder: Path) -> list[str]:
+    """The names of the image files directly in `folder`, sorted; an empty list where there is no such folder.
+
+    Files whose name begins with a dot are left out, links are followed, and a link that leads nowhere is listed, so
+    that it is missed when it is read.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if _is_image(entry.name) and not entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({error.strerror}); check its permissions.") from error
+
+
+def _is_image(name: str) -> bool:
+    stem, _, suffix = name.rpartition(".")
+    return bool(stem) and not name.startswith(".") and f".{suffix.lower()}" in SUFFIXES
+
 
 def list_images(folder: Path) -> list[Path]:
     """The image files directly in `folder`, sorted by name; an empty list where there is no such folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+    return [folder / name for name in image_names(folder)]
 
 
 def read_image(path: Path) -> NDArray[np.float32]:
-    """The picture at `path` as `(H, W, 3)` float32 RGB in [0, 1]; 8 or 16 bit, EXIF orientation applied.
+    """The picture at `path` as `(H, W, 3)` float32 RGB in [0, 1], EXIF orientation applied.
+
+    8 bit are divided by 255, 16 bit by 65535. A grey image is converted: its three channels are alike. Of an image
+    with transparency only the colours are taken.
 
     Raises:
-        UserError: the file cannot be read as an image.
+        UserError: the file cannot be read as an image, or its end is missing.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the file and its permissions.") from error
-    # Decoding from memory rather than cv2.imread, which cannot open every path that the file system can.
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
-    if pixels is None:
-        raise UserError(f"{path} is not an image that can be read; replace or remove it.")
+    pixels = decode(path, read_bytes(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     highest = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
     return np.ascontiguousarray(pixels[..., ::-1]).astype(np.float32) / np.float32(highest)
+
+
+def read_bytes(path: Path) -> bytes:
+    """What the file holds.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the file and its permissions.") from error
+
+
+def decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
+    """The pixels of an encoded image, `(H, W)` or `(H, W, channels)` in OpenCV's order, after `flags`.
+
+    Args:
+        path: for the sentence.
+        data: the file's bytes.
+        flags: of `cv2.imdecode`.
+
+    Raises:
+        UserError: the bytes are no image, or their end is missing; OpenCV would fill the rest with grey.
+    """
+    # Decoding from memory rather than cv2.imread, which cannot open every path that the file system can.
+    pixels = None if not data or cut_short(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        if data and cut_short(data):
+            raise UserError(f"{path} is cut short ({len(data)} bytes, and the end is missing); fetch it again.")
+        raise UserError(f"{path} is not an image that can be read; replace or remove it.")
+    return pixels
+
+
+def cut_short(data: bytes) -> bool:
+    """Whether the end of a JPEG or PNG file is missing, as after a broken download; False for other formats."""
+    if data.startswith(_PNG):
+        end = data.rfind(b"IEND")  # some writers leave a few bytes behind the last chunk and its checksum
+        return end < 0 or end + 8 > len(data)
+    if not data.startswith(_JPEG):
+        return False
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] == 0xFF:  # a filling byte
+            at += 1
+        elif data[at + 1] == 0xDA:  # the scan: pixels up to the end marker, which cannot occur inside them
+            return data.find(b"\xff\xd9", at) < 0
+        else:  # a segment with its length, perhaps a thumbnail with an end marker of its own
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return True
 
 
 def write_image(path: Path, pixels: NDArray[np.float32]) -> None:

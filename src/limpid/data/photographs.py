@@ -169,9 +169,7 @@ def _of_16_bit(image: Image.Image, data: bytes, path: Path) -> Photograph:
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # Pillow would give 8 bits of colour
     if samples is None or samples.dtype != np.uint16:
-        raise UserError(
-            f"{path} is cut short, or of a kind of 16 bit that cannot be read; save it as PNG."
-        )
+        raise UserError(f"{path} is cut short, or of a kind of 16 bit that cannot be read; save it as PNG.")
     samples = _upright(samples, image.getexif().get(_ORIENTATION, 1))
     alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
     grey = samples.ndim == 2 or samples.shape[2] == 1 or (image.format == "PNG" and data[25] in (0, 4))

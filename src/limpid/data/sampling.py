@@ -9,22 +9,42 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from limpid.errors import UserError
+
+
+def share(batch_size: int, world: int) -> int:
+    """How many of a step's `batch_size` images each of `world` processes takes.
+
+    Raises:
+        UserError: they cannot be shared equally.
+    """
+    if batch_size % world:
+        fitting = max(n for n in range(1, world) if batch_size % n == 0)
+        raise UserError(
+            f"A step's {batch_size} images cannot be shared equally by {world} processes; set "
+            f"trainer.devices={fitting}, or data.batch_size to a multiple of {world}."
+        )
+    return batch_size // world
+
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index) for steps `start` to `steps`.
 
     The images of all epochs form one endless sequence, each epoch a permutation seeded by (seed, epoch); step s takes
-    the next `batch_size * world` of them. So a run that starts again at any step goes on exactly where it was, and
-    several processes share each step's images without overlap.
+    the next `batch_size` of them. So a run that starts again at any step goes on exactly where it was. Several
+    processes share each step's images without overlap: a step is the same whatever their number.
 
     Args:
         images: how many images an epoch has.
-        batch_size: images per process and step.
+        batch_size: images per step, of all processes together.
         steps: how many steps the whole run takes.
         start: the first step to hand out.
         seed: of the run.
         rank: this process among `world`.
         world: how many processes there are.
+
+    Raises:
+        UserError: the images of a step cannot be shared equally.
     """
 
     def __init__(
@@ -38,7 +58,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         world: int = 1,
     ) -> None:
         self.images, self.batch_size, self.steps, self.start = images, batch_size, steps, start
-        self.seed, self.rank, self.world = seed, rank, world
+        self.seed, self.rank, self.share = seed, rank, share(batch_size, world)
         self._permutation = lru_cache(maxsize=2)(self._permute)
 
     def _permute(self, epoch: int) -> NDArray[np.int64]:
@@ -46,8 +66,8 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 
     def batch(self, step: int) -> list[tuple[int, int]]:
         """The (epoch, index) pairs of this process at `step`."""
-        first = (step * self.world + self.rank) * self.batch_size
-        places = (divmod(position, self.images) for position in range(first, first + self.batch_size))
+        first = step * self.batch_size + self.rank * self.share
+        places = (divmod(position, self.images) for position in range(first, first + self.share))
         return [(epoch, int(self._permutation(epoch)[place])) for epoch, place in places]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
@@ -59,10 +79,14 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 
 
 class StridedSampler(Sampler[int]):
-    """Every `world`-th image from `rank` on: all processes together see each image exactly once, none twice."""
+    """Every `world`-th image from `rank` on: all processes together see each image exactly once, none twice.
+
+    A process for which no image is left gets -1, which stands for an image that does not count: Lightning would leave
+    out its whole evaluation otherwise, and the others would wait for it.
+    """
 
     def __init__(self, images: int, rank: int = 0, world: int = 1) -> None:
-        self.indices = range(rank, images, world)
+        self.indices = list(range(rank, images, world)) or [-1] * (images > 0)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)

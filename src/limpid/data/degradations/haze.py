@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.errors import UserError
+from limpid.data.degradations.operators import checked_range, current
+from limpid.errors import UserError, nearest
 
 if TYPE_CHECKING:  # sets that only describe haze shall not load torch
     import torch
+
+#: Scattering coefficients of the three levels of haze in WMCP-EM's table 1 (SOTS indoor references).
+WMCP_BETA = {"mild": (0.2, 0.7), "moderate": (0.8, 1.3), "dense": (1.4, 1.8)}
 
 Maps = TypeVar("Maps", NDArray[np.float32], "torch.Tensor")
 
@@ -76,8 +80,8 @@ class Haze:
         airlight_tint: float = 0.0,
         depth_scale: float = 1.0,
     ) -> None:
-        self.beta = _range("beta", beta, float("inf"))
-        self.airlight = _range("airlight", airlight, 1.0)
+        self.beta = checked_range("haze", "beta", beta)
+        self.airlight = checked_range("haze", "airlight", airlight, 1)
         if airlight_tint < 0 or depth_scale <= 0:
             raise UserError(
                 f"The haze's airlight_tint is {airlight_tint} and its depth_scale {depth_scale}, but the "
@@ -89,7 +93,8 @@ class Haze:
         """A copy of the sample with haze.
 
         Args:
-            sample: `target` (H, W, 3) float32 in [0, 1] and `depth` (H, W) float32 in [0, 1], which are kept.
+            sample: `target` (H, W, 3) float32 in [0, 1] and `depth` (H, W) float32 in [0, 1], which are kept; where
+                there is `input` already, haze is put on that.
             rng: source of beta and airlight, drawn in this order.
 
         Returns:
@@ -109,15 +114,26 @@ class Haze:
         tint = rng.uniform(-self.airlight_tint, self.airlight_tint, 3)
         airlight = np.clip(brightness + tint, 0, 1).astype(np.float32)
         transmission = transmission_from_depth(sample["depth"], beta)[..., None]
-        hazy = np.clip(scatter(sample["target"], transmission, airlight), 0, 1)
+        hazy = np.clip(scatter(current(sample), transmission, airlight), 0, 1)
         return sample | {"input": hazy, "beta": beta, "airlight": airlight}
 
 
-def _range(name: str, values: Sequence[float], most: float) -> tuple[float, float]:
-    low, high = (float(value) for value in values) if len(values) == 2 else (1.0, 0.0)
-    if not 0 <= low <= high <= most:
-        bound = "" if most == float("inf") else f", not above {most:g}"
+def wmcp_haze(level: str, airlight: Sequence[float] = (0.7, 1.0), depth_scale: float = 1.0) -> Haze:
+    """The haze of one level of WMCP-EM's table 1, for clear indoor images with depth.
+
+    The table prints the ranges of beta only; that beta is drawn uniformly, the airlight and the scale of depth are
+    RESIDE's, on whose SOTS indoor references the table was made.
+
+    Args:
+        level: ``mild``, ``moderate`` or ``dense``.
+        airlight: range of the airlight's brightness.
+        depth_scale: factor on the sample's depth.
+
+    Raises:
+        UserError: the level is none of the three, or as for `Haze`.
+    """
+    if level not in WMCP_BETA:
         raise UserError(
-            f"The haze's {name} is {list(values)}, but it must be two numbers, the lower first, not negative{bound}."
+            f"The level of haze is {level!r}, but it must be one of {', '.join(WMCP_BETA)}{nearest(level, WMCP_BETA)}."
         )
-    return low, high
+    return Haze(WMCP_BETA[level], airlight, depth_scale=depth_scale)

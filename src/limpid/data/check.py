@@ -1,0 +1,327 @@
+"""Whether a set is whole: counts, partners, sizes, files that cannot be read, and images that train and test share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from limpid import targets
+from limpid.data.files import cut_short, decode, read_bytes
+from limpid.data.sets import Clean, Degraded, Halves, Images
+from limpid.data.sets.halves import halves
+from limpid.data.sets.images import read_depth
+from limpid.data.sets.paired import Pair, PairedFiles, examples
+from limpid.errors import CannotRun, UserError
+
+#: With a smaller share of the publisher's images a set is meant as a sample; with a larger one some were lost.
+SAMPLE = 0.9
+#: What is called after every file with how many are done and how many there are.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a split: `offenders` are the first five of `count`; `says` is a sentence with the fix."""
+
+    kind: str
+    split: str
+    folder: str
+    count: int
+    offenders: list[str]
+    says: str
+
+
+@dataclass
+class Report:
+    """What was found: per split how many images there are and should be, problems, and notes that are no problems."""
+
+    name: str
+    splits: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file that was read: why it cannot be used, or the size, content and kind of its image, or of its two halves."""
+
+    trouble: str | None = None
+    shapes: tuple[tuple[int, ...], ...] = ()
+    digests: tuple[str, ...] = ()
+    grey: bool = False
+    sixteen_bit: bool = False
+
+
+def splits_of(card: Mapping[str, Any], where: str, allow: Sequence[str] = ()) -> dict[str, Any]:
+    """The set of every split that a card describes, by the split's name.
+
+    Args:
+        card: plain values with a `_target_`.
+        where: its key, for sentences.
+        allow: further packages a target may name.
+
+    Raises:
+        UserError: the card is wrong.
+    """
+    targets.check(card, where, allow)
+    named = list(card.get("splits") or {})
+    cards = {split: {**card, "split": split} for split in named} or {str(card.get("split", "all")): dict(card)}
+    return {split: targets.construct(one, where, allow) for split, one in cards.items()}
+
+
+def check(name: str, sets: Mapping[str, Any], progress: Progress | None = None) -> Report:
+    """Read every file of every split that is there.
+
+    Images are compared by their pixels, so that the same picture under another name or in another lossless format is
+    found. Several threads read and decode.
+
+    Args:
+        name: the set's name.
+        sets: its splits, by name.
+        progress: told after every file.
+
+    Raises:
+        CannotRun: no split is there.
+    """
+    report = Report(name)
+    clean = {split: images.clean if isinstance(images, Degraded) else images for split, images in sets.items()}
+    there = {split: images for split, images in clean.items() if not _missing(images)}
+    if not there:
+        raise CannotRun(str(_missing(next(iter(clean.values())))))
+    report.notes += [str(_missing(images)) for split, images in clean.items() if split not in there]
+    surveys = {split: _survey(split, images, report) for split, images in there.items()}
+    _unused(surveys, there, report)
+    files = {file for survey in surveys.values() for file in survey.files()}
+    seen = _see(sorted(files), any(isinstance(images, Halves) for images in there.values()), progress)
+    for split, images in there.items():
+        _judge(split, images, surveys[split], seen, report)
+    _shared(surveys, there, seen, report)
+    return report
+
+
+@dataclass
+class _Survey:
+    """What a split holds by name: pairs or single images, and references without a degraded image."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    singles: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    def files(self) -> set[str]:
+        return {file for pair in self.pairs for file in (pair.input, pair.target)} | set(self.singles)
+
+
+def _missing(images: Any) -> str | None:
+    return images.missing() if hasattr(images, "missing") else None
+
+
+def _survey(split: str, images: Any, report: Report) -> _Survey:
+    """What the names say; adds what is wrong with them to the report."""
+    survey = _Survey()
+    if isinstance(images, PairedFiles):
+        try:
+            survey.pairs, strays, survey.unused = images.matched()
+        except CannotRun:
+            raise
+        except UserError as error:
+            report.problems.append(Problem("rule", split, str(images.home), 1, [], str(error)))
+            return survey
+        if strays:
+            home = images.found()
+            first = [_relative(file, home) for file in strays[:5]]
+            report.problems.append(
+                Problem("unpaired", split, str(home), len(strays), first, f"{split}: {images.lacking(strays)}")
+            )
+    elif isinstance(images, Images | Clean):
+        survey.singles = [str(file) for file in images.files]
+    else:
+        report.notes.append(f"{split}: its images are made, not read; there is nothing to check.")
+        report.splits[split] = {"images": len(images), "expected": None}
+        return survey
+    there, expected = len(survey.pairs) + len(survey.singles), images.expected
+    report.splits[split] = {"images": there, "expected": expected}
+    if expected is not None and 0 < there < SAMPLE * expected:
+        report.notes.append(
+            f"{split}: {images.home} has {there} of the publisher's {expected} images, so it is taken for a sample; "
+            "results on it are not comparable."
+        )
+    elif there == 0 or (expected is not None and there != expected):
+        says = f"{split}: {images.home} has {there} images, but " + (
+            f"the publisher's set has {expected}; " if expected is not None else "there should be some; "
+        )
+        report.problems.append(
+            Problem("count", split, str(images.home), there, [], says + _mended(images.obtain, there, expected))
+        )
+    return survey
+
+
+def _mended(obtain: str, there: int, expected: int | None) -> str:
+    if expected is not None and there > expected:
+        return "remove what is not the publisher's, or set expected if it is another release."
+    return f"fetch the rest. {obtain}".rstrip()
+
+
+def _relative(file: str, home: Path) -> str:
+    return file.removeprefix(f"{home}{os.sep}")
+
+
+def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], report: Report) -> None:
+    """References that no split uses: a note where the split is complete without them, else a problem."""
+    used = {file for survey in surveys.values() for file in survey.files()}
+    told: set[str] = set()
+    for split, survey in surveys.items():
+        left = [file for file in survey.unused if file not in used and file not in told]
+        told.update(left)
+        if not left:
+            continue
+        images = sets[split]
+        first = [_relative(file, images.home) for file in left[:5]]
+        says = f"{split}: {len(left)} of the files in {images.home} belong to no degraded image: " + (
+            ", ".join(first) + (" ..." if len(left) > 5 else "")
+        )
+        if images.expected is not None and len(survey.pairs) == images.expected:
+            report.notes.append(f"{says}; all published pairs are there without them.")
+        else:
+            problem = f"{says}; fetch the degraded images, or remove these."
+            report.problems.append(Problem("unpaired", split, str(images.home), len(left), first, problem))
+
+
+def _see(files: Sequence[str], in_halves: bool, progress: Progress | None) -> dict[str, Seen]:
+    """Every file, read once."""
+    seen: dict[str, Seen] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for file, found in zip(files, pool.map(partial(look, in_halves=in_halves), files), strict=True):
+            seen[file] = found
+            if progress is not None:
+                progress(len(seen), len(files))
+    return seen
+
+
+def look(file: str, in_halves: bool = False) -> Seen:
+    """Read and decode one file.
+
+    Args:
+        file: where it is.
+        in_halves: whether it holds two images side by side.
+    """
+    path = Path(file)
+    try:
+        data = read_bytes(path)
+        if cut_short(data):
+            return Seen("is cut short")
+        pixels = decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except UserError:
+        return Seen("cannot be read")
+    if in_halves and pixels.shape[1] % 2:
+        return Seen("has an odd width")
+    parts = halves(pixels, path) if in_halves else (pixels,)
+    grey = bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all())
+    return Seen(
+        None,
+        tuple(part.shape for part in parts),
+        tuple(digest(part) for part in parts),
+        grey,
+        pixels.dtype == np.uint16,
+    )
+
+
+def digest(pixels: NDArray[Any]) -> str:
+    """A hash of an image's size, type and values."""
+    told = f"{pixels.shape} {pixels.dtype}".encode()
+    return hashlib.blake2b(told + np.ascontiguousarray(pixels).tobytes(), digest_size=16).hexdigest()
+
+
+#: What is wrong with single files, and how it is mended.
+_MENDING = {
+    "cannot be read": "fetch them again, or remove them",
+    "is cut short": "fetch them again",
+    "has an odd width": "they are no two images side by side; remove them",
+}
+
+
+def _judge(split: str, images: Any, survey: _Survey, seen: Mapping[str, Seen], report: Report) -> None:
+    """Unreadable files, sizes that differ, depth that does not fit; notes on grey and 16-bit images."""
+    files = sorted(survey.files())
+    for trouble, mending in _MENDING.items():
+        bad = [_relative(file, images.home) for file in files if seen[file].trouble == trouble]
+        if bad:
+            says = f"{split}: of {len(bad)} of the files in {images.home} each {trouble}: {examples(bad)}; {mending}."
+            report.problems.append(Problem(trouble, split, str(images.home), len(bad), bad[:5], says))
+    if isinstance(images, PairedFiles):
+        _judge_sizes(split, images, survey, seen, report)
+    if isinstance(images, Clean) and images.depth is not None:
+        _judge_depth(split, images, survey, seen, report)
+    for count, kind in (
+        (sum(seen[file].grey for file in files), "are grey; they are read as RGB with three equal channels"),
+        (sum(seen[file].sixteen_bit for file in files), "have 16 bits per channel; their values are kept"),
+    ):
+        if count:
+            report.notes.append(f"{split}: {count} of {len(files)} files {kind}.")
+
+
+def _judge_sizes(split: str, images: PairedFiles, survey: _Survey, seen: Mapping[str, Seen], report: Report) -> None:
+    bad, first = [], ""
+    for pair in survey.pairs:
+        shapes = [seen[file].shapes for file in (pair.input, pair.target)]
+        if isinstance(images, Halves) or not all(shapes):
+            continue  # halves are alike by definition; what cannot be read has no size
+        problem = images.size_problem(shapes[0][0], shapes[1][0], pair)
+        if problem:
+            bad.append(_relative(pair.input, Path(str(images.home))))
+            first = first or problem
+    if bad:
+        says = f"{split}: {len(bad)} of the pairs in {images.home} differ in size: {examples(bad)}; fetch them again. "
+        report.problems.append(Problem("size", split, str(images.home), len(bad), bad[:5], f"{says}The first: {first}"))
+
+
+def _judge_depth(split: str, images: Clean, survey: _Survey, seen: Mapping[str, Seen], report: Report) -> None:
+    bad, first = [], ""
+    for file in survey.singles:
+        depth = images.depth_file(Path(file))
+        try:
+            if seen[file].shapes:
+                read_depth(depth, seen[file].shapes[0])
+        except UserError as error:
+            bad.append(_relative(str(depth), Path(str(images.home))))
+            first = first or str(error)
+    if bad:
+        says = f"{split}: {len(bad)} of the depth maps in {images.home} cannot be used: {examples(bad)}. {first}"
+        report.problems.append(Problem("depth", split, str(images.home), len(bad), bad[:5], says))
+
+
+def _shared(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], seen: Mapping[str, Seen], report: Report) -> None:
+    """Images of the training split that another split holds too."""
+    if "train" not in surveys:
+        return
+
+    def contents(split: str) -> Iterable[tuple[str, str]]:
+        for file in sorted(surveys[split].files()):
+            for one in seen[file].digests:
+                yield one, file
+
+    trained = dict(contents("train"))
+    for split in surveys:
+        if split in ("train", "all"):
+            continue
+        pairs = [(trained[one], file) for one, file in contents(split) if one in trained]
+        same = [f"{_relative(a, sets['train'].home)} = {_relative(b, sets[split].home)}" for a, b in pairs]
+        if same:
+            says = (
+                f"{split}: {len(same)} of its images in {sets[split].home} are in the training split too: "
+                f"{examples(same)}; a score on them means little, so remove them from one of the two."
+            )
+            report.problems.append(Problem("duplicate", split, str(sets[split].home), len(same), same[:5], says))

@@ -1,0 +1,138 @@
+"""What all sets share: what a sample is, what is asked of a set, and where the files of a set lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from limpid.errors import CannotRun, UserError, nearest
+
+#: One image: `input` and, where there is one, `target` as `(H, W, 3)` float32 RGB in [0, 1]; `name`; and what a task
+#: adds, such as `depth` `(H, W)`.
+Sample = dict[str, Any]
+
+
+class ImageSet(Protocol):
+    """What the datamodule asks of a set."""
+
+    name: str
+    domain: str
+
+    @property
+    def expected(self) -> int | None:
+        """How many images the publisher's set has, or None where nobody says."""
+
+    def __len__(self) -> int:
+        """How many images there are; raises CannotRun where the set is missing."""
+
+    def load(self, index: int, rng: np.random.Generator) -> Sample:
+        """Image `index`; all randomness comes from `rng`."""
+
+    def missing(self) -> str | None:
+        """Why the set cannot be used, in a sentence, or None if it can."""
+
+
+class CleanSet(Protocol):
+    """Clean images to be degraded: each a pure function of its index."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def load(self, index: int) -> Sample:
+        """`target`, `name`, and `depth` where it is known: relative to the furthest point of the scene."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Files:
+    """A set of files: where it lies, what it is, and what to say when it is not there.
+
+    Args:
+        name: the set's name in tables.
+        domain: its degradation, such as ``haze``.
+        root: the data root.
+        homes: folders below the root where the set may lie, in the order they are tried.
+        split: which split of the publisher this is, such as ``train``; ``all`` where there is one.
+        splits: what differs from split to split: for each its own values of the other arguments.
+        layouts: where the set is found in several forms, what differs from one to the next; the first that is there
+            is taken.
+        expected: how many degraded images the publisher's set has; a result on fewer is not comparable.
+        version: which of several published versions the card describes.
+        licence: under which terms the publisher gives the set.
+        url: the publisher's page.
+        obtain: a sentence that says how to get it.
+
+    Raises:
+        UserError: the split is none of the card's, or a split or layout sets something that none can.
+    """
+
+    name: str
+    domain: str
+    root: str | Path
+    homes: Sequence[str]
+    split: str = "all"
+    splits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    layouts: Sequence[Mapping[str, Any]] = ()
+    expected: int | None = None
+    version: str = ""
+    licence: str = ""
+    url: str = ""
+    obtain: str = ""
+
+    def __post_init__(self) -> None:
+        self.root = Path(self.root)
+        if self.splits:
+            if self.split not in self.splits:
+                known = nearest(self.split, self.splits) or f"; it has {', '.join(self.splits)}."
+                raise UserError(f"The set {self.name} has no split {self.split!r}{known}")
+            self._change(self.splits[self.split], f"splits.{self.split}")
+        changed = {key for layout in self.layouts for key in layout}
+        self._unchanged = {key: getattr(self, key, None) for key in changed}
+
+    def _change(self, values: Mapping[str, Any], where: str) -> None:
+        known = {f.name for f in fields(self)} - {"name", "domain", "root", "split", "splits"}
+        for key, value in values.items():
+            if key not in known:
+                hint = nearest(key, known) or f"; there are {', '.join(sorted(known))}."
+                raise UserError(f"{where}.{key} of the set {self.name} cannot be set{hint}")
+            setattr(self, key, value)
+
+    def is_home(self, folder: Path) -> bool:
+        """Whether `folder` has the layout of this set."""
+        raise NotImplementedError  # each kind of set knows its own layout
+
+    @cached_property
+    def home(self) -> Path | None:
+        """The first of the set's homes below the root that has its layout, or one of its layouts, which it then has."""
+        for number, layout in enumerate(self.layouts or [{}]):
+            self._change({**self._unchanged, **layout}, f"layouts[{number}]")
+            for home in self.homes:
+                if self.is_home(Path(self.root) / home):
+                    return Path(self.root) / home
+        return None
+
+    def missing(self) -> str | None:
+        """Why the set cannot be used, in a sentence, or None if it can."""
+        if self.home is not None:
+            return None
+        root = Path(self.root)
+        common = self._unchanged.get("homes", self.homes)
+        homes = [home for layout in self.layouts or [{}] for home in layout.get("homes", common)]
+        looked = ", ".join(str(root / home) for home in dict.fromkeys(homes))
+        there = "" if root.is_dir() else f" (the data root {root} does not exist)"
+        which = f"{self.split} split of the set {self.name}" if self.splits else f"set {self.name}"
+        return f"The {which} is not there{there}; looked in {looked}. {self.obtain}".rstrip()
+
+    def found(self) -> Path:
+        """The home.
+
+        Raises:
+            CannotRun: the set is missing.
+        """
+        if self.home is None:
+            raise CannotRun(str(self.missing()))
+        return self.home

@@ -1,0 +1,158 @@
+"""`limpid data list` and `limpid data check`: which sets are there, and whether they are whole."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limpid.errors import UserError, nearest
+from limpid.places import config_folders
+
+_ROOT = "data.root="
+_ALLOW = "allow_targets="
+
+
+def run(arguments: list[str]) -> int:
+    """Do what is asked of the sets; the exit status: 2 where `check` finds a problem."""
+    root = os.environ.get("LIMPID_DATA") or "data"
+    allow: list[str] = []
+    words = []
+    for argument in arguments:
+        if argument.lstrip("+").startswith(_ROOT):
+            root = str(Path(argument.partition("=")[2]).expanduser())
+        elif argument.startswith(_ALLOW):
+            allow = [package.strip() for package in argument.removeprefix(_ALLOW).strip("[]").split(",")]
+        else:
+            words.append(argument)
+    chosen = _parser().parse_args(words)
+    if chosen.what == "list":
+        return _list(cards(root), chosen.format, root, allow)
+    return _check(cards(root, chosen.names), chosen.format, allow)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="limpid data", description="The data sets that Limpid knows.")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="list|check")
+    listing = verbs.add_parser("list", help="every set: what it is, whether it is there, how many images it has")
+    checking = verbs.add_parser("check", help="read a set's files and name what is wrong with them")
+    checking.add_argument("names", nargs="+", metavar="NAME", help="a set, as `limpid data list` names it")
+    for verb in (listing, checking):
+        verb.add_argument("--format", choices=("rich", "json"), default="rich", help="rich (default) or json")
+        verb.epilog = "data.root=DIR says where the sets lie; else LIMPID_DATA does, else ./data is taken."
+    return parser
+
+
+def known() -> list[str]:
+    """The names of all cards, the user's own among them."""
+    return sorted({file.stem for folder in config_folders("conf") for file in (folder / "set").glob("*.yaml")})
+
+
+def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Cards as plain values, by name.
+
+    Args:
+        root: the data root.
+        names: which; None for all.
+
+    Raises:
+        UserError: there is no card of that name.
+    """
+    there = known()
+    for name in names or ():
+        if name not in there:
+            raise UserError(f"There is no set {name!r}{nearest(name, there) or '; `limpid data list` names all.'}")
+    from hydra import compose, initialize
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    from limpid.verbs import compose as limpid_compose
+
+    limpid_compose.register()
+    GlobalHydra.instance().clear()  # its search path may be that of another folder
+    with initialize(config_path=None, version_base="1.3"):
+        config = compose(overrides=[f"+set@cards.{name}={name}" for name in names or there])
+    OmegaConf.set_struct(config, False)
+    config.data = {"root": root}
+    plain = OmegaConf.to_container(config.cards, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(name): card for name, card in plain.items()}
+
+
+def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> dict[str, Any]:
+    """What a card says and whether its set is there, as plain values."""
+    from limpid.data.check import splits_of
+
+    told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": _kind(card), "present": False}
+    told |= {key: card.get(key) for key in ("version", "licence", "url", "obtain")}
+    told |= {"home": None, "splits": [], "why_not": None}
+    try:
+        sets = splits_of(card, f"set {name}", allow)
+    except UserError as error:
+        return told | {"why_not": str(error)}
+    for split, images in sets.items():
+        entry = {"split": split, "images": None, "expected": images.expected, "why_not": images.missing()}
+        if entry["why_not"] is None:
+            try:
+                entry["images"] = len(images)
+                told["present"] = True
+            except UserError as error:
+                entry["why_not"] = str(error)
+            told["home"] = told["home"] or (str(images.home) if hasattr(images, "home") else None)
+        told["splits"].append(entry)
+    if not told["present"]:
+        told["why_not"] = " ".join(dict.fromkeys(str(entry["why_not"]) for entry in told["splits"]))
+    return told
+
+
+def _kind(card: Mapping[str, Any]) -> str:
+    kinds = {"Images": "without references", "Clean": "clean", "Degraded": "degraded when loaded"}
+    return kinds.get(str(card.get("_target_", "")).rpartition(".")[2], "pairs")
+
+
+def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: Sequence[str]) -> int:
+    entries = [describe(name, card, allow) for name, card in found.items()]
+    if form == "json":
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(header_style="bold", caption=f"Sets below {root}; `limpid data check NAME` reads their files.")
+    for column in ("set", "domain", "kind", "there", "images of the published"):
+        table.add_column(column)
+    for entry in entries:
+        counts = ", ".join(
+            f"{split['split']} {'-' if split['images'] is None else split['images']}/{split['expected'] or '?'}"
+            for split in entry["splits"]
+        )
+        table.add_row(entry["name"], entry["domain"], entry["kind"], "yes" if entry["present"] else "no", counts)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    return 0
+
+
+def _check(found: Mapping[str, Mapping[str, Any]], form: str, allow: Sequence[str]) -> int:
+    from limpid.data.check import check, splits_of
+
+    reports = [check(name, splits_of(card, f"set {name}", allow), _progress) for name, card in found.items()]
+    if form == "json":
+        print(json.dumps([report.plain() for report in reports], indent=2, ensure_ascii=False))
+    else:
+        for report in reports:
+            for split, count in report.splits.items():
+                print(f"{report.name} {split}: {count['images']} images of {count['expected'] or 'an unknown number'}")
+            for problem in report.problems:
+                print(f"problem ({problem.kind}): {problem.says}")
+            for note in report.notes:
+                print(f"note: {note}")
+            print(f"{report.name}: {len(report.problems) or 'no'} problem{'s' * (len(report.problems) != 1)} found.")
+    return 2 if any(report.problems for report in reports) else 0
+
+
+def _progress(done: int, total: int) -> None:
+    if done == total or done % 20 == 0:
+        print(f"\rread {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
