@@ -38,6 +38,11 @@ PARAMETERS = {
     "srn": 6_881_251,
     "rescan": 149_823,
     "spanet": 283_716,
+    "mprnet": 3_637_249,
+    "xydeblur": 4_918_627,
+    "nlcl": 316_195,
+    "aosr": 4_297_230,
+    "pix2pix_h": 54_413_955,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -56,6 +61,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "drn_s": {"blocks": 1},
     "msbdn": {"blocks": 1},
     "deep_deblur": {"blocks": 1},
+    "fdr": {"phases": 2},
+    "mprnet": {"channels": 8, "level_step": 4, "orsnet_step": 4, "orsnet_blocks": 1},
+    "xydeblur": {"channels": 8, "blocks": 1},
+    "aosr": {"channels": 8},
+    "pix2pix_h": {"channels": 4},
 }
 #: Priors learn nothing; their own tests are in tests/priors.
 PRIORS = {"dcp", "wmcp", "gamma", "percentile_stretch"}

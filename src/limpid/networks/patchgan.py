@@ -1,0 +1,90 @@
+"""PatchGAN: a discriminator that judges every 70x70 patch of an image by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+#: Normalisations by name; one with parameters of its own makes the convolution's bias needless.
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "instance": nn.InstanceNorm2d,
+    "batch": nn.BatchNorm2d,
+    "none": lambda channels: nn.Identity(),
+}
+
+
+def norm_layer(norm: str) -> tuple[Callable[[int], nn.Module], bool]:
+    """The normalisation named `norm`, and whether a convolution before it has a bias.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if norm not in NORMS:
+        raise ValueError(f"norm is {norm!r}, but it must be one of {', '.join(NORMS)}.")
+    return NORMS[norm], norm != "batch"
+
+
+def gaussian_weights(module: nn.Module, std: float) -> None:
+    """Draw the convolutions' weights from N(0, std) and batch norm's scales from N(1, std); biases become 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, std)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, std)
+        else:
+            continue
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+class PatchGAN(nn.Module):
+    """The discriminator of pix2pix and CycleGAN (Isola et al., CVPR 2017, section 3.2.2): 2,764,737 parameters.
+
+    With 6 channels (image and condition) and batch norm it has 2,768,705. Its scores have no sigmoid, as least-squares
+    losses want them.
+
+    Args:
+        image_channels: of what it judges.
+        channels: of the first convolution; they double up to eight times as many.
+        layers: convolutions of stride 2; 3 see 70x70 pixels.
+        norm: ``instance``, ``batch`` or ``none``.
+        weight_std: deviation of the initial weights.
+
+    Raises:
+        ValueError: there is no normalisation of that name.
+    """
+
+    def __init__(
+        self,
+        image_channels: int = 3,
+        channels: int = 64,
+        layers: int = 3,
+        norm: str = "instance",
+        weight_std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        make_norm, bias = norm_layer(norm)
+        widths = [channels * min(2**i, 8) for i in range(layers + 1)]
+        body: list[nn.Module] = [nn.Conv2d(image_channels, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for i in range(layers):
+            stride = 2 if i < layers - 1 else 1
+            body += [nn.Conv2d(widths[i], widths[i + 1], 4, stride, padding=1, bias=bias)]
+            body += [make_norm(widths[i + 1]), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, padding=1))
+        self.smallest = 3 * 2**layers
+        gaussian_weights(self, weight_std)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Scores `(N, 1, h, w)` of the patches of `image` `(N, C, H, W)` in [0, 1]; inside it is [-1, 1].
+
+        Raises:
+            ValueError: a side of the image is below 24 pixels (3 * 2^layers), so that no patch is left.
+        """
+        if min(image.shape[-2:]) < self.smallest:
+            raise ValueError(
+                f"PatchGAN needs images of at least {self.smallest} pixels a side; this one is "
+                f"{image.shape[-1]}x{image.shape[-2]}."
+            )
+        scores: Tensor = self.body(2 * image - 1)
+        return scores
