@@ -168,6 +168,7 @@ def _described(runs: list[Entry], status: str, settings: list[str]) -> str:
     seeds = ", ".join(str(run["seed"]) for run in runs)
     mark = "" if all(run["comparable"] for run in runs) else ", not comparable"
     state = "" if status == "done" else f", {status}"
+    settings = [f"budget {settings[0]}", *settings[1:]]
     return f"{', '.join(settings)}, seed{'s' if len(runs) > 1 else ''} {seeds}{state}{mark}"
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from limpid.results import table
+from limpid.results import paired, table
 from limpid.results.rows import Row
 from limpid.results.store import Run
 
@@ -42,6 +42,33 @@ def print_tables(entries: list[table.Entry]) -> None:
         groups.setdefault(f"{entry['paper']}/{entry['table']}", []).append(entry)
     for name, members in groups.items():
         _print(members, console, title=name)
+
+
+def print_differences(reference: Run, others: list[tuple[Run, dict[str, dict[str, paired.Difference]]]]) -> None:
+    """Print on stdout how runs differ from `reference`, image by image, with the interval of the mean."""
+    metrics = list(dict.fromkeys(metric for _, sets in others for found in sets.values() for metric in found))
+    shown = Table(
+        title=f"difference to {paired.name_of(reference)}, image by image: mean and 95 % interval",
+        title_justify="left",
+        header_style="bold",
+    )
+    for column in ("run", "set", "images"):
+        shown.add_column(column)
+    for metric in metrics:
+        shown.add_column(metric, justify="right")
+    for run, sets in others:
+        for i, (name, found) in enumerate(sets.items()):
+            cells = [_interval(found.get(metric)) for metric in metrics]
+            n = str(next(iter(found.values())).n)
+            shown.add_row(escape(paired.name_of(run)) if i == 0 else "", name, n, *cells)
+    _console().print(shown)
+
+
+def _interval(difference: paired.Difference | None) -> str:
+    if difference is None:
+        return ""
+    mean, low, high, _ = difference
+    return f"{mean:+.3f} [dim]({low:+.3f} to {high:+.3f})[/]"
 
 
 def _console() -> Console:

@@ -13,6 +13,7 @@ from typing import Any
 from limpid.errors import CannotRun, UserError
 from limpid.places import runs
 from limpid.results.files import read_json, write_json
+from limpid.results.store import Run
 
 _FOLDER = "LIMPID_SWEEP"  # tells a job that it is part of a sweep, and where to note what became of it
 
@@ -36,6 +37,7 @@ def attempt(job: Callable[[], dict[str, Any]], label: str, number: int) -> dict[
     try:
         result = job()
         outcome["status"] = "already done" if result.get("skipped") else "done"
+        outcome["run"] = result.get("run")
     except CannotRun as error:
         outcome |= {"status": "skipped", "why": str(error)}
     except UserError as error:
@@ -63,4 +65,16 @@ def end(folder: Path) -> int:
         f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items()),
         file=sys.stderr,
     )
+    _compare([Run(outcome["run"]) for outcome in outcomes if outcome.get("run")])
     return 1 if "crashed" in counts else 2 if "refused" in counts else 0
+
+
+def _compare(runs: list[Run]) -> None:
+    """Print how the runs of a sweep that scored the same images differ, image by image."""
+    from limpid.results import paired
+
+    compared = paired.against_one(list({run.path: run for run in runs}.values()))
+    if compared is not None:
+        from limpid.verbs.outcome import print_differences
+
+        print_differences(*compared)
