@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def test_shares_of_tiles_sum_to_one_at_every_pixel(length: int, tile: int, overl
         total[span.first : span.last] += span.shares
     torch.testing.assert_close(total, torch.ones(length))
     assert (spans[0].start, spans[-1].stop) == (0, length)
-    assert all(b.start - a.start == tile - overlap for a, b in zip(spans, spans[1:], strict=False))
+    assert all(b.start - a.start == tile - overlap for a, b in pairwise(spans))
 
 
 @settings(max_examples=40, deadline=None)

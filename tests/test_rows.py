@@ -12,11 +12,12 @@ from hydra import compose, initialize
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import open_dict
 
+from limpid import targets
 from limpid.places import shipped
 from limpid.results import identity
 from limpid.results.rows import NO_SET, Row, rows
 from limpid.verbs import compose as limpid_compose
-from limpid.verbs.prepare import finish
+from limpid.verbs.prepare import GIVEN, finish
 
 FACTS = yaml.safe_load((Path(__file__).parent / "facts" / "tables.yaml").read_text())
 ROWS = {row.place: row for row in rows()}
@@ -77,10 +78,10 @@ def test_rows_refer_to_rows_that_exist() -> None:
             assert ROWS[row.same_as].model == row.model
 
 
-def test_a_row_file_only_chooses_groups_and_sets_row_and_schedule() -> None:
+def test_a_row_file_only_chooses_groups_and_sets_what_its_table_varies() -> None:
     for row in ROWS.values():
         content = yaml.safe_load((shipped("experiments") / f"{row.place}.yaml").read_text())
-        assert set(content) <= {"defaults", "row", "schedule"}, row.place
+        assert set(content) <= {"defaults", "row", "schedule", "network", "loss"}, row.place
         for choice in content.get("defaults", []):
             assert all(key.startswith("override /") and "trainer" not in key for key in choice), row.place
 
@@ -95,6 +96,12 @@ def test_every_row_composes_with_the_budget(budget: str) -> None:
         assert (steps is None) != (epochs is None), f"{place} must say how long it trains, in one unit"
         if budget == "smoke":
             assert steps == 2
+
+
+@pytest.mark.parametrize("place", BUILT)
+def test_what_a_built_row_sets_exists(place: str) -> None:
+    plain = composed(place)
+    targets.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], GIVEN)
 
 
 def test_every_row_composes_with_made_data() -> None:

@@ -21,7 +21,7 @@ from limpid.results.store import Run
 from limpid.verbs.compose import plan
 
 #: What the program itself hands to the objects of a configuration.
-_GIVEN = {
+GIVEN = {
     "model": ("network", "network_name", "network_config"),
     "optimizer": ("params",),
     "scheduler": ("optimizer",),
@@ -35,6 +35,7 @@ _NAMED_OTHERWISE = ("budget", "seed", "rerun", "ckpt", "data.root", "data.worker
 _TOP = {
     *("network", "loss", "optimizer", "scheduler", "metrics", "callbacks", "logger", "trainer", "data", "model", "set"),
     *("schedule", "budget", "seed", "row", "ckpt", "rerun", "allow_targets", "log_every", "pictures", "verb"),
+    *("memory_format", "compile"),
 }
 
 
@@ -52,7 +53,7 @@ def prepare(config: DictConfig) -> dict[str, Any]:
     typed = [str(override) for override in chosen.overrides.task]
     _refuse_strays(typed, config)
     plain = finish(config, typed, chosen.runtime.choices)
-    targets.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], _GIVEN)
+    targets.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], GIVEN)
     reference = None if row is None else bare_row(plain["row"], typed)
     if plain["does"] == "test":
         _settle_weights(plain, reference, typed)

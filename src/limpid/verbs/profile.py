@@ -65,7 +65,7 @@ def _measure(config: DictConfig) -> dict[str, Any]:
     chosen = chosen_network(config)
     from limpid.profiling import cost
 
-    measured = cost(chosen.network, *size, device, config.repeats)
+    measured = cost(chosen.network, size[0], size[1], device, config.repeats)
     figures = {key: round(value, 4) if isinstance(value, float) else value for key, value in measured._asdict().items()}
     return {"model": chosen.name, "image_size": size, **figures}
 

@@ -1,0 +1,76 @@
+"""Paired differences: Student's interval, image by image, over what two runs share."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from limpid.results import paired
+from limpid.results.files import write_csv
+from limpid.results.store import Run
+
+
+def finished(path: Path, scores: dict[str, list[float]], **config: Any) -> Run:
+    rows = [
+        {"set": name, "index": i, "name": f"{i:02d}", "psnr": value, "input_psnr": 0.0}
+        for name, values in scores.items()
+        for i, value in enumerate(values)
+    ]
+    path.mkdir(parents=True)
+    write_csv(path / "per_image.csv", rows)
+    plain = {"fingerprint": str(path), "choices": {"model": path.name}, **config}
+    run = Run(path)
+    with run.locked():
+        run.begin(plain, {})
+        run.finish({}, rows)
+    return run
+
+
+def test_the_interval_is_students() -> None:
+    values, reference = [3.0, 5.0, 4.0, 9.0], [1.0, 2.0, 4.0, 5.0]
+    found = paired.difference(values, reference)
+    expected = stats.ttest_rel(values, reference)
+    low, high = expected.confidence_interval(0.95)
+    assert found.mean == pytest.approx(2.25)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.n == 4
+
+
+def test_one_image_says_nothing_about_the_next() -> None:
+    assert paired.difference([2.0], [1.0]) == (1.0, -math.inf, math.inf, 1)
+
+
+def test_only_images_that_both_have_are_compared(tmp_path: Path) -> None:
+    a = finished(tmp_path / "a", {"x": [1.0, 2.0, 3.0], "y": [5.0]})
+    b = finished(tmp_path / "b", {"x": [0.0, 1.5], "z": [1.0]})
+    found = paired.differences(a, b)
+    assert list(found) == ["x"]
+    assert list(found["x"]) == ["psnr"]
+    assert found["x"]["psnr"].mean == pytest.approx(0.75)
+    assert found["x"]["psnr"].n == 2
+
+
+def test_an_infinite_score_cannot_be_averaged(tmp_path: Path) -> None:
+    a = finished(tmp_path / "a", {"x": [1.0, math.inf]})
+    b = finished(tmp_path / "b", {"x": [0.0, 1.5]})
+    assert paired.differences(a, b) == {}
+
+
+def test_the_papers_own_method_is_the_reference(tmp_path: Path) -> None:
+    row = {"name": "baseline", "kind": "baseline"}
+    a = finished(tmp_path / "a", {"x": [1.0, 2.0]}, row=row, overrides=["data=x", "network.a=2"])
+    b = finished(tmp_path / "b", {"x": [0.0, 1.5]}, row={"name": "own", "kind": "ours"})
+    c = finished(tmp_path / "c", {"q": [0.0]})
+    compared = paired.against_one([a, b, c])
+    assert compared is not None
+    reference, others = compared
+    assert reference.path == b.path
+    assert [run.path for run, _ in others] == [a.path], "c shares no image with it"
+    assert paired.name_of(a) == "baseline, network.a=2"
+    assert paired.name_of(c) == "c"
+    assert paired.against_one([a]) is None
+    assert paired.against_one([a, c]) is None
