@@ -19,8 +19,10 @@ ALLOWED = {
     "losses": FOUNDATION | {"inference", "networks"},
     "systems": FOUNDATION | GROUND | {"losses"},
     "callbacks": FOUNDATION | GROUND | {"losses"},
-    "worker": FOUNDATION | GROUND | {"losses", "systems", "callbacks"},
-    "verbs": FOUNDATION | GROUND | {"losses", "systems", "callbacks", "worker"},
+    "processes": FOUNDATION,
+    "worker": FOUNDATION | GROUND | {"losses", "systems", "callbacks", "processes"},
+    "figures": FOUNDATION | GROUND | {"losses", "systems"},
+    "verbs": FOUNDATION | GROUND | {"losses", "systems", "callbacks", "worker", "processes", "figures"},
     "cli": FOUNDATION | {"verbs"},
 }
 FORBIDDEN = {

@@ -23,6 +23,8 @@ COMPOSED = {
 }
 PLAIN = {
     "data": "list sets, check them for missing and broken files",
+    "demo": "photographs restored by two priors, and one picture to look at",
+    "figure": "draw a figure of a paper from what is measured here",
     "table": "rows: paper, measured, and whether they can run",
 }
 VERBS = {**COMPOSED, **PLAIN}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from limpid.metrics.brisque import brisque
 from limpid.metrics.ciede2000 import ciede2000
+from limpid.metrics.fade import fade
 from limpid.metrics.niqe import niqe
 from limpid.metrics.piqe import piqe
 from limpid.metrics.protocols import METRICS, MetricProtocol
@@ -30,6 +31,7 @@ __all__ = [
     "VisibleEdges",
     "brisque",
     "ciede2000",
+    "fade",
     "niqe",
     "piqe",
     "psnr",

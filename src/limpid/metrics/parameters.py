@@ -1,4 +1,4 @@
-"""The parameter files that NIQE, BRISQUE and SSEQ were published with: found, or fetched once, and verified.
+"""The parameter files that NIQE, BRISQUE, SSEQ and FADE were published with: found, or fetched once, and verified.
 
 They are LIVE's (The University of Texas at Austin; SSEQ's also the Beijing Institute of Technology's), free for any
 purpose while their notice is kept and their papers are cited. Limpid ships none of them.
@@ -59,6 +59,17 @@ SSEQ_LIVE = Release(
     {
         "model.mat": "69c1472fbabb10714ecea21cebbf84c08580cacb4bb9858a8a231aabf124561e",
         NOTICE: "7ad2f046bf01aff17556f10de81464f5d7a7ee73e7a1adb444e81449ae27593c",
+    },
+)
+# LIVE has no repository of its own for FADE; this is a copy of its release, with its notice.
+FADE_LIVE = Release(
+    "fade",
+    "https://raw.githubusercontent.com/xiaofeng94/BeDDE-for-defogging/ec9560820ed66d432e8445977ccbcb12bf2de012"
+    "/Defogging_eval/IQA_metrics/FADE_release",
+    {
+        "natural_fogfree_image_features_ps8.mat": "9a1812bcb2318908d864a53163e32cb430e92dddb88579ea02ee944f020d69cb",
+        "natural_foggy_image_features_ps8.mat": "1de98cec133b367f6d2d9cfa039a2d53892a1606ea9f4b216d5b08f73b346afd",
+        NOTICE: "746a373ab60d9737822497d68a9972d7b0dfbf886b4e5aacb46da54102722977",
     },
 )
 

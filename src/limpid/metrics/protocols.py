@@ -21,6 +21,7 @@ from torch import Tensor
 from limpid.errors import UserError, nearest
 from limpid.metrics.brisque import brisque
 from limpid.metrics.ciede2000 import ciede2000
+from limpid.metrics.fade import fade
 from limpid.metrics.niqe import niqe
 from limpid.metrics.piqe import piqe
 from limpid.metrics.psnr import psnr
@@ -45,6 +46,7 @@ METRICS: dict[str, Kind] = {
     "brisque": Kind(brisque, needs_reference=False, higher_is_better=False),
     "piqe": Kind(piqe, needs_reference=False, higher_is_better=False),
     "sseq": Kind(sseq, needs_reference=False, higher_is_better=False),
+    "fade": Kind(fade, needs_reference=False, higher_is_better=False),
     "visible_edge_difference": Kind(visible_edge_difference, needs_reference=True, higher_is_better=False),
 }
 

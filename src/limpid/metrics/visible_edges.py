@@ -4,10 +4,13 @@ Hautière, Tarel, Aubert and Dumont, "Blind contrast enhancement assessment by g
 2008. An edge is where the best of all thresholds of a small window separates neighbours (Köhler 1981), and it is
 visible if its contrast exceeds five per cent (CIE 1987).
 
-The paper leaves the windows' arrangement open. Here they overlap by half on the image mirrored by half a window, and
-the contrast of a border is the mean of its vertical and of its horizontal neighbours' means. Both were chosen by
-the one pair for which the counts of the authors' program are known: this finds their number of edges to within 0.6 per
-cent (e, a ratio of two counts, to within 1.4), a single mean over both kinds of neighbours 5 to 9 per cent more.
+The paper leaves the windows' arrangement open. Here they are centred on every fourth pixel of the mirrored image, so
+that they overlap by half, s separates a < b where a < s <= b, and the contrast of a border is the mean of its vertical
+and of its horizontal neighbours' means. This reading is a guess, the nearest of tens of thousands that were tried on
+the one scene for which the counts of the authors' program are known: 2435, 4691 and 4901 edge pixels in its hazy, its
+restored and its clean image, here 2432, 4716 and 4904. No reading gave all three, and they differ by much: moving the
+windows by one pixel changes e by 3 to 8 per cent. So there e is 0.4 to 1.4 per cent from theirs, r up to 0.6, sigma the
+same, but E_d, a small difference of large counts, 11 per cent (0.0399 in place of 0.0448).
 """
 
 from __future__ import annotations
