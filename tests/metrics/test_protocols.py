@@ -39,8 +39,8 @@ def test_a_protocol_is_its_metric_with_its_options() -> None:
 def test_every_metric_has_a_protocol_and_a_direction() -> None:
     for name, kind in METRICS.items():
         protocol = MetricProtocol(id=name, metric=name)
-        assert protocol.higher_is_better == (name in ("psnr", "ssim"))
-        assert protocol.needs_reference == (name in ("psnr", "ssim", "ciede2000", "visible_edge_difference"))
+        assert protocol.higher_is_better == (name in ("psnr", "ssim", "visible_edges_e", "visible_edges_r"))
+        assert protocol.needs_reference == (name in ("psnr", "ssim", "ciede2000") or name.startswith("visible_edge"))
         assert kind.function.__name__ == name
 
 

@@ -7,7 +7,7 @@
 FIGURES = {
     "fdr/correlation": (
         "limpid.figures.correlation",
-        "correlation of FDR-Net's channels, and their responses to distortions",
+        "FDR-Net's channels: correlations, and responses to distortions",
     ),
     "wmcp/patch_size": ("limpid.figures.patch_size", "PSNR against patch size, and deviation, by density of haze"),
 }

@@ -1,7 +1,7 @@
 """FDR-Net's figure 8 of a checkpoint: correlations before and after FDM, and channels answering distortions.
 
-`correlation.png` has the absolute correlations of all channels (8a and 8b), phase by phase; `responses.png` how strongly each
-channel after one phase's FDM answers blur, noise and JPEG of ten levels (8c); `correlation.json` the numbers.
+`correlation.png` has the absolute correlations of all channels (8a and 8b), phase by phase; `responses.png` how much
+each channel after one phase's FDM answers blur, noise and JPEG of ten levels (8c); `correlation.json` the numbers.
 """
 
 from __future__ import annotations

@@ -8,32 +8,34 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from limpid import targets
+from limpid.data.scenes import Scenes
 from limpid.data.sets.base import CleanSet
 from limpid.errors import CannotRun, UserError, nearest
 from limpid.places import config_folders
 
 
 def clean_images(name: str, root: str | None) -> CleanSet:
-    """The clean images of the set `name`: itself, or what it degrades.
+    """The clean images of the set `name`.
 
     Args:
-        name: a card of `conf/set`.
+        name: ``scenes``, or a card of `conf/set`.
         root: the data root; None is `LIMPID_DATA`, or `data`.
 
     Raises:
         UserError: there is no card of that name, or it is not of clean images.
         CannotRun: its files are not there.
     """
+    if name == "scenes":
+        return Scenes("test", 1000, 240, 320)
     files = {file.stem: file for folder in config_folders("conf") for file in (folder / "set").glob("*.yaml")}
     if name not in files:
         raise UserError(f"There is no set {name!r}{nearest(name, files) or '; `limpid data list` names all.'}")
     whole = OmegaConf.create({"data": {"root": root or os.environ.get("LIMPID_DATA") or "data"}, "card": {}})
     whole.card = OmegaConf.load(files[name])
     card: Any = OmegaConf.to_container(whole.card, resolve=True)
-    described = card.get("clean", card)
-    if "input" in described or "_target_" not in described:
+    if str(card.get("_target_", "")).rpartition(".")[2] != "Clean":
         raise UserError(f"The set {name} is not one of clean images; use scenes, or one such as nyu_depth.")
-    images: CleanSet = targets.construct(described, f"set {name}")
+    images: CleanSet = targets.construct(card, f"set {name}")
     if why := getattr(images, "missing", lambda: None)():
         raise CannotRun(why)
     return images

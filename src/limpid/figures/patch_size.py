@@ -61,7 +61,7 @@ def draw(settings: Mapping[str, Any]) -> list[Path]:
     """
     patches = [int(patch) for patch in settings["patches"]]
     if any(patch < 3 or patch % 2 == 0 for patch in patches):
-        raise UserError(f"The patches are {patches}, but each must be odd and at least 3, because a patch has a centre.")
+        raise UserError(f"The patches are {patches}, but each must be odd and at least 3: a patch has a centre.")
     clean = clean_images(settings["images"], settings["data.root"])
     samples = list(_samples(clean, int(settings["count"])))
     levels = {
@@ -71,7 +71,9 @@ def draw(settings: Mapping[str, Any]) -> list[Path]:
     spread = {beta: deviation(samples, beta, float(settings["airlight"])) for beta in settings["betas"]}
     folder = Path(settings["output"])
     rows = [
-        {"haze": name, "patch": patch, "psnr": value} for name, found in levels.items() for patch, value in found.psnr.items()
+        {"haze": name, "patch": patch, "psnr": value}
+        for name, found in levels.items()
+        for patch, value in found.psnr.items()
     ]
     write_csv(folder / "patch_size.csv", rows)
     write_csv(folder / "deviation.csv", [{"beta": beta, "deviation": value} for beta, value in spread.items()])
@@ -79,9 +81,7 @@ def draw(settings: Mapping[str, Any]) -> list[Path]:
     return [plots.write(picture, folder / "patch_size.png"), folder / "patch_size.csv", folder / "deviation.csv"]
 
 
-def by_patch(
-    samples: Sequence[tuple[Tensor, Tensor]], beta: float, airlight: float, patches: Sequence[int]
-) -> Level:
+def by_patch(samples: Sequence[tuple[Tensor, Tensor]], beta: float, airlight: float, patches: Sequence[int]) -> Level:
     """The mean PSNR of WMCP-EM for each fixed patch, and for the one that equation 15 chooses.
 
     Args:
@@ -116,7 +116,7 @@ def _samples(clean: CleanSet, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     for index in range(min(count, len(clean))):
         sample = clean.load(index)
         if "depth" not in sample:
-            raise UserError(f"{sample['name']} has no depth; choose images=scenes or a set with depth, such as nyu_depth.")
+            raise UserError(f"{sample['name']} has no depth; choose images=scenes, or a set with depth.")
         image, depth = (torch.from_numpy(np.ascontiguousarray(sample[key])) for key in ("target", "depth"))
         yield image.permute(2, 0, 1)[None].contiguous(), depth[None, None]
 

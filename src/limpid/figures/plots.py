@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
 
-def panels(count: int, width: float = 5.0, height: float = 3.6) -> tuple[Figure, list]:  # type: ignore[type-arg]
+def panels(count: int, width: float = 5.0, height: float = 3.6) -> tuple[Figure, list[Any]]:
     """A figure with `count` panels side by side, and the panels."""
     from matplotlib.figure import Figure
 

@@ -14,12 +14,10 @@ from torch import Tensor
 
 from limpid.errors import UserError
 from limpid.metrics import images
-from limpid.metrics.filters import half_size
-from limpid.metrics.natural_scenes import asymmetric_fit, normalised_luminance, symmetric_fit
+from limpid.metrics.filters import half_size, one_thread
+from limpid.metrics.natural_scenes import asymmetric_fit_of, moments, normalised_luminance, symmetric_fit_of
 from limpid.metrics.parameters import BRISQUE_LIVE, find
 from limpid.metrics.support_vectors import Regressor, read_libsvm
-
-_NEIGHBOURS = (0, 1), (1, 0), (1, 1), (-1, 1)  # rows down, columns right: the pairs of eq. 7-10
 
 
 def brisque(
@@ -70,14 +68,24 @@ def features(levels: Tensor, border: str = "zero") -> Tensor:
     return torch.cat([_scale_features(scale, border) for scale in (image, half_size(image))])
 
 
+@one_thread()
 def _scale_features(image: Tensor, border: str) -> Tensor:
     """The 18 features of `(1, 1, H, W)` grey levels: of the coefficients and of four neighbours' products."""
     normalised = normalised_luminance(image, border=border)[0, 0]
-    found = list(symmetric_fit(normalised.flatten()))
-    for shift in _NEIGHBOURS:
-        fit = asymmetric_fit((normalised * normalised.roll(shift, (0, 1))).flatten())
-        found += [fit.shape, fit.mean, fit.left.square(), fit.right.square()]
-    return torch.stack(found)
+    above = torch.cat([normalised[-1:], normalised[:-1]])
+    rows = max(1, (1 << 16) // normalised.shape[1])
+    strips = zip(normalised.split(rows), above.split(rows), strict=True)
+    total = torch.stack([_moments(*strip) for strip in strips]).sum(0)
+    fit = asymmetric_fit_of(total[1:])
+    products = torch.stack([fit.shape, fit.mean, fit.left.square(), fit.right.square()], dim=1)
+    return torch.cat([torch.stack(symmetric_fit_of(total[0])), products.flatten()])
+
+
+def _moments(rows: Tensor, above: Tensor) -> Tensor:
+    """`moments` of some rows and of their products with four neighbours: `(5, 6)`."""
+    # Whether a pixel is multiplied with the one below at the left or, this way, that one with it is all the same.
+    neighbours = rows.roll(1, 1), above, above.roll(1, 1), above.roll(-1, 1)
+    return torch.stack([moments(samples.flatten()) for samples in (rows, *(rows * other for other in neighbours))])
 
 
 def _machine(

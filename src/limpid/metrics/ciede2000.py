@@ -36,22 +36,29 @@ def ciede2000(restored: Tensor, reference: Tensor) -> Tensor:
     Raises:
         UserError: the shapes or types do not fit.
     """
-    restored, reference = images.pair(restored, reference)
+    images.check_pair(restored, reference)
     images.check_colour(restored, "CIEDE2000")
 
     def difference(one: Tensor, other: Tensor) -> Tensor:
-        return delta_e(lab(one.transpose(0, 1)), lab(other.transpose(0, 1))).sum((1, 2))
+        pair = torch.stack([images.unit_range(some).transpose(0, 1) for some in (one, other)], dim=1)
+        first, second = lab(pair).unbind(1)
+        return delta_e(first, second).sum((1, 2))
 
     return sum_over_strips(difference, restored, reference) / restored[0, 0].numel()
 
 
 def lab(rgb: Tensor) -> Tensor:
     """CIE L*a*b* of sRGB in [0, 1]: `(3, ...)` to `(3, ...)`, L* in 0..100."""
-    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    linear = torch.where(rgb > 0.04045, _power((rgb + 0.055).div_(1.055), 2.4), rgb / 12.92)
     matrix = rgb.new_tensor(_XYZ_FROM_RGB) / rgb.new_tensor(_WHITE)[:, None]
     xyz = (matrix @ linear.flatten(1)).view(rgb.shape)
-    x, y, z = torch.where(xyz > 0.008856, xyz ** (1 / 3), 7.787 * xyz + 16 / 116)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+    x, y, z = torch.where(xyz > 0.008856, _power(xyz.clamp_min(0.008856), 1 / 3), (7.787 * xyz).add_(16 / 116))
+    return torch.stack([(116 * y).sub_(16), (x - y).mul_(500), (y - z).mul_(200)])
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """`base ** exponent` of positive numbers; on CPUs PyTorch's own takes half as long again."""
+    return base.log().mul_(exponent).exp_()
 
 
 def delta_e(first: Tensor, second: Tensor) -> Tensor:
@@ -71,13 +78,13 @@ def delta_e(first: Tensor, second: Tensor) -> Tensor:
     L, C = (L1 + L2) / 2, (C1 + C2) / 2  # eq. 12-13
     h = torch.where(grey, h1 + h2, h1 + turn / 2)  # eq. 14
 
-    def cosine(multiple: int, degrees: float) -> Tensor:
-        return torch.cos(multiple * h + math.radians(degrees))
-
-    T = 1 - 0.17 * cosine(1, -30) + 0.24 * cosine(2, 0) + 0.32 * cosine(3, 6) - 0.20 * cosine(4, -63)  # eq. 15
+    T = torch.ones_like(h)  # eq. 15
+    for weight, multiple, degrees in (-0.17, 1, -30), (0.24, 2, 0), (0.32, 3, 6), (-0.20, 4, -63):
+        T.add_((multiple * h).add_(math.radians(degrees)).cos_(), alpha=weight)
     around_blue = (torch.rad2deg(h) % 360 - 275) / 25
     rotation = torch.sin(math.radians(60) * torch.exp(-(around_blue**2)))  # eq. 16, 21
-    S_L = 1 + 0.015 * (L - 50) ** 2 / (20 + (L - 50) ** 2).sqrt()  # eq. 18
+    from_middle = (L - 50) ** 2
+    S_L = 1 + 0.015 * from_middle / (20 + from_middle).sqrt()  # eq. 18
     S_C, S_H = 1 + 0.045 * C, 1 + 0.015 * C * T  # eq. 19-20
     dL, dC, dH = dL / S_L, dC / S_C, dH / S_H
     R_T = -2 * _saturation(C) * rotation  # eq. 17, 21
@@ -86,5 +93,6 @@ def delta_e(first: Tensor, second: Tensor) -> Tensor:
 
 def _saturation(chroma: Tensor) -> Tensor:
     """`sqrt(C⁷ / (C⁷ + 25⁷))`."""
-    seventh = (chroma / 25) ** 7
+    ratio = chroma / 25
+    seventh = ratio.square().mul_(ratio).square().mul_(ratio)
     return (seventh / (seventh + 1)).sqrt()

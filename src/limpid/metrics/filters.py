@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+# The C library keeps freed memory, up to twice the largest block freed so far, and hands the rest back to the system.
+# So one large block is freed here: otherwise the temporaries of every strip would be page faults, half of the time.
+torch.empty(1 << 24, dtype=torch.uint8)
+
+
+def plain(*images: Tensor) -> bool:
+    """Whether NumPy and OpenCV may read the images: on the CPU, and outside a gradient's graph."""
+    return not any(image.requires_grad or image.device.type != "cpu" for image in images)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: to share work of microseconds takes longer than to do it, far longer on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def gaussian(size: int, sigma: float) -> list[float]:
@@ -22,10 +45,12 @@ def correlate(images: Tensor, weights: list[float], dim: int, stride: int = 1) -
 
     Shifted sums, because torch's float64 convolution on CPUs unfolds the image and is many times slower.
     """
-    span = (images.shape[dim] - len(weights)) // stride * stride + 1
+    count = (images.shape[dim] - len(weights)) // stride + 1
+    # Every stride-th value, put together once, so that the sums run over neighbours in memory.
+    phases = [images] if stride == 1 else [_every(images, dim, first, stride) for first in range(stride)]
 
     def shifted(by: int) -> Tensor:
-        return images.narrow(dim, by, span).unfold(dim, 1, stride).squeeze(-1)
+        return phases[by % stride].narrow(dim, by // stride, count)
 
     total = shifted(0) * weights[0]
     for shift, weight in enumerate(weights[1:], start=1):
@@ -33,15 +58,34 @@ def correlate(images: Tensor, weights: list[float], dim: int, stride: int = 1) -
     return total
 
 
+def _every(images: Tensor, dim: int, first: int, step: int) -> Tensor:
+    """Each `step`-th slice along `dim`, from the `first`."""
+    return images.movedim(dim, 0)[first::step].movedim(0, dim).contiguous()
+
+
 def gaussian_mean(images: Tensor, size: int, sigma: float) -> Tensor:
     """Gaussian mean over each window that lies inside: `(..., H - size + 1, W - size + 1)`."""
     weights = gaussian(size, sigma)
+    if plain(images):
+        return _filtered(images, weights)
     return correlate(correlate(images, weights, -2), weights, -1)
 
 
 def box_mean(images: Tensor, size: int) -> Tensor:
     """Plain mean over each window that lies inside: `(..., H - size + 1, W - size + 1)`."""
+    if plain(images):
+        return _filtered(images, [1 / size] * size)
     return _box_sum(_box_sum(images, size, -2), size, -1) / size**2
+
+
+def _filtered(images: Tensor, weights: list[float]) -> Tensor:
+    """Both passes of a separable window, several times faster than `correlate`, where NumPy may read the images."""
+    height, width = images.shape[-2:]
+    size, before, window = len(weights), len(weights) // 2, np.array(weights)
+    # OpenCV filters one tall image of all planes; rows whose window reaches into another plane are cut off.
+    tall = cv2.sepFilter2D(images.reshape(-1, width).numpy(), -1, window, window)
+    planes = torch.from_numpy(tall).view(images.shape)
+    return planes.narrow(-2, before, height - size + 1).narrow(-1, before, width - size + 1)
 
 
 def _box_sum(images: Tensor, size: int, dim: int) -> Tensor:
@@ -102,6 +146,7 @@ def half_size(images: Tensor, *, whole_levels: bool = False) -> Tensor:
     return images
 
 
+@one_thread()
 def sum_over_strips(
     function: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, *, overlap: int = 0, values: int = 1 << 16
 ) -> Tensor:
@@ -125,3 +170,22 @@ def sum_over_strips(
         parts = [(slice(None), slice(None), slice(top, top + rows + overlap)) for top in tops]
         sums.append(torch.stack([function(some_x[part], some_y[part]) for part in parts]).sum(0))
     return torch.cat(sums)
+
+
+@one_thread()
+def map_strips(
+    function: Callable[[Tensor], Tensor], images: Tensor, *, overlap: int = 0, values: int = 1 << 16
+) -> Tensor:
+    """`function` of `(..., H, W)` images, in strips of rows that stay in a CPU's cache; other devices get the whole.
+
+    Args:
+        function: what is local but for `overlap`: `h` rows of it depend on `h + overlap` rows of the images.
+        images: `(..., H, W)`.
+        overlap: rows that two strips share: a window's size less one.
+        values: about how many values a strip has.
+    """
+    height = images.shape[-2]
+    rows = max(1, values * height // max(1, images.numel())) if images.device.type == "cpu" else height
+    tops = range(0, height - overlap, max(rows, 4 * overlap))
+    strips = (images[..., top : top + max(rows, 4 * overlap) + overlap, :] for top in tops)
+    return torch.cat([function(strip) for strip in strips], dim=-2)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from limpid.errors import UserError
+from limpid.metrics.filters import map_strips, plain
 
 # MATLAB's rgb2gray: the first row of inv([1 .956 .621; 1 -.272 -.647; 1 -1.106 1.703]), the NTSC luma.
 _GREY = (0.29893602129377539, 0.58704307445112125, 0.11402090425510336)
 # MATLAB's rgb2ycbcr (ITU-R BT.601, studio swing): Y from R, G, B in [0, 1], in grey levels.
 _LUMA, _LUMA_OFFSET = (65.481, 128.553, 24.966), 16.0
+
+# The unsigned integers with the bits of a floating-point type, and that of 1.0.
+_BITS = {torch.float32: np.uint32, torch.float64: np.uint64}
+_ONE = {torch.float32: np.float32(1).view(np.uint32), torch.float64: np.float64(1).view(np.uint64)}
 
 
 def unit_range(images: Tensor, what: str = "image", *, clamp: bool = True) -> Tensor:
@@ -30,7 +36,19 @@ def unit_range(images: Tensor, what: str = "image", *, clamp: bool = True) -> Te
     check(images, what)
     if images.dtype == torch.uint8:
         return images.double() / 255
-    return (images.clamp(0, 1) if clamp else images).double()
+    return (clamped(images) if clamp else images).double()
+
+
+def clamped(images: Tensor) -> Tensor:
+    """Images cut to [0, 1] if they are floating point; the tensor itself where it is quick to see that this is all."""
+    if not images.is_floating_point():
+        return images
+    if images.dtype in _BITS and images.numel() > 0 and plain(images):
+        bits = images.numpy().view(_BITS[images.dtype])
+        # Read as unsigned integers, 0..1 keep their order, and negative numbers and NaN come after them.
+        if bits.max() <= _ONE[images.dtype]:
+            return images
+    return images.clamp(0, 1)
 
 
 def check(images: Tensor, what: str = "image") -> None:
@@ -72,7 +90,7 @@ def pair(restored: Tensor, reference: Tensor, *, clamp: bool = True) -> tuple[Te
 
 def round_half_up(levels: Tensor) -> Tensor:
     """MATLAB's rounding of values that are not negative (`torch.round` goes to the even neighbour)."""
-    return torch.floor(levels + 0.5)
+    return (levels + 0.5).floor_()
 
 
 def eight_bit(images: Tensor) -> Tensor:
@@ -82,7 +100,7 @@ def eight_bit(images: Tensor) -> Tensor:
 
 def _weighted(images: Tensor, weights: tuple[float, float, float]) -> Tensor:
     red, green, blue = images.unbind(1)
-    return (red * weights[0] + green * weights[1] + blue * weights[2]).unsqueeze(1)
+    return (red * weights[0]).add_(green, alpha=weights[1]).add_(blue, alpha=weights[2]).unsqueeze(1)
 
 
 def luma(images: Tensor, *, rounded: bool) -> Tensor:
@@ -110,9 +128,14 @@ def grey_levels(images: Tensor, what: str = "image", *, least: int = 1, metric: 
     Raises:
         UserError: the shape or type is wrong, or the image is too small.
     """
-    levels = round_half_up(unit_range(images, what) * 255)
-    check_size(levels, least, metric)
-    return levels if levels.shape[1] == 1 else round_half_up(_weighted(levels, _GREY))
+    check(images, what)
+    check_size(images, least, metric)
+
+    def strip(part: Tensor) -> Tensor:
+        whole = part.double() if part.dtype == torch.uint8 else round_half_up(clamped(part).double() * 255)
+        return whole if whole.shape[1] == 1 else round_half_up(_weighted(whole, _GREY))
+
+    return map_strips(strip, images)
 
 
 def check_size(images: Tensor, least: int, metric: str) -> None:
@@ -139,11 +162,25 @@ def per_image(score: Callable[[Tensor], Tensor], levels: Tensor, *, flat: float 
     """
 
     def value(image: Tensor) -> Tensor:
-        if not bool(image.isfinite().all()):
+        least, most = (bound.item() for bound in image.aminmax())  # both NaN if any pixel is
+        if not math.isfinite(least + most):
             return image.new_tensor(math.nan)
-        return image.new_tensor(flat) if bool((image == image.flatten()[0]).all()) else score(image)
+        return image.new_tensor(flat) if least == most else score(image)
 
     return torch.stack([value(image) for image in levels])
+
+
+def in_groups(score: Callable[[Tensor], Tensor], levels: Tensor, *, values: int = 1 << 18) -> Tensor:
+    """As `per_image`, for a `score` of several images `(M, C, H, W)` at a time, `(M,)`; NaN for flat images.
+
+    A few small images share the cost of a call; of large ones, about `values` pixels, each has its own.
+    """
+    least, most = levels.flatten(1).amin(1), levels.flatten(1).amax(1)
+    result = torch.full_like(least, math.nan)
+    sound = (least < most).nonzero()[:, 0]  # a comparison with NaN is false
+    for group in sound.split(max(1, values // levels[0].numel())) if len(sound) else ():
+        result[group] = score(levels[group])
+    return result
 
 
 def check_colour(images: Tensor, metric: str) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from limpid.metrics.filters import gaussian_mean, pad
+from limpid.metrics.filters import gaussian_mean, map_strips, pad
 
 
 def normalised_luminance(levels: Tensor, *, border: str, window: int = 7, sigma: float = 7 / 6) -> Tensor:
@@ -27,10 +27,14 @@ def normalised_luminance(levels: Tensor, *, border: str, window: int = 7, sigma:
     Returns:
         The same shape.
     """
-    padded = pad(levels, window // 2, border)
-    mean, mean_square = gaussian_mean(torch.cat([padded, padded * padded]), window, sigma).chunk(2)
-    deviation = (mean_square - mean * mean).abs().sqrt()
-    return (levels - mean) / (deviation + 1)
+    margin = window // 2
+
+    def strip(part: Tensor) -> Tensor:
+        mean, mean_square = gaussian_mean(torch.stack([part, part * part]), window, sigma)
+        deviation = (mean_square - mean * mean).abs_().sqrt_()
+        return (part[..., margin:-margin, margin:-margin] - mean).div_(deviation.add_(1))
+
+    return map_strips(strip, pad(levels, margin, border), overlap=2 * margin)
 
 
 class AsymmetricFit(NamedTuple):
@@ -62,24 +66,51 @@ def _nearest(wanted: Tensor, table: Tensor) -> Tensor:
     return torch.where(wanted.isnan(), 0, index)
 
 
+def moments(samples: Tensor) -> Tensor:
+    """What the fits need to know of each row of `(..., n)` samples, as sums that add up over pieces: `(..., 6)`.
+
+    They are n; how many samples are negative and positive; the sums of these two's squares; the sum of all magnitudes.
+    """
+    left, right = samples.clamp_max(0), samples.clamp_min(0)
+    sums = [
+        (samples < 0).sum(-1, dtype=torch.int32),
+        (samples > 0).sum(-1, dtype=torch.int32),
+        torch.linalg.vecdot(left, left),
+        torch.linalg.vecdot(right, right),
+        right.sum(-1) - left.sum(-1),
+    ]
+    return torch.stack([torch.full_like(sums[-1], samples.shape[-1]), *sums], dim=-1)
+
+
 def symmetric_fit(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Shape and variance of a generalised Gaussian for each row of `(..., n)` samples.
+    """Shape and variance of a generalised Gaussian for each row of `(..., n)` samples."""
+    return symmetric_fit_of(moments(samples))
+
+
+def symmetric_fit_of(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """The same from the samples' `moments`.
 
     LIVE looks up the inverse ratio E[x²] / E|x|², in which another shape can be the nearest.
     """
-    shapes, ratios = _shapes(samples.device)
-    variance = samples.square().mean(-1)
-    inverse = variance / samples.abs().mean(-1).square()
+    shapes, ratios = _shapes(moments.device)
+    count, _, _, left, right, magnitude = moments.unbind(-1)
+    variance = (left + right) / count
+    inverse = variance / (magnitude / count).square()
     return shapes[len(shapes) - 1 - _nearest(inverse, (1 / ratios).flip(0))], variance
 
 
 def asymmetric_fit(samples: Tensor) -> AsymmetricFit:
     """An asymmetric generalised Gaussian for each row of `(..., n)` samples; NaN where one side has no sample."""
-    shapes, ratios = _shapes(samples.device)
-    squares = samples.square()
-    left, right = (((squares * side).sum(-1) / side.sum(-1)).sqrt() for side in (samples < 0, samples > 0))
+    return asymmetric_fit_of(moments(samples))
+
+
+def asymmetric_fit_of(moments: Tensor) -> AsymmetricFit:
+    """The same from the samples' `moments`."""
+    shapes, ratios = _shapes(moments.device)
+    count, count_left, count_right, square_left, square_right, magnitude = moments.unbind(-1)
+    left, right = (square_left / count_left).sqrt(), (square_right / count_right).sqrt()
     balance = left / right
-    ratio = samples.abs().mean(-1).square() / squares.mean(-1)
+    ratio = (magnitude / count).square() / ((square_left + square_right) / count)
     ratio = ratio * (balance**3 + 1) * (balance + 1) / (balance**2 + 1).square()
     shape = shapes[_nearest(ratio, ratios)]
     mean = (right - left) * gamma_ratio(shape, 2, 1) * gamma_ratio(shape, 1, 3).sqrt()

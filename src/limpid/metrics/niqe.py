@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from limpid.metrics import images
-from limpid.metrics.filters import half_size
-from limpid.metrics.natural_scenes import asymmetric_fit, gamma_ratio, normalised_luminance
+from limpid.metrics.filters import half_size, one_thread
+from limpid.metrics.natural_scenes import asymmetric_fit_of, gamma_ratio, moments, normalised_luminance
 from limpid.metrics.parameters import NIQE_LIVE, find
 
 _NEIGHBOURS = (0, 1), (1, 0), (1, 1), (1, -1)  # rows down, columns right: the pairs of section II.B
@@ -38,37 +38,44 @@ def niqe(restored: Tensor, *, block: int = 96, parameters: str | Path | None = N
     levels = images.grey_levels(restored, metric="NIQE", least=block)
     mean, covariance = (value.to(levels.device) for value in _model(find(NIQE_LIVE, "modelparameters.mat", parameters)))
 
-    def score(image: Tensor) -> Tensor:
-        return _distance(features(image, block), mean, covariance)
+    def score(some: Tensor) -> Tensor:
+        return torch.stack([_distance(blocks, mean, covariance) for blocks in _features(some, block)])
 
-    return images.per_image(score, levels)
+    return images.in_groups(score, levels)
 
 
 def features(levels: Tensor, block: int) -> Tensor:
     """The 36 features of every block at two scales: `(1, H, W)` grey levels to `(B, 36)`."""
+    return _features(levels[None], block)[0]
+
+
+def _features(levels: Tensor, block: int) -> Tensor:
+    """The same of each of `(N, 1, H, W)`: `(N, B, 36)`."""
     rows, columns = (size // block for size in levels.shape[-2:])
-    image = levels[None, :, : rows * block, : columns * block]
+    image = levels[..., : rows * block, : columns * block]
     fine = _block_features(normalised_luminance(image, border="replicate"), rows, columns)
     coarse = _block_features(normalised_luminance(half_size(image), border="replicate"), rows, columns)
-    return torch.cat([fine, coarse], dim=1)
+    return torch.cat([fine, coarse], dim=1).unflatten(0, (len(levels), -1))
 
 
+@one_thread()
 def _block_features(normalised: Tensor, rows: int, columns: int) -> Tensor:
-    """The 18 features of every block at one scale, `(B, 18)`: of the coefficients and of four neighbours' products."""
+    """The 18 features of every block at one scale: of the coefficients and of four neighbours' products.
+
+    `(N, 1, H, W)` to `(N B, 18)`.
+    """
     height, width = normalised.shape[-2] // rows, normalised.shape[-1] // columns
-    blocks = normalised.reshape(rows, height, columns, width).transpose(1, 2).flatten(0, 1)
-
-    def fit(samples: Tensor) -> tuple[Tensor, ...]:
-        shape, left, right, mean = asymmetric_fit(samples.flatten(1))
-        scale = gamma_ratio(shape, 1, 3).sqrt()
-        return shape, left * scale, right * scale, mean
-
-    shape, left, right, _ = fit(blocks)
-    columns_of_features = [shape, (left + right) / 2]
-    for shift in _NEIGHBOURS:
-        shape, left, right, mean = fit(blocks * blocks.roll(shift, (1, 2)))
-        columns_of_features += [shape, mean, left, right]
-    return torch.stack(columns_of_features, dim=1)
+    blocks = normalised.view(-1, height, columns, width).transpose(1, 2)  # rows of blocks
+    found = []
+    for some in blocks.split(max(1, (1 << 16) // (height * columns * width))):  # that stay in a CPU's cache
+        own = some.flatten(0, 1)
+        products = (own * own.roll(shift, (1, 2)) for shift in _NEIGHBOURS)
+        found.append(torch.stack([moments(samples.flatten(1)) for samples in (own, *products)], dim=1))
+    shape, left, right, mean = asymmetric_fit_of(torch.cat(found))  # (N B, 5) each
+    scale = gamma_ratio(shape, 1, 3).sqrt()
+    left, right = left * scale, right * scale
+    coefficients = torch.stack([shape[:, 0], (left[:, 0] + right[:, 0]) / 2], dim=1)
+    return torch.cat([coefficients, torch.stack([shape, mean, left, right], dim=2)[:, 1:].flatten(1)], dim=1)
 
 
 def _distance(blocks: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -78,7 +85,7 @@ def _distance(blocks: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
         return blocks.new_tensor(torch.nan)
     own = torch.cov(whole.T) if len(whole) > 1 else torch.zeros_like(covariance)
     difference = mean - blocks.nanmean(0)
-    return (difference @ torch.linalg.pinv((covariance + own) / 2) @ difference).sqrt()
+    return (difference @ torch.linalg.pinv((covariance + own) / 2, hermitian=True) @ difference).sqrt()
 
 
 @cache

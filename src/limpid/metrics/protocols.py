@@ -27,7 +27,12 @@ from limpid.metrics.piqe import piqe
 from limpid.metrics.psnr import psnr
 from limpid.metrics.sseq import sseq
 from limpid.metrics.ssim import ssim
-from limpid.metrics.visible_edges import visible_edge_difference
+from limpid.metrics.visible_edges import (
+    visible_edge_difference,
+    visible_edges_e,
+    visible_edges_r,
+    visible_edges_sigma,
+)
 
 
 class Kind(NamedTuple):
@@ -47,6 +52,9 @@ METRICS: dict[str, Kind] = {
     "piqe": Kind(piqe, needs_reference=False, higher_is_better=False),
     "sseq": Kind(sseq, needs_reference=False, higher_is_better=False),
     "fade": Kind(fade, needs_reference=False, higher_is_better=False),
+    "visible_edges_e": Kind(visible_edges_e, needs_reference=True, higher_is_better=True),
+    "visible_edges_r": Kind(visible_edges_r, needs_reference=True, higher_is_better=True),
+    "visible_edges_sigma": Kind(visible_edges_sigma, needs_reference=True, higher_is_better=False),
     "visible_edge_difference": Kind(visible_edge_difference, needs_reference=True, higher_is_better=False),
 }
 

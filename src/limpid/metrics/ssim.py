@@ -80,18 +80,27 @@ def ssim(restored: Tensor, reference: Tensor, *, preset: str | SSIMPreset = "ski
         UserError: an unknown preset, shapes or types that do not fit, or an image smaller than the window.
     """
     p = _named(preset)
-    x, y = images.pair(restored, reference, clamp=clamp)
-    images.check_size(x, p.size, f"SSIM with a window of {p.size} pixels")
-    if p.quantise:
-        x, y = images.eight_bit(x), images.eight_bit(y)
-    if p.space == "y":
-        x, y = images.luma(x, rounded=p.quantise), images.luma(y, rounded=p.quantise)
-    elif p.space == "grey":
-        x, y = images.grey_levels(x) / 255, images.grey_levels(y) / 255
+    images.check_pair(restored, reference)
+    images.check_size(restored, p.size, f"SSIM with a window of {p.size} pixels")
+
+    def compared(some: Tensor) -> Tensor:
+        some = images.unit_range(some, clamp=clamp)
+        if p.quantise:
+            some = images.eight_bit(some)
+        if p.space == "grey":
+            return images.grey_levels(some) / 255
+        return images.luma(some, rounded=p.quantise) if p.space == "y" else some
+
+    def similarity(x: Tensor, y: Tensor) -> Tensor:
+        if p.border == "valid":
+            x, y = compared(x), compared(y)
+        return _similarity(x, y, p).sum((1, 2, 3))
+
     if p.border != "valid":
-        x, y = pad(x, p.size // 2, p.border), pad(y, p.size // 2, p.border)
-    sums = sum_over_strips(lambda a, b: _similarity(a, b, p).sum((1, 2, 3)), x, y, overlap=p.size - 1)
-    return sums / (x.shape[1] * (x.shape[2] - p.size + 1) * (x.shape[3] - p.size + 1))
+        restored, reference = (pad(compared(some), p.size // 2, p.border) for some in (restored, reference))
+    sums = sum_over_strips(similarity, restored, reference, overlap=p.size - 1)
+    channels, (height, width) = 1 if p.space != "rgb" else restored.shape[1], restored.shape[2:]
+    return sums / (channels * (height - p.size + 1) * (width - p.size + 1))
 
 
 def _named(preset: str | SSIMPreset) -> SSIMPreset:
@@ -105,14 +114,19 @@ def _named(preset: str | SSIMPreset) -> SSIMPreset:
 
 def _similarity(x: Tensor, y: Tensor, p: SSIMPreset) -> Tensor:
     """The map of similarities of `(N, C, H, W)` images, wherever the window lies inside."""
-    # The formula needs only the sum of the two variances, so four maps are filtered and not five.
-    mean_x, mean_y, mean_squares, mean_product = _local_means(torch.stack([x, y, x * x + y * y, x * y]), p)
+    # Of x + y and x - y four maps are filtered; x, y and their three products would be five.
+    maps = torch.stack([x + y, x - y])
+    squares = _local_means(maps, p).square()
+    variances = _local_means(maps.square(), p) - squares
     n = p.size**2
-    scale = n / (n - 1) if p.sample_covariance else 1.0
-    product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
-    covariance, variances = scale * (mean_product - product), scale * (mean_squares - squares)
     c1, c2 = (p.k1 * p.data_range) ** 2, (p.k2 * p.data_range) ** 2
-    return (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+    return _ratio(squares, c1) * _ratio(variances, c2 * (n - 1) / n if p.sample_covariance else c2)
+
+
+def _ratio(of_sum_and_difference: Tensor, c: float) -> Tensor:
+    """`(2 xy + c) / (x² + y² + c)`, of the luminances and of the contrasts, from `(x + y)²` and `(x - y)²`."""
+    of_sum, of_difference = of_sum_and_difference
+    return (of_sum - of_difference).add_(2 * c) / (of_sum + of_difference).add_(2 * c)
 
 
 def _local_means(maps: Tensor, p: SSIMPreset) -> Tensor:

@@ -65,12 +65,27 @@ def visible_edges(
     gradient_after, gradient_before = gradient(after), gradient(before)
     counted = edges_after & (gradient_after > 0) & (gradient_before > 0)
     logarithm = torch.where(counted, gradient_after / gradient_before, 1.0).log()
-    saturated = ((after == 0) | (after == white)) & (before != 0) & (before != white)
     return VisibleEdges(
         e=(n_after - n_before) / n_before,
         r=(logarithm.sum((1, 2, 3)) / _count(counted)).exp(),
-        sigma=saturated.double().mean((1, 2, 3)),
+        sigma=_saturated(after, before, white),
     )
+
+
+def visible_edges_e(restored: Tensor, degraded: Tensor, *, window: int = 7, contrast: float = 0.05) -> Tensor:
+    """The rate of new visible edges alone, `(N,)`; see `visible_edges`."""
+    return visible_edges(restored, degraded, window=window, contrast=contrast).e
+
+
+def visible_edges_r(restored: Tensor, degraded: Tensor, *, window: int = 7, contrast: float = 0.05) -> Tensor:
+    """The mean ratio of gradients alone, `(N,)`; see `visible_edges`."""
+    return visible_edges(restored, degraded, window=window, contrast=contrast).r
+
+
+def visible_edges_sigma(restored: Tensor, degraded: Tensor, *, white: int = 256) -> Tensor:
+    """The share of pixels that became black or white alone, `(N,)`; see `visible_edges`."""
+    after, before = _grey_pair(restored, degraded, 1)
+    return _saturated(after, before, white)
 
 
 def visible_edge_difference(
@@ -109,6 +124,12 @@ def visible_edge_difference(
 def _grey_pair(first: Tensor, second: Tensor, window: int) -> tuple[Tensor, Tensor]:
     images.check_pair(first, second)
     return tuple(images.grey_levels(one, metric="Visible edges", least=window) for one in (first, second))  # type: ignore[return-value]
+
+
+def _saturated(after: Tensor, before: Tensor, white: int) -> Tensor:
+    """The share `(N,)` of pixels that are black or white now and were not before."""
+    saturated = ((after == 0) | (after == white)) & (before != 0) & (before != white)
+    return saturated.double().mean((1, 2, 3))
 
 
 def _count(mask: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from limpid.errors import UserError, nearest
 
 HELP = """limpid demo [photos=DIR] [output=demo]
 
-Puts haze on the photographs that come inside installed packages, restores them, and every photograph in `photos`, with the
-dark channel prior and with WMCP-EM, and puts all on one sheet: input, DCP, WMCP-EM, and the truth where it is known."""
+Puts haze on the photographs that come inside installed packages, restores them, and every photograph in `photos`, with
+the dark channel prior and with WMCP-EM, and puts all on one sheet: input, DCP, WMCP-EM, the truth where it is known."""
 
 #: Haze for the photographs inside packages: scattering coefficient and the brightness of the airlight.
 _BETA, _AIRLIGHT = 1.4, 0.85
@@ -29,7 +29,8 @@ def run(arguments: list[str]) -> int:
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key not in asked:
-            raise UserError(f"limpid demo does not take {key!r}{nearest(key, asked) or '; it takes photos and output.'}")
+            hint = nearest(key, asked) or "; it takes photos and output."
+            raise UserError(f"limpid demo does not take {key!r}{hint}")
         asked[key] = value
     output = Path(asked["output"])
     _write_hazy(output / "hazy", output / "truth")
@@ -62,7 +63,7 @@ def _write_hazy(hazy: Path, truth: Path) -> None:
             name = f"{Path(photograph.path).stem}.png"
             write_image(truth / name, image)
             transmission = transmission_from_depth(depth, _BETA)[..., None]
-            write_image(hazy / name, scatter(image, transmission, np.float32(_AIRLIGHT)))
+            write_image(hazy / name, scatter(image, transmission, _AIRLIGHT))
 
 
 def _sheet(folders: list[tuple[Path, Path]], output: Path) -> Path:

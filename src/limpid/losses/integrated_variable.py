@@ -1,0 +1,32 @@
+"""AOSR-Net's second L1: on the integrated variable Phi, which any pair of images determines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limpid.networks.aosr import integrated_variable
+
+
+class IntegratedVariableL1(nn.Module):
+    """Mean absolute difference of the output's `.phi` and the Phi that restores `batch["target"]` (equation 8).
+
+    The reference is computed from the pair, so that it fits the clipped image the network sees, and any paired set
+    serves, also one made without a depth map.
+
+    Args:
+        control_alpha: alpha of the network's equation 5.
+        control_beta: its beta.
+    """
+
+    def __init__(self, control_alpha: float = 1.6, control_beta: float = 1.0) -> None:
+        super().__init__()
+        self.control_alpha, self.control_beta = control_alpha, control_beta
+
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+        """The mean over all pixels and channels, in float32."""
+        phi = integrated_variable(batch["target"], batch["input"], self.control_alpha, self.control_beta)
+        return F.l1_loss(output.phi.float(), phi)
