@@ -195,6 +195,19 @@ def test_profile_counts_what_is_known(capfd: pytest.CaptureFixture[str]) -> None
     assert set(told) == {"model", "image_size", "params", "size_mb", "gflops", "latency_ms", "peak_memory_mb"}
 
 
+def test_profile_counts_attention_where_it_works(capfd: pytest.CaptureFixture[str]) -> None:
+    """The student by hand: convolutions and pixel attention at every pixel, channel attention and fusion at one."""
+    c, conv = 16, 9 * 16 * 16
+    pixel, channel = c * 2 + 2, 2 * c * 2
+    at_each = 9 * 3 * c + 3 * (6 * (2 * conv + pixel) + conv) + pixel + conv + 9 * c * 3
+    at_one = 3 * 6 * channel + 2 * 3 * c
+    size = ["image_size=[24,40]", "repeats=1", "device=cpu"]
+    assert status(["profile", "model=rfd_student", *size, "format=json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["params"] == 96_007
+    assert told["gflops"] == round(2 * (at_each * 24 * 40 + at_one) / 1e9, 4)
+
+
 def test_profile_of_a_prior_and_its_mistakes(capfd: pytest.CaptureFixture[str]) -> None:
     size = ["image_size=[16,16]", "repeats=1", "device=cpu"]
     assert status(["profile", "-m", "model=gamma,aod_net", *size, "format=json"]) == 0
