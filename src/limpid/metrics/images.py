@@ -82,12 +82,6 @@ def check_pair(restored: Tensor, reference: Tensor) -> None:
     check(reference, "reference")
 
 
-def pair(restored: Tensor, reference: Tensor, *, clamp: bool = True) -> tuple[Tensor, Tensor]:
-    """Both images of a full-reference metric as float64 in [0, 1]; see `unit_range` and `check_pair`."""
-    check_pair(restored, reference)
-    return unit_range(restored, clamp=clamp), unit_range(reference, clamp=clamp)
-
-
 def round_half_up(levels: Tensor) -> Tensor:
     """MATLAB's rounding of values that are not negative (`torch.round` goes to the even neighbour)."""
     return (levels + 0.5).floor_()
