@@ -22,6 +22,10 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+class InUse(UserError):  # noqa: N818 - it is no failure
+    """Another process holds the run."""
+
+
 class Run:
     """One directory of the run store.
 
@@ -77,7 +81,7 @@ class Run:
         """Hold the run for this process.
 
         Raises:
-            UserError: another process holds it.
+            InUse: another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = self._lock()
@@ -85,7 +89,7 @@ class Run:
             lock.acquire(timeout=0)
         except Timeout:
             by = read_json(self.path / "status.json") or {}
-            raise UserError(
+            raise InUse(
                 f"The run {self.path} is in use by process {by.get('pid', '?')} on {by.get('host', '?')}; wait for "
                 "it to end, or give another seed."
             ) from None

@@ -18,6 +18,7 @@ from limpid.places import runs, shipped
 from limpid.results import identity
 from limpid.results.rows import rows
 from limpid.results.store import Run
+from limpid.verbs import chain
 from limpid.verbs.compose import plan
 
 #: What the program itself hands to the objects of a configuration.
@@ -29,13 +30,16 @@ GIVEN = {
 
 
 #: What a table shows in its own place, or what changes no result.
-_NAMED_OTHERWISE = ("budget", "seed", "rerun", "ckpt", "data.root", "data.workers", "logger", "log_every", "pictures")
+_NAMED_OTHERWISE = (
+    *("budget", "seed", "rerun", "prerequisites", "ckpt"),
+    *("data.root", "data.workers", "logger", "log_every", "pictures"),
+)
 
 #: The settings at the top of a configuration.
 _TOP = {
     *("network", "loss", "optimizer", "scheduler", "metrics", "callbacks", "logger", "trainer", "data", "model", "set"),
     *("schedule", "budget", "seed", "row", "ckpt", "rerun", "allow_targets", "log_every", "pictures", "verb"),
-    *("memory_format", "compile"),
+    *("memory_format", "compile", "prerequisites"),
 }
 
 
@@ -52,7 +56,12 @@ def prepare(config: DictConfig) -> dict[str, Any]:
     chosen = HydraConfig.get()
     typed = [str(override) for override in chosen.overrides.task]
     _refuse_strays(typed, config)
-    plain = finish(config, typed, chosen.runtime.choices)
+    return _prepared(finish(config, typed, chosen.runtime.choices), typed)
+
+
+def _prepared(plain: dict[str, Any], typed: list[str]) -> dict[str, Any]:
+    """`plain` checked and named, with its prerequisites; see `prepare`."""
+    row = plain["row"]
     targets.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], GIVEN)
     reference = None if row is None else bare_row(plain["row"], typed)
     if plain["does"] == "test":
@@ -62,7 +71,17 @@ def prepare(config: DictConfig) -> dict[str, Any]:
     plain["overrides"] = [] if unchanged else _beyond_the_row(typed, plain["row"])
     plain["comparable"] = reference is not None and _is_the_papers(plain, reference)
     plain["run"] = str(identity.run_path(runs(), plain, None if reference is None else reference["fingerprint"]))
+    plain["typed"] = typed
+    plain["needs"] = {} if plain["does"] == "test" else {i: _need(plain, i) for i in chain.marked(plain)}
     return plain
+
+
+def _need(plain: dict[str, Any], index: int) -> dict[str, Any]:
+    """The configuration of a prerequisite: its row, at the budget, seed and data of the run that needs it."""
+    paper, table, name = plain["row"]["needs"][index].split("/")
+    typed = [f"+{paper}/{table}={name}", *chain.inherited(plain["typed"], key_of)]
+    need = _prepared(_composed(typed), typed)
+    return {**need, "rerun": False, "prerequisites": plain["prerequisites"]}
 
 
 def finish(config: DictConfig, typed: list[str], choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,13 +108,18 @@ def bare_row(row: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
     """The row as it would be trained at the typed budget and seed with nothing else changed."""
     group = f"{row['paper']}/{row['table']}"
     kept = [f"+{group}={row['name']}", *(o for o in typed if key_of(o) in ("budget", "seed"))]
+    plain = _composed(kept)
+    return {**plain, "fingerprint": identity.fingerprint(plain)}
+
+
+def _composed(overrides: list[str]) -> dict[str, Any]:
+    """The plain configuration of `limpid train` with these overrides."""
     loader = GlobalHydra.instance().config_loader()
-    composed = loader.load_configuration(config_name="train", overrides=kept, run_mode=RunMode.RUN)
+    composed = loader.load_configuration(config_name="train", overrides=overrides, run_mode=RunMode.RUN)
     choices = dict(composed.hydra.runtime.choices)
     with open_dict(composed):
         del composed["hydra"]
-    plain = finish(composed, kept, choices)
-    return {**plain, "fingerprint": identity.fingerprint(plain)}
+    return finish(composed, overrides, choices)
 
 
 def _refuse_strays(typed: list[str], config: DictConfig) -> None:
