@@ -1,4 +1,4 @@
-"""`python -m limpid.worker RUN`: one composed run, without Hydra. Ranks and requeued jobs start here.
+"""`python -m limpid.worker RUN`: one composed run, without Hydra. Its processes and requeued jobs start here.
 
 `perform` does the same for a run that was just composed.
 """
@@ -10,21 +10,25 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from torch import distributed
 
-from limpid import __version__, callbacks, checkpoint, targets
+from limpid import __version__, callbacks, checkpoint, processes, targets
 from limpid.data.datamodule import RestorationData
 from limpid.environment import describe
 from limpid.errors import UserError
 from limpid.places import runs
+from limpid.processes import Place, ProcessFailed
 from limpid.results.store import Run
 from limpid.systems import Restorer
 from limpid.systems.scores import INPUT
+from limpid.systems.sharding import FullySharded
 
 Config = Mapping[str, Any]
 
@@ -32,29 +36,39 @@ Config = Mapping[str, Any]
 def perform(config: Config) -> dict[str, Any]:
     """Do what a composed configuration asks, in its run directory, and return the results.
 
-    A run that is done is not done again; one that was interrupted continues where it was.
+    A run that is done is not done again; one that was interrupted continues where it was. Where it takes several
+    processes, they are started and watched here, or this is one of them.
 
     Args:
         config: plain values, as `limpid.verbs.prepare` makes them.
 
     Raises:
         CannotRun: a data set is not there; nothing was written then.
-        UserError: another process holds the run, or it was made with other settings.
+        UserError: another process holds the run, it was made with other settings, or its devices are not there.
+        ProcessFailed: one of several processes failed or was killed.
     """
     run = Run(config["run"])
     if run.done and not config["rerun"]:
         return {**(run.results() or {}), "skipped": True}
     _quieten()
+    place = processes.place(config["trainer"])
     data: RestorationData = targets.construct(config["data"], "data", config["allow_targets"])
     absent = data.require(training=config["does"] == "train")
+    if config["does"] == "train":
+        data.plan(config["trainer"]["max_steps"], config["trainer"]["max_epochs"], place.world)
     weights = _given_weights(config)
+    if place.watched or place.rank > 0:
+        return _execute(config, run, place, data, absent, weights)
     with run.locked():
         if config["rerun"]:
             run.clear()
-        run.begin(config, describe())
+        run.begin(config, {**describe(), "processes": place.world})
         try:
-            return _execute(config, run, data, absent, weights)
-        except UserError as error:
+            if place.starts:
+                processes.launch(run.path, place.world)
+                return run.results() or {}
+            return _execute(config, run, place, data, absent, weights)
+        except (UserError, ProcessFailed) as error:
             run.fail(str(error))
             raise
         except Exception:
@@ -63,22 +77,31 @@ def perform(config: Config) -> dict[str, Any]:
 
 
 def _execute(
-    config: Config, run: Run, data: RestorationData, absent: list[str], weights: dict[str, Any] | None
+    config: Config, run: Run, place: Place, data: RestorationData, absent: list[str], weights: dict[str, Any] | None
 ) -> dict[str, Any]:
+    """Train and test, in this process or as one of several."""
     lightning.seed_everything(config["seed"], workers=False, verbose=False)
     system = _system(config)
-    trainer = _trainer(config, run, data)
+    trainer = _trainer(config, run, data, place)
     if config["does"] == "train":
-        _fit(trainer, system, data, run)
+        with _interruptible():
+            _fit(trainer, system, data, run)
         weights = checkpoint.read(run.chosen_checkpoint)
         weights["file"] = str(run.chosen_checkpoint)
+        if isinstance(trainer.strategy, FullySharded):
+            system = _system(config)  # the trained one holds a part of its parameters
     if weights is not None:
         checkpoint.load(system.network, checkpoint.weights(weights), Path(weights["file"]))
+    parameters = sum(p.numel() for p in system.network.parameters())
     if data.test:
-        trainer.test(system, datamodule=data, verbose=False)
-    results = _results(config, system, data, weights, absent)
+        with _interruptible():
+            trainer.test(system, datamodule=data, verbose=False)
+    results = _results(config, system, parameters, data, weights, absent)
     if trainer.is_global_zero:
         run.finish(results, system.scores.rows)
+    if distributed.is_available() and distributed.is_initialized():
+        trainer.strategy.barrier()
+        distributed.destroy_process_group()
     return results
 
 
@@ -119,18 +142,20 @@ def _system(config: Config) -> Restorer:
         seed=config["seed"],
         log_every=config["log_every"],
     )
+    system.arrange(config["memory_format"], config["compile"])
     return system
 
 
-def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Trainer:
+def _trainer(config: Config, run: Run, data: RestorationData, place: Place) -> lightning.Trainer:
     """Lightning's trainer over one pass of the whole run: the step is its clock, so one epoch holds it all."""
     allow = config["allow_targets"]
-    settings = dict(config["trainer"])
-    max_steps, max_epochs = settings.pop("max_steps"), settings.pop("max_epochs")
+    settings = {k: v for k, v in config["trainer"].items() if k not in ("max_steps", "max_epochs")}
     val_every = settings.pop("val_check_interval")
     if config["does"] == "train":
-        steps = data.plan(max_steps, max_epochs)
-        settings["val_check_interval"] = min(val_every, steps)
+        settings["val_check_interval"] = min(val_every, data.steps)
+    settings["num_nodes"] = place.machines
+    if place.world == 1 and isinstance(settings.get("strategy"), str):
+        settings["strategy"] = "auto"  # all GPUs of a machine may be one
     chosen = [c for c in targets.construct(config["callbacks"], "callbacks", allow).values() if c is not None]
     for callback in chosen:
         if isinstance(callback, callbacks.Checkpoints):
@@ -156,8 +181,10 @@ def _trainer(config: Config, run: Run, data: RestorationData) -> lightning.Train
             callbacks.Status(run),
             callbacks.Pictures(run.path / "images", config["pictures"]),
         ],
-        plugins=[callbacks.CheckpointFiles()],
+        plugins=[callbacks.CheckpointFiles(), place.environment],
     )
+    if isinstance(trainer.strategy, FullySharded) and any(isinstance(c, callbacks.EMA) for c in chosen):
+        raise UserError("An average of sharded weights cannot be kept; leave out callbacks=ema, or choose trainer=ddp.")
     return trainer
 
 
@@ -173,15 +200,24 @@ def _loggers(config: Config, run: Run) -> list[Any]:
 
 def _fit(trainer: lightning.Trainer, system: Restorer, data: RestorationData, run: Run) -> None:
     """Train, from the last checkpoint if there is one."""
+    # The first process may have cleared the run: the others wait for it here, and go by what it sees.
+    trainer.strategy.connect(system)
+    trainer.strategy.setup_environment()
     last = run.last_checkpoint
-    if last.is_file():
-        done = checkpoint.read(last)["provenance"]["step"]
-        if done >= data.steps:
-            return
-        data.batches_done = done
+    done = checkpoint.read(last)["provenance"]["step"] if trainer.is_global_zero and last.is_file() else None
+    done = trainer.strategy.broadcast(done)
+    if done is not None and done >= data.steps:
+        return
+    data.batches_done = done or 0
+    trainer.fit(system, datamodule=data, ckpt_path=None if done is None else str(last))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn Lightning's way to end after Ctrl-C into the usual one."""
     try:
-        trainer.fit(system, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
-    except SystemExit as error:  # Lightning's way to end after Ctrl-C
+        yield
+    except SystemExit as error:
         raise KeyboardInterrupt from error
 
 
@@ -201,12 +237,12 @@ def _origin(config: Config) -> dict[str, Any]:
 def _results(
     config: Config,
     system: Restorer,
+    parameters: int,
     data: RestorationData,
     weights: Mapping[str, Any] | None,
     absent: list[str],
 ) -> dict[str, Any]:
     """metrics.json: per set the mean of each metric, the network's size, and where the weights come from."""
-    parameters = sum(p.numel() for p in system.network.parameters())
     metrics = system.scores.summary()
     for entry in metrics.values():
         n = max((value["n"] for value in entry.values()), default=0)
@@ -241,6 +277,8 @@ def _quieten() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
         ".*lr_scheduler.step.*before.*optimizer.step.*",
+        ".*sync_dist=True.*",  # scores are gathered before they are logged, and are the same on all processes
+        ".*WeightAveraging callback with a model that overrides the configure_model.*",  # which does nothing then
     ):
         warnings.filterwarnings("ignore", message=message)
     torch.set_float32_matmul_precision("highest")
@@ -255,11 +293,17 @@ def main(arguments: list[str]) -> int:
     if config is None:
         print(f"There is no config.yaml in {arguments[0]}; give a run directory.", file=sys.stderr)
         return 2
+    config = {**config, "run": arguments[0], "rerun": False}
+    if processes.watched():
+        return processes.take_part(lambda: perform(config))
     try:
-        perform({**config, "rerun": False})
+        perform(config)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except ProcessFailed as error:
+        print(processes.told(error), file=sys.stderr)
+        return 1
     return 0
 
 

@@ -47,7 +47,7 @@ def test_one_image_says_nothing_about_the_next() -> None:
 def test_only_images_that_both_have_are_compared(tmp_path: Path) -> None:
     a = finished(tmp_path / "a", {"x": [1.0, 2.0, 3.0], "y": [5.0]})
     b = finished(tmp_path / "b", {"x": [0.0, 1.5], "z": [1.0]})
-    found = paired.differences(a, b)
+    found = paired.differences([a], [b])
     assert list(found) == ["x"]
     assert list(found["x"]) == ["psnr"]
     assert found["x"]["psnr"].mean == pytest.approx(0.75)
@@ -57,7 +57,7 @@ def test_only_images_that_both_have_are_compared(tmp_path: Path) -> None:
 def test_an_infinite_score_cannot_be_averaged(tmp_path: Path) -> None:
     a = finished(tmp_path / "a", {"x": [1.0, math.inf]})
     b = finished(tmp_path / "b", {"x": [0.0, 1.5]})
-    assert paired.differences(a, b) == {}
+    assert paired.differences([a], [b]) == {}
 
 
 def test_the_papers_own_method_is_the_reference(tmp_path: Path) -> None:
@@ -68,9 +68,18 @@ def test_the_papers_own_method_is_the_reference(tmp_path: Path) -> None:
     compared = paired.against_one([a, b, c])
     assert compared is not None
     reference, others = compared
-    assert reference.path == b.path
-    assert [run.path for run, _ in others] == [a.path], "c shares no image with it"
-    assert paired.name_of(a) == "baseline, network.a=2"
+    assert reference == "own"
+    assert [name for name, _ in others] == ["baseline, network.a=2"], "c shares no image with it"
     assert paired.name_of(c) == "c"
     assert paired.against_one([a]) is None
     assert paired.against_one([a, c]) is None
+
+
+def test_seeds_of_one_method_are_averaged(tmp_path: Path) -> None:
+    own = [finished(tmp_path / f"o{i}", {"x": [i, 2.0 * i]}, row={"name": "own", "kind": "ours"}) for i in (1.0, 3.0)]
+    other = [finished(tmp_path / f"p{i}", {"x": [5.0, i]}, row={"name": "p", "kind": "baseline"}) for i in (4.0, 6.0)]
+    compared = paired.against_one([own[0], other[0], own[1], other[1]])
+    assert compared is not None
+    ((name, found),) = compared[1]
+    assert name == "p"
+    assert found["x"]["psnr"] == paired.difference([5.0, 5.0], [2.0, 4.0])

@@ -90,6 +90,15 @@ def test_a_finished_run_is_skipped_and_other_settings_are_not_mixed_into_it(tmp_
     assert worker.perform({**other, "rerun": True})["metrics"]
 
 
+def test_processes_that_cannot_share_a_step_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    config = prepared("rfd/table5/aod_net", tmp_path / "run", "trainer=ddp_cpu", "trainer.devices=3")
+    with pytest.raises(
+        UserError, match="A step's 2 images cannot be shared equally by 3 processes; set trainer.devices=2"
+    ):
+        worker.perform(config)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_checkpoint_counts_the_batches_that_are_done_not_the_one_that_was_fetched(tmp_path: Path) -> None:
     worker.perform(prepared("rfd/table5/aod_net", tmp_path, "trainer.max_steps=3", "callbacks.checkpoint.every=2"))
     last = tmp_path / "checkpoints" / "last.ckpt"

@@ -36,7 +36,8 @@ class NonFiniteGuard(Callback):
             UserError: it is not finite.
         """
         if not torch.isfinite(loss):
+            value = float(loss.detach())
             raise UserError(
-                f"The loss is {float(loss)} at step {self._step} on the images {', '.join(self._names)}; the weights "
+                f"The loss is {value} at step {self._step} on the images {', '.join(self._names)}; the weights "
                 "are as before it. Look at these images, lower schedule.learning_rate, or set schedule.clip lower."
             )

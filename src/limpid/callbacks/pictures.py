@@ -16,6 +16,8 @@ from limpid.data.files import write_image
 class Pictures(Callback):
     """Writes `<folder>/<set>/<image>.png` for the first images of every test set.
 
+    Each process writes those it restored, so that all are there whatever the number of processes.
+
     Args:
         folder: the run's images.
         count: how many of each set.
@@ -37,7 +39,7 @@ class Pictures(Callback):
         name = list(trainer.datamodule.test)[dataloader_idx]  # type: ignore[attr-defined]
         columns = [batch["input"], outputs, *([batch["target"]] if "target" in batch else [])]
         for i, index in enumerate(batch["index"].tolist()):
-            if index < self.count:
+            if 0 <= index < self.count:
                 side_by_side = np.concatenate([_pixels(column[i]) for column in columns], axis=1)
                 write_image(self.folder / name / f"{batch['name'][i]}.png", side_by_side)
 

@@ -51,37 +51,57 @@ def per_image(run: Run) -> dict[tuple[str, str], dict[str, float]]:
         }
 
 
-def differences(run: Run, reference: Run) -> dict[str, dict[str, Difference]]:
-    """`{set: {metric: Difference}}` of `run` against `reference`, over the sets and images that both have scored."""
-    ours, theirs = per_image(run), per_image(reference)
-    shared = [place for place in ours if place in theirs]
+def mean_per_image(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, float]]:
+    """The scores by `(set, image)`, averaged over runs of one method that differ in their seed."""
+    scored = [per_image(run) for run in runs]
+    return {
+        place: {m: statistics.fmean(scores[place][m] for scores in scored) for m in _shared(scored, place)}
+        for place in scored[0]
+        if all(place in scores for scores in scored)
+    }
+
+
+def _shared(scored: Sequence[Mapping[Any, Mapping[str, float]]], place: Any) -> list[str]:
+    """The metrics that all have for an image, not those of the degraded input itself."""
+    return [m for m in scored[0][place] if not m.startswith("input_") and all(m in scores[place] for scores in scored)]
+
+
+def differences(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, dict[str, Difference]]:
+    """`{set: {metric: Difference}}` of one method against another, over the sets and images that both have scored.
+
+    Args:
+        runs: of the one, which differ in their seed.
+        reference: of the other.
+    """
+    scored = [mean_per_image(runs), mean_per_image(reference)]
+    shared = [place for place in scored[0] if place in scored[1]]
     found: dict[str, dict[str, Difference]] = {}
     for name in dict.fromkeys(place[0] for place in shared):
-        rows = [(ours[place], theirs[place]) for place in shared if place[0] == name]
-        for metric in rows[0][0]:
-            pairs = [(a[metric], b[metric]) for a, b in rows if metric in a and metric in b]
-            if metric.startswith("input_") or not pairs or not all(map(math.isfinite, (v for p in pairs for v in p))):
-                continue
-            found.setdefault(name, {})[metric] = difference(*zip(*pairs, strict=True))
+        places = [place for place in shared if place[0] == name]
+        for metric in _shared(scored, places[0]):
+            pairs = [[scores[place][metric] for scores in scored] for place in places if metric in scored[1][place]]
+            if all(math.isfinite(value) for pair in pairs for value in pair):
+                found.setdefault(name, {})[metric] = difference(*zip(*pairs, strict=True))
     return found
 
 
-def against_one(runs: Sequence[Run]) -> tuple[Run, list[tuple[Run, dict[str, dict[str, Difference]]]]] | None:
-    """The run that others are compared with, and each other's differences to it; None where nothing is shared.
+def against_one(runs: Sequence[Run]) -> tuple[str, list[tuple[str, dict[str, dict[str, Difference]]]]] | None:
+    """The method that others are compared with, and each other's differences to it; None where nothing is shared.
 
     The one is the paper's own method if it is among them, else the first.
     """
-    if len(runs) < 2:
-        return None
-    own = [run for run in runs if ((run.config() or {}).get("row") or {}).get("kind") == "ours"]
-    reference = (own or list(runs))[0]
-    others = [(run, differences(run, reference)) for run in runs if run.path != reference.path]
-    compared = [(run, found) for run, found in others if found]
+    methods: dict[str, list[Run]] = {}
+    for run in runs:
+        methods.setdefault(name_of(run), []).append(run)
+    own = [n for n, some in methods.items() if ((some[0].config() or {}).get("row") or {}).get("kind") == "ours"]
+    reference = (own or list(methods))[0]
+    others = [(n, differences(some, methods[reference])) for n, some in methods.items() if n != reference]
+    compared = [(name, found) for name, found in others if found]
     return (reference, compared) if compared else None
 
 
 def name_of(run: Run) -> str:
-    """What to call a run in a comparison: its row, else its model, and what was set besides."""
+    """What to call a run's method: its row, else its model, and what was set besides."""
     config: Mapping[str, Any] = run.config() or {}
     row = config.get("row")
     name = row["name"] if row else config["choices"]["model"]

@@ -82,7 +82,7 @@ def rows(pattern: str = "") -> list[Row]:
     """
     found: dict[str, Row] = {}
     for folder in config_folders("experiments"):
-        for file in sorted(folder.glob("*/table*/*.yaml")) + sorted(folder.glob("*/[!t]*/*.yaml")):
+        for file in sorted(folder.glob("*/*/*.yaml"), key=lambda f: (not f.parent.name.startswith("table"), f)):
             row = read_row(file)
             found.setdefault(row.place, row)
     places = {"/".join(place.split("/")[:depth]) for place in found for depth in (1, 2, 3)}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from limpid.checkpoint import FORMAT
 from limpid.inference import restore
 from limpid.losses import WeightedLoss
+from limpid.systems import sharding
 from limpid.systems.scores import Scores
 
 Batch = Mapping[str, Any]
@@ -23,8 +26,8 @@ class Restorer(LightningModule):
     """A network trained on pairs with a weighted sum of named terms.
 
     The clock of a run is its number of batches: loss terms, learning rate and validation are logged at it, whatever
-    the number of optimizer steps. Randomness inside a step is seeded by (seed, batch), so that a run that is resumed
-    draws what it would have drawn.
+    the number of optimizer steps. Randomness inside a step is seeded by (seed, batch, process), so that a run that is
+    resumed draws what it would have drawn.
 
     Args:
         network: maps `(N, 3, H, W)` in [0, 1] to the restored image, or to a named tuple with `.restored`.
@@ -53,21 +56,43 @@ class Restorer(LightningModule):
         log_every: int = 20,
     ) -> None:
         super().__init__()
-        self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._sharded = False
+        self.network = network
+        self.arrange()
         self.network_name, self.network_config = network_name, dict(network_config)
         self.loss, self.optimizer, self.scheduler = loss, optimizer, scheduler
         self.provenance, self.seed, self.log_every = dict(provenance or {}), seed, log_every
         self.scores = Scores(metrics or {})
 
+    def arrange(self, memory_format: str = "channels_last", compile: bool = False) -> None:
+        """Say how the network is computed, which changes results to rounding only.
+
+        Args:
+            memory_format: ``channels_last`` or ``contiguous_format``.
+            compile: compile the network for training steps; whole images of any size are restored uncompiled.
+        """
+        self.memory_format: torch.memory_format = getattr(torch, memory_format)
+        self.network = self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.compiled = compile
+        if compile:
+            self.network.compile()  # in place: the names of the weights stay as they are
+
+    def configure_model(self) -> None:
+        """Share out the parameters where the trainer shards them."""
+        if self._device_mesh is not None and not self._sharded:
+            sharding.shard(self, self._device_mesh["data_parallel"])
+            self._sharded = True
+
     def forward(self, x: Tensor) -> Any:
         """The network's output for `x` `(N, 3, H, W)` in [0, 1]."""
-        return self.network(x.contiguous(memory_format=torch.channels_last))
+        return self.network(x.contiguous(memory_format=self.memory_format))
 
     # Training ---------------------------------------------------------------------------------------------------
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed this step's randomness."""
-        torch.manual_seed(hash((self.seed, batch_idx)))
+        """Seed this step's randomness, of each process its own."""
+        rank = self.trainer.global_rank
+        torch.manual_seed(hash((self.seed, batch_idx, rank) if rank else (self.seed, batch_idx)))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """The loss of one batch; its terms are logged under their names."""
@@ -92,15 +117,29 @@ class Restorer(LightningModule):
 
     def restore(self, x: Tensor) -> Tensor:
         """The restored image for `x` `(N, 3, H, W)`: float32, clamped to [0, 1]."""
-        return restore(self.network, x)
+        with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
+            return restore(self.network, x)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""
+        self._agree()
         self.scores.start(["val"])
 
     def on_test_epoch_start(self) -> None:
         """Begin to count."""
+        self._agree()
         self.scores.start(list(self.trainer.datamodule.test))  # type: ignore[attr-defined]
+
+    def _agree(self) -> None:
+        """Let all processes evaluate the same network, each on as many images as it has."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return
+        for buffer in self.network.buffers():  # running statistics of the first process, as in a checkpoint
+            distributed.broadcast(buffer, 0)
+        wrapper = self.trainer.strategy.model
+        if isinstance(wrapper, DistributedDataParallel):
+            wrapper.require_forward_param_sync = False  # it would do so at each image, and counts of images differ
+        sharding.unshard(self)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch of the validation set."""
@@ -118,6 +157,7 @@ class Restorer(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over the validation set, `val/<metric>`."""
+        sharding.reshard(self)
         self.scores.finish([len(self.trainer.val_dataloaders.dataset)])  # type: ignore[union-attr]
         means = {f"val/{metric}": entry["mean"] for metric, entry in self.scores.summary()["val"].items()}
         self.log_dict(means, logger=False)
@@ -125,6 +165,7 @@ class Restorer(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Close the count; the results are in `scores`."""
+        sharding.reshard(self)
         self.scores.finish([len(loader.dataset) for loader in self.trainer.test_dataloaders])  # type: ignore[union-attr]
 
     # Records ----------------------------------------------------------------------------------------------------
@@ -136,8 +177,15 @@ class Restorer(LightningModule):
         return progress.ready
 
     def record(self, values: Mapping[str, Tensor | float]) -> None:
-        """Give `values` to every logger, at the run's clock."""
+        """Give `values` to every logger, at the run's clock.
+
+        Tensors are averaged over the processes, so each of them has to call this; numbers are the same on all.
+        """
+        own = {k: v.detach().float() for k, v in values.items() if isinstance(v, Tensor)}
         plain = {k: float(v.detach()) if isinstance(v, Tensor) else float(v) for k, v in values.items()}
+        if own and self.trainer.world_size > 1:
+            together = self.trainer.strategy.reduce(torch.stack(list(own.values())), reduce_op="mean")
+            plain |= dict(zip(own, together.tolist(), strict=True))
         for logger in self.loggers:
             logger.log_metrics(plain, step=self.batches_done)
 

@@ -33,7 +33,8 @@ class Scores:
     def add(self, set_index: int, batch: Mapping[str, Any], restored: Tensor) -> None:
         """Score a batch of the set at `set_index`; without a target, only metrics that need none.
 
-        The input is scored beside the restored image: what is not better than doing nothing has shown little.
+        The input is scored beside the restored image: what is not better than doing nothing has shown little. Images
+        of a negative index do not count (see `limpid.data.sampling.StridedSampler`).
         """
         values = {
             f"{prefix}{name}": metric(image, batch.get("target")).tolist()
@@ -43,7 +44,8 @@ class Scores:
         }
         for i, (index, name) in enumerate(zip(batch["index"].tolist(), batch["name"], strict=True)):
             row = {"set": self.sets[set_index], "index": index, "name": name}
-            self.rows.append(row | {metric: column[i] for metric, column in values.items()})
+            if index >= 0:
+                self.rows.append(row | {metric: column[i] for metric, column in values.items()})
 
     def finish(self, counts: Sequence[int]) -> None:
         """Bring the rows of all processes together, in the sets' order.

@@ -1,4 +1,4 @@
-"""`limpid data list` and `limpid data check`: which sets are there, and whether they are whole."""
+"""`limpid data`: which sets are there, whether they are whole, how to get them, and made ones."""
 
 from __future__ import annotations
 
@@ -15,10 +15,21 @@ from limpid.places import config_folders
 
 _ROOT = "data.root="
 _ALLOW = "allow_targets="
+_MAKING = """input=FOLDER of clean images, or a set such as nyu_depth or did_mdn:test, or scenes (needs no files)
+output=FOLDER    made below data.root by default; a run that was interrupted goes on there
+count=N          how many images of each split; by default one of each input
+seed=0 workers=1 the images depend on the seed, not on the number of processes
+split=NAME crop=PIXELS depth=FOLDER|stand_in frames=N height=240 width=320, and the operator's own settings
+
+  limpid data make haze input=nyu_depth count=50
+  limpid data make sand input=photos/ depth=stand_in
+  limpid data make hybrid input=scenes count=100 height=256 width=256"""
 
 
 def run(arguments: list[str]) -> int:
     """Do what is asked of the sets; the exit status: 2 where `check` finds a problem."""
+    if arguments[:1] == ["make"] and not {"-h", "--help"} & set(arguments):
+        return _make(arguments[1:])
     root = os.environ.get("LIMPID_DATA") or "data"
     allow: list[str] = []
     words = []
@@ -30,19 +41,30 @@ def run(arguments: list[str]) -> int:
         else:
             words.append(argument)
     chosen = _parser().parse_args(words)
+    if chosen.what == "make":
+        raise UserError(f"Say what to make: {', '.join(makeable())}.")
     if chosen.what == "list":
         return _list(cards(root), chosen.format, root, allow)
+    if chosen.what == "fetch":
+        return _fetch(cards(root, chosen.names), root)
     return _check(cards(root, chosen.names), chosen.format, allow)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="limpid data", description="The data sets that Limpid knows.")
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="list|check")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="list|check|make|fetch")
     listing = verbs.add_parser("list", help="every set: what it is, whether it is there, how many images it has")
     checking = verbs.add_parser("check", help="read a set's files and name what is wrong with them")
     checking.add_argument("names", nargs="+", metavar="NAME", help="a set, as `limpid data list` names it")
+    fetching = verbs.add_parser("fetch", help="download a set where that can be verified; else say how to obtain it")
+    fetching.add_argument("names", nargs="+", metavar="NAME", help="a set, as `limpid data list` names it")
+    making = verbs.add_parser("make", help="make a set from clean images", epilog=_MAKING)
+    making.formatter_class = argparse.RawDescriptionHelpFormatter
+    making.add_argument("name", choices=makeable(), metavar="NAME", help=", ".join(makeable()))
+    making.add_argument("words", nargs="*", metavar="KEY=VALUE")
     for verb in (listing, checking):
         verb.add_argument("--format", choices=("rich", "json"), default="rich", help="rich (default) or json")
+    for verb in (listing, checking, fetching):
         verb.epilog = "data.root=DIR says where the sets lie; else LIMPID_DATA does, else ./data is taken."
     return parser
 
@@ -109,8 +131,62 @@ def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> d
     return told
 
 
+def makeable() -> list[str]:
+    """What `limpid data make` can make."""
+    return sorted({file.stem for folder in config_folders("conf") for file in (folder / "make").glob("*.yaml")})
+
+
+def _make(arguments: list[str]) -> int:
+    """Make a set; every split in turn."""
+    import yaml
+
+    from limpid.data.make import make, plan
+
+    root = os.environ.get("LIMPID_DATA") or "data"
+    names, words = [], {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            names.append(argument)
+        elif argument.startswith(_ROOT):
+            root = str(Path(value).expanduser())
+        else:
+            # A path stays as it was typed, whatever YAML would read in it.
+            words[key] = value if key in ("input", "output", "depth") else yaml.safe_load(value)
+    if len(names) != 1:
+        raise UserError(f"Say what to make: one of {', '.join(makeable())}, then KEY=VALUE words.")
+    workers = words.get("workers", 1)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise UserError(f"workers is {workers!r}, but it must be a whole number from 1 on.")
+    jobs = plan(names[0], words, root)
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks = {job.split: bar.add_task(f"{job.name} {job.split}", total=None) for job in jobs}
+        for job in jobs:
+            made = make(job, workers, lambda done, total, split: bar.update(tasks[split], completed=done, total=total))
+            print(f"{job.name} {job.split}: {made} images made in {job.folder}; {job.manifest} lists all.")
+    return 0
+
+
+def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
+    from limpid.data.fetch import fetch
+
+    def told(name: str, there: int, total: int) -> None:
+        print(f"\r{name}: {there / 1e6:.0f} of {total / 1e6:.0f} MB", end="", file=sys.stderr, flush=True)
+        if there == total:
+            print(file=sys.stderr)
+
+    for name, card in found.items():
+        print(f"{name}: {fetch(name, card, Path(root), told)}")
+    return 0
+
+
 def _kind(card: Mapping[str, Any]) -> str:
-    kinds = {"Images": "without references", "Clean": "clean", "Degraded": "degraded when loaded"}
+    kinds = {"Images": "without references", "Clean": "clean", "CleanPart": "clean"}
+    kinds |= dict.fromkeys(("Degraded", "Draws", "Further"), "degraded when loaded")
     return kinds.get(str(card.get("_target_", "")).rpartition(".")[2], "pairs")
 
 

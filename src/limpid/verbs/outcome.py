@@ -44,23 +44,23 @@ def print_tables(entries: list[table.Entry]) -> None:
         _print(members, console, title=name)
 
 
-def print_differences(reference: Run, others: list[tuple[Run, dict[str, dict[str, paired.Difference]]]]) -> None:
-    """Print on stdout how runs differ from `reference`, image by image, with the interval of the mean."""
+def print_differences(reference: str, others: list[tuple[str, dict[str, dict[str, paired.Difference]]]]) -> None:
+    """Print on stdout how methods differ from `reference`, image by image, with the interval of the mean."""
     metrics = list(dict.fromkeys(metric for _, sets in others for found in sets.values() for metric in found))
     shown = Table(
-        title=f"difference to {paired.name_of(reference)}, image by image: mean and 95 % interval",
+        title=f"difference to {reference}, image by image: mean and 95 % interval",
         title_justify="left",
         header_style="bold",
     )
-    for column in ("run", "set", "images"):
+    for column in ("", "set", "images"):
         shown.add_column(column)
     for metric in metrics:
         shown.add_column(metric, justify="right")
-    for run, sets in others:
+    for method, sets in others:
         for i, (name, found) in enumerate(sets.items()):
             cells = [_interval(found.get(metric)) for metric in metrics]
             n = str(next(iter(found.values())).n)
-            shown.add_row(escape(paired.name_of(run)) if i == 0 else "", name, n, *cells)
+            shown.add_row(escape(method) if i == 0 else "", name, n, *cells)
     _console().print(shown)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra import initialize
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -101,7 +102,18 @@ def finish(config: DictConfig, typed: list[str], choices: Mapping[str, Any]) -> 
     named = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
     if "network" in by_hand:
         named["model"] = named["network"]  # a network put into another's recipe goes by its own name
+    _leave_out(plain)
     return {**plain, "does": does, "choices": named, "narrowed": narrow or None}
+
+
+def _leave_out(plain: dict[str, Any]) -> None:
+    """Take out what is switched off, before anything is made of it: it may need a file that is not there."""
+    terms = (plain["loss"] or {}).get("terms")
+    if terms:
+        plain["loss"]["terms"] = {name: term for name, term in terms.items() if term and term.get("weight") != 0}
+    skipped = plain["budget"].get("skip_metrics") or ()
+    if plain["metrics"]:
+        plain["metrics"] = {name: card for name, card in plain["metrics"].items() if name not in skipped}
 
 
 def bare_row(row: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
@@ -114,6 +126,8 @@ def bare_row(row: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
     """The plain configuration of `limpid train` with these overrides."""
+    if not GlobalHydra.instance().is_initialized():  # a sweep's job in another process
+        initialize(config_path=None, version_base="1.3")
     loader = GlobalHydra.instance().config_loader()
     composed = loader.load_configuration(config_name="train", overrides=overrides, run_mode=RunMode.RUN)
     choices = dict(composed.hydra.runtime.choices)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from limpid import processes
+from limpid.errors import UserError
 from limpid.verbs import sweep
 from limpid.verbs.compose import Single, launch
 
@@ -21,7 +25,8 @@ paper's numbers beside the measured ones. The same command again continues an in
 
 budgets: paper (as printed), mini (minutes to hours on a CPU), smoke (two steps)
 data:    scenes (made, no download), folder (your own pairs), reside_its, sots_indoor, ...
-useful:  data.root=DIR  rerun=true  logger=wandb  callbacks=ema  trainer=cpu  trainer.max_steps=N"""
+trainer: auto, cpu, gpu, ddp (all GPUs of a machine), ddp_cpu, fsdp, multi_node (under srun or torchrun), debug
+useful:  data.root=DIR  rerun=true  logger=wandb  callbacks=ema  compile=true  trainer.max_steps=N"""
 
 
 def run(arguments: list[str]) -> int:
@@ -34,12 +39,24 @@ def composed(verb: str, text: str, arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(text)
         return 0
+    started = processes.outside()
+    if started is not None:
+        for name, value in processes.QUIET.items():
+            os.environ.setdefault(name, value)
     if any(a in ("-m", "--multirun") for a in arguments):
+        if started is not None:
+            raise UserError(
+                f"A sweep cannot be shared by the {started.world} processes that {started.starter} started; start it "
+                "once, and trainer=ddp starts the processes of each of its jobs."
+            )
         folder = sweep.begin()
         launch(verb, arguments, _job)
         return sweep.end(folder)
     single = Single(_job)
     launch(verb, arguments, single)
+    if isinstance(single.error, processes.ProcessFailed):
+        print(processes.told(single.error), file=sys.stderr)
+        return 1
     if single.error is not None:
         raise single.error
     return 0
@@ -65,5 +82,7 @@ def _perform(config: DictConfig) -> dict[str, Any]:
     from limpid.worker import perform
 
     results = perform(plain)
-    show(plain, results)
-    return results
+    started = processes.outside()
+    if started is None or started.rank == 0:
+        show(plain, results)
+    return {**results, "run": plain["run"]}

@@ -1,0 +1,67 @@
+"""Two networks trained in turns: what optimisation by hand has to do itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from limpid.systems.restorer import Restorer
+
+
+class Adversarial(Restorer):
+    """A network and a `discriminator`, each with the optimizer and the learning rate of the configuration.
+
+    Lightning refuses to accumulate and to clip gradients where a system steps its optimizers itself. Here
+    `trainer.accumulate_grad_batches` and `trainer.gradient_clip_val` mean what they mean elsewhere, for either network
+    by itself, and `learn` does both. A subclass sets `discriminator` and calls `learn` once for each network in
+    each training step. Both networks and both optimizers are part of a checkpoint.
+    """
+
+    discriminator: nn.Module
+    accumulate: int = 1
+    clip: float | None = None
+
+    def configure_callbacks(self) -> list[Any]:
+        """Take over accumulating and clipping, before Lightning looks whether it has to refuse them."""
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self.automatic_optimization = False
+            self.accumulate, self.trainer.accumulate_grad_batches = self.trainer.accumulate_grad_batches, 1
+            self.clip, self.trainer.gradient_clip_val = self.trainer.gradient_clip_val, None
+        return []
+
+    def on_fit_start(self) -> None:
+        """Let checkpoints be written between optimizer steps only: gradients that accumulate are not part of one."""
+        self.trainer.accumulate_grad_batches = self.accumulate
+
+    def configure_optimizers(self) -> Any:
+        """An optimizer and a learning rate over the whole run for the network, and for the discriminator."""
+        assert self.optimizer is not None
+        assert self.scheduler is not None
+        steps = max(1, self.trainer.datamodule.steps // self.accumulate)  # type: ignore[attr-defined]
+        optimizers = [
+            self.optimizer(p for p in module.parameters() if p.requires_grad)
+            for module in (self.network, self.discriminator)
+        ]
+        return optimizers, [{"scheduler": self.scheduler(o, steps=steps), "interval": "step"} for o in optimizers]
+
+    def learn(self, player: int, loss: Tensor, batch_idx: int) -> None:
+        """Add the gradient of `loss`, and make a step where this batch completes what is accumulated.
+
+        Args:
+            player: 0 for the network, 1 for the discriminator.
+            loss: of the batch.
+            batch_idx: the run's clock.
+        """
+        self.manual_backward(loss / self.accumulate)
+        done, steps = batch_idx + 1, self.trainer.datamodule.steps  # type: ignore[attr-defined]
+        if done % self.accumulate and done != steps:
+            return
+        optimizer: Any = self.optimizers()[player]  # type: ignore[index]
+        if self.clip:
+            clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        self.lr_schedulers()[player].step()  # type: ignore[index]
