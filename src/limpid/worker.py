@@ -19,12 +19,13 @@ import lightning
 import torch
 from torch import distributed
 
-from limpid import __version__, callbacks, checkpoint, processes, targets
+from limpid import __version__, callbacks, checkpoint, processes, profiling, targets
 from limpid.data.datamodule import RestorationData
 from limpid.environment import describe
 from limpid.errors import UserError
 from limpid.places import runs
 from limpid.processes import Place, ProcessFailed
+from limpid.results.rows import NO_SET
 from limpid.results.store import Run
 from limpid.systems import Restorer
 from limpid.systems.scores import INPUT
@@ -51,6 +52,8 @@ def perform(config: Config) -> dict[str, Any]:
     if run.done and not config["rerun"]:
         return {**(run.results() or {}), "skipped": True}
     _quieten()
+    if config["does"] == "profile":
+        return _profile(config, run)
     place = processes.place(config["trainer"])
     data: RestorationData = targets.construct(config["data"], "data", config["allow_targets"])
     absent = data.require(training=config["does"] == "train")
@@ -74,6 +77,30 @@ def perform(config: Config) -> dict[str, Any]:
         except Exception:
             run.fail(traceback.format_exc().splitlines()[-1])
             raise
+
+
+def _profile(config: Config, run: Run) -> dict[str, Any]:
+    """Measure what the network costs, on the machine's accelerator if it has one, and store it as a run."""
+    network = targets.construct(config["network"], "network", config["allow_targets"])
+    height, width = config["cost"]["image_size"]
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    with run.locked():
+        run.begin(config, describe())
+        measured = profiling.cost(network, height, width, device, config["cost"]["repeats"])
+        figures = {
+            "params_m": (measured.params / 1e6, "parameters"),
+            "size_mb": (measured.size_mb, "state_dict_file"),
+            "gflops": (measured.gflops, "two_per_multiply_add"),
+            "ms": (measured.latency_ms, f"median_forward_{device.type}"),
+        }
+        results = {
+            "metrics": {NO_SET: {k: {"mean": v, "n": 1, "protocol": p} for k, (v, p) in figures.items() if v is not None}},
+            "input": {},
+            "comparable": False,  # a time is one machine's own
+            "provenance": _origin(config),
+        }
+        run.finish(results, [])
+    return results
 
 
 def _execute(
@@ -231,6 +258,7 @@ def _origin(config: Config) -> dict[str, Any]:
         "data": config["choices"]["data"],
         "fingerprint": config["fingerprint"],
         "limpid": __version__,
+        **({"started_from": config["started_from"]} if config.get("started_from") else {}),
     }
 
 

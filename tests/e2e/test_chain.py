@@ -28,10 +28,8 @@ from limpid.systems import Restorer
 class Continued(Restorer):
     """Starts from the weights of another run."""
 
-    def __init__(self, start, network, network_name, network_config, loss, optimizer, scheduler, metrics, provenance, seed, log_every):
-        super().__init__(network=network, network_name=network_name, network_config=network_config, loss=loss,
-                         optimizer=optimizer, scheduler=scheduler, metrics=metrics, provenance=provenance, seed=seed,
-                         log_every=log_every)
+    def __init__(self, start, **settings):
+        super().__init__(**settings)
         if start is not None:
             checkpoint.load(self.network, checkpoint.weights(checkpoint.read(Path(start))), Path(start))
 '''

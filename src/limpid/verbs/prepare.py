@@ -40,7 +40,7 @@ _NAMED_OTHERWISE = (
 _TOP = {
     *("network", "loss", "optimizer", "scheduler", "metrics", "callbacks", "logger", "trainer", "data", "model", "set"),
     *("schedule", "budget", "seed", "row", "ckpt", "rerun", "allow_targets", "log_every", "pictures", "verb"),
-    *("memory_format", "compile", "prerequisites"),
+    *("memory_format", "compile", "prerequisites", "cost"),
 }
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from limpid import processes
 from limpid.errors import UserError
-from limpid.verbs import sweep
+from limpid.verbs import chain, sweep
 from limpid.verbs.compose import Single, launch
 
 HELP = """limpid train [+PAPER/TABLE=ROW] [OVERRIDE ...]
@@ -77,7 +77,12 @@ def _job(config: DictConfig) -> float | None:
 def _perform(config: DictConfig) -> dict[str, Any]:
     from limpid.verbs.prepare import prepare
 
-    plain = prepare(config)  # refuses what cannot be before anything heavy is imported
+    return _performed(prepare(config))  # refuses what cannot be before anything heavy is imported
+
+
+def _performed(plain: dict[str, Any]) -> dict[str, Any]:
+    """Perform a prepared run, its prerequisites first where that is asked for, and show what came out."""
+    plain = chain.fulfilled(plain, _performed)
     from limpid.verbs.outcome import show
     from limpid.worker import perform
 
