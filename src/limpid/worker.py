@@ -170,6 +170,7 @@ def _system(config: Config) -> Restorer:
         log_every=config["log_every"],
     )
     system.arrange(config["memory_format"], config["compile"])
+    system.inference = targets.construct(config["inference"], "inference", allow)
     return system
 
 

@@ -14,12 +14,19 @@ from limpid.losses import WeightedLoss
 from limpid.networks.aosr import AOSRNet, AOSROutput
 from limpid.networks.mprnet import MPRNet
 from limpid.places import shipped
+from limpid.verbs.compose import register
 
 
 def made(name: str, **terms: dict[str, Any]) -> WeightedLoss:
     """The loss `name` of the configs with changed arguments of some terms."""
-    files = {"loss": f"loss/{name}", "network": "network/aosr"}
+    files = {
+        "loss": f"loss/{name}",
+        "network": "network/aosr",
+        "budget": "budget/paper",
+        "schedule": "schedule/default",
+    }
     composed = OmegaConf.create({key: OmegaConf.load(shipped("conf") / f"{f}.yaml") for key, f in files.items()})
+    register()  # ${plan:...}
     config: Any = OmegaConf.to_container(composed, resolve=True)
     for term, changes in terms.items():
         config["loss"]["terms"][term]["term"].update(changes)

@@ -89,7 +89,7 @@ def _squared_differences(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class _ByRows(torch.autograd.Function):
-    """`l1` and `kl` of each image, `(N,)`, in blocks of rows that share three buffers; the gradient is found on the way.
+    """`l1` and `kl` of each image, in blocks of rows that share three buffers; the gradient is found on the way.
 
     Automatic differentiation would keep a graph of every block: small objects between large ones, so that the memory of
     one block is not fit for the next, and the process grows by the size of whole matrices.
@@ -118,7 +118,7 @@ class _ByRows(torch.autograd.Function):
         return totals.to(student.dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         """The gradient found in `forward`, times that of each distance."""
         (gradient,) = ctx.saved_tensors

@@ -16,6 +16,7 @@ _AFFECTING = (
     "optimizer",
     "scheduler",
     "metrics",
+    "inference",
     "data",
     "trainer",
     "callbacks",

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from limpid.checkpoint import FORMAT
-from limpid.inference import restore
+from limpid.inference import Full, Inference
 from limpid.losses import WeightedLoss
 from limpid.systems import sharding
 from limpid.systems.scores import Scores
@@ -63,6 +63,7 @@ class Restorer(LightningModule):
         self.loss, self.optimizer, self.scheduler = loss, optimizer, scheduler
         self.provenance, self.seed, self.log_every = dict(provenance or {}), seed, log_every
         self.scores = Scores(metrics or {})
+        self.inference: Inference = Full()  # how whole images go through the network
 
     def arrange(self, memory_format: str = "channels_last", compile: bool = False) -> None:
         """Say how the network is computed, which changes results to rounding only.
@@ -118,7 +119,7 @@ class Restorer(LightningModule):
     def restore(self, x: Tensor) -> Tensor:
         """The restored image for `x` `(N, 3, H, W)`: float32, clamped to [0, 1]."""
         with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
-            return restore(self.network, x)
+            return self.inference(self.network, x)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""

@@ -68,8 +68,8 @@ class SuperResolution(Restorer):
         interpolation: ``bicubic`` or ``bilinear``, antialiased, wherever an image is scaled.
         last_layer: the part that learns more slowly, such as ``upsample``, or None.
         last_layer_rate: its share of the learning rate (0.1 in FSRCNN, Dong et al., ECCV 2016, section 4.1).
-        full_precision: train in float32 whatever the trainer's precision. The rounding of bfloat16 alone leaves 54 to 56 dB
-            between an FSRCNN's output and the exact one, less than tables 2 and 4 print.
+        full_precision: train in float32 whatever the trainer's precision. The rounding of bfloat16 alone leaves 54 to
+            56 dB between an FSRCNN's output and the exact one, less than tables 2 and 4 print.
         loss: see there.
         optimizer: see there.
         scheduler: see there.

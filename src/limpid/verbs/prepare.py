@@ -38,7 +38,20 @@ _NAMED_OTHERWISE = (
 
 #: The settings at the top of a configuration.
 _TOP = {
-    *("network", "loss", "optimizer", "scheduler", "metrics", "callbacks", "logger", "trainer", "data", "model", "set"),
+    *(
+        "network",
+        "loss",
+        "optimizer",
+        "scheduler",
+        "metrics",
+        "inference",
+        "callbacks",
+        "logger",
+        "trainer",
+        "data",
+        "model",
+        "set",
+    ),
     *("schedule", "budget", "seed", "row", "ckpt", "rerun", "allow_targets", "log_every", "pictures", "verb"),
     *("memory_format", "compile", "prerequisites", "cost"),
 }
