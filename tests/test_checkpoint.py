@@ -56,6 +56,15 @@ def test_the_one_before_is_kept_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["last.ckpt", "last.previous.ckpt"]
 
 
+def test_a_crash_between_two_renames_leaves_no_litter(tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    checkpoint.save(made(provenance={"step": 1}), file)
+    os.link(file, checkpoint.previous(file))  # killed when the one before had both names
+    checkpoint.save(made(provenance={"step": 2}), file)
+    assert checkpoint.read(checkpoint.previous(file))["provenance"] == {"step": 1}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.ckpt", "last.previous.ckpt"]
+
+
 def test_a_write_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "last.ckpt"
     checkpoint.save(made(provenance={"step": 1}), file)

@@ -43,12 +43,14 @@ def save(checkpoint: Mapping[str, Any], path: Path) -> None:
             keep.unlink(missing_ok=True)
             os.link(path, keep)
             keep.replace(previous(path))
+            keep.unlink(missing_ok=True)  # after a crash just below, both names were one file, and renaming did nothing
         beside.replace(path)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
         beside.unlink(missing_ok=True)
+        before = "the one before it is untouched" if path.exists() else "there is none before it"
         raise UserError(
-            f"The checkpoint {path} could not be written ({error}); the one before it is untouched. "
-            "Make room on the disk and give the same command again."
+            f"The checkpoint {path} could not be written ({str(error).partition(chr(10))[0]}); {before}: make room on "
+            "the disk and give the same command again."
         ) from error
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)

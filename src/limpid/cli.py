@@ -22,7 +22,7 @@ COMPOSED = {
     "profile": "what a network costs: parameters, size, GFLOPs, time, memory",
 }
 PLAIN = {
-    "data": "list sets, check them for missing and broken files",
+    "data": "list, check, make and fetch data sets",
     "demo": "photographs restored by two priors, and one picture to look at",
     "figure": "draw a figure of a paper from what is measured here",
     "table": "rows: paper, measured, and whether they can run",
@@ -30,7 +30,7 @@ PLAIN = {
 VERBS = {**COMPOSED, **PLAIN}
 
 #: Keys whose values are paths: quoted before Hydra's grammar sees them, so that any file name works.
-_PATHS = ("input", "output", "ckpt", "images", "reference", "data.root")
+_PATHS = ("input", "output", "ckpt", "images", "reference", "data.root", "data.cache")
 
 _HELP = f"""Limpid {__version__}: image-restoration experiments; every row of every table is one override.
 
@@ -72,7 +72,8 @@ def status(arguments: list[str]) -> int:
 def quoted(argument: str) -> str:
     """`argument` with a path's value in quotes that Hydra's grammar takes literally, `~` expanded."""
     key, separator, value = argument.partition("=")
-    if not separator or key.lstrip("+") not in _PATHS or value in ("", "null") or value.startswith("zoo:"):
+    is_path = key.lstrip("+") in _PATHS or key.endswith(".ckpt")
+    if not separator or not is_path or value in ("", "null") or value.startswith(("zoo:", "needs:")):
         return argument
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return argument  # quoted by hand

@@ -119,6 +119,7 @@ def _execute(
             system = _system(config)  # the trained one holds a part of its parameters
     if weights is not None:
         checkpoint.load(system.network, checkpoint.weights(weights), Path(weights["file"]))
+        system.recall(weights)
     parameters = sum(p.numel() for p in system.network.parameters())
     if data.test:
         with _interruptible():
@@ -276,7 +277,7 @@ def _results(
     for entry in metrics.values():
         n = max((value["n"] for value in entry.values()), default=0)
         entry["params_m"] = {"mean": parameters / 1e6, "n": n, "protocol": "parameters"}
-    provenance = _origin(config)
+    provenance = _origin(config) | {"monitored": data.monitored}
     if weights is not None:
         state = checkpoint.weights(weights)
         provenance |= {

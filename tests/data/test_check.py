@@ -116,13 +116,17 @@ def test_five_offenders_are_shown_of_more(tmp_path: Path) -> None:
     assert str(tmp_path) in problem.says
 
 
-def test_a_set_that_is_not_complete_says_how_to_get_the_rest(tmp_path: Path) -> None:
-    picture(tmp_path, "SOTS/outdoor/hazy/0001_0.8_0.2.jpg")
-    picture(tmp_path, "SOTS/outdoor/gt/0001.png")
-    problem = only(report("sots_outdoor", tmp_path))
+def test_a_set_that_lost_some_images_says_how_to_get_the_rest_and_a_sample_is_only_noted(tmp_path: Path) -> None:
+    for number in range(9):
+        picture(tmp_path, f"SOTS/outdoor/hazy/{number}_0.8_0.2.jpg")
+        picture(tmp_path, f"SOTS/outdoor/gt/{number}.png")
+    problem = only(report("sots_outdoor", tmp_path, expected=10))
     assert problem.kind == "count"
-    for part in ("test: ", "SOTS/outdoor has 1 images", "has 500", "fetch the rest. Download SOTS"):
+    for part in ("test: ", "SOTS/outdoor has 9 images", "has 10", "fetch the rest. Download SOTS"):
         assert part in problem.says
+    found = report("sots_outdoor", tmp_path, expected=11)
+    assert found.problems == []
+    assert "has 9 of the publisher's 11 images, so it is taken for a sample" in found.notes[0]
 
 
 def test_empty_folders_are_a_problem_and_absent_sets_cannot_be_checked(tmp_path: Path) -> None:
@@ -146,9 +150,10 @@ def test_files_of_one_folder_may_belong_to_another_split(tmp_path: Path) -> None
         for kind in ("hazy", "GT"):
             picture(tmp_path, f"NH-HAZE/{number}_{kind}.png")
     made = {split: card("nh_haze", tmp_path, split=split) for split in ("train", "val", "test")}
-    assert {problem.kind for problem in check("nh_haze", made).problems} == {"count"}
+    found = check("nh_haze", made)
+    assert (found.problems, len(found.notes)) == ([], 3)  # each split is a sample
     picture(tmp_path, "NH-HAZE/52_GT.png")
-    assert [p.offenders for p in check("nh_haze", made).problems if p.kind == "unpaired"] == [["52_GT.png"]]
+    assert only(check("nh_haze", made)).offenders == ["52_GT.png"]
 
 
 def test_lists_are_checked_too(tmp_path: Path) -> None:
@@ -156,9 +161,8 @@ def test_lists_are_checked_too(tmp_path: Path) -> None:
     picture(home, "rain/1.png")
     picture(home, "gt/1.png")
     (home / "real_test_1000.txt").write_text("/rain/1.png /gt/1.png\n/rain/2.png /gt/2.png\n")
-    kinds = {problem.kind: problem for problem in report("spa", tmp_path, split="test").problems}
-    assert set(kinds) == {"unpaired", "count"}
-    assert sorted(kinds["unpaired"].offenders) == ["gt/2.png", "rain/2.png"]
+    problem = only(report("spa", tmp_path, split="test"))
+    assert (problem.kind, sorted(problem.offenders)) == ("unpaired", ["gt/2.png", "rain/2.png"])
     (home / "real_test_1000.txt").write_text("../1.png gt/1.png\n")
     assert "lies outside" in only(report("spa", tmp_path, split="test")).says
 
@@ -271,4 +275,9 @@ def test_splits_of_a_card(tmp_path: Path) -> None:
 def test_the_real_samples_are_readable_and_share_nothing(real_data: Path) -> None:
     made = {split: card("sand_pairs", real_data, split=split) for split in ("train", "basic", "test")}
     assert check("sand_pairs", made).problems == []
-    assert only(report("sots_indoor", real_data)).kind == "count"
+    found = report("sots_indoor", real_data)
+    assert (found.problems, len(found.notes)) == ([], 1)
+    assert "taken for a sample" in found.notes[0]
+    found = report("sots_indoor", real_data, homes=["RESIDE/SOTS_publisher_bytes/indoor"])
+    assert found.problems == []
+    assert "the references of 4 of 4 pairs have a border of 10 pixels" in found.notes[1]

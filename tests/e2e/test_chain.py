@@ -75,15 +75,22 @@ def final(run: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_missing_prerequisite_is_named_with_its_command(toy: Path, limpid: Limpid) -> None:
-    done = limpid("train", "+toy/chain=third", *SETTINGS, expect=2, PYTHONPATH=str(toy))
+    done = limpid("train", "+toy/chain=third", *SETTINGS, "prerequisites=ask", expect=2, PYTHONPATH=str(toy))
     assert "Row toy/chain/third starts from the weights of row toy/chain/second, which are not there" in done.stderr
     assert "`limpid train +toy/chain=second data=scenes budget=smoke trainer=cpu data.workers=0" in done.stderr
     assert "prerequisites=run" in done.stderr
     assert not list(toy.glob("runs/toy/*"))
 
 
+def test_a_row_may_start_without_its_prerequisites(toy: Path, limpid: Limpid) -> None:
+    limpid("train", "+toy/chain=third", *SETTINGS, "prerequisites=none", PYTHONPATH=str(toy))
+    assert set(runs_of(toy)) == {"third"}
+    done = limpid("train", "+toy/chain=third", *SETTINGS, "prerequisites=rnu", expect=2, PYTHONPATH=str(toy))
+    assert "prerequisites=rnu is unknown; it is ask, run or none." in done.stderr
+
+
 def test_without_a_row_nothing_says_where_weights_come_from(toy: Path, limpid: Limpid) -> None:
-    done = limpid("train", "model=toy_next", *SETTINGS, expect=2, PYTHONPATH=str(toy))
+    done = limpid("train", "model=toy_next", *SETTINGS, "prerequisites=ask", expect=2, PYTHONPATH=str(toy))
     assert "give the path of a checkpoint in the place of model.start." in done.stderr
 
 
@@ -96,7 +103,7 @@ def test_a_chain_runs_from_nothing_with_one_command_and_tells_where_it_came_from
     assert (origin["row"], origin["budget"], origin["seed"]) == ("toy/chain/second", "smoke", 0)
     assert origin["weights"] == checkpoint.weights_fingerprint(final(made["second"]))
     before = {name: (run / "status.json").stat().st_mtime_ns for name, run in made.items()}
-    limpid("train", "+toy/chain=second", *SETTINGS, PYTHONPATH=str(toy))
+    limpid("train", "+toy/chain=second", *SETTINGS, "prerequisites=ask", PYTHONPATH=str(toy))
     assert before == {name: (run / "status.json").stat().st_mtime_ns for name, run in made.items()}, "nothing twice"
 
 

@@ -68,7 +68,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pix2pix_h": {"channels": 4},
 }
 #: Priors learn nothing; their own tests are in tests/priors.
-PRIORS = {"dcp", "wmcp", "gamma", "percentile_stretch"}
+PRIORS = {"dcp", "wmcp", "gamma", "identity", "percentile_stretch"}
 
 
 def parameters(network: nn.Module) -> int:

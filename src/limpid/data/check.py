@@ -274,15 +274,21 @@ def _judge(split: str, images: Any, survey: _Survey, seen: Mapping[str, Seen], r
 
 
 def _judge_sizes(split: str, images: PairedFiles, survey: _Survey, seen: Mapping[str, Seen], report: Report) -> None:
-    bad, first = [], ""
+    bad, first, bordered = [], "", 0
     for pair in survey.pairs:
         shapes = [seen[file].shapes for file in (pair.input, pair.target)]
         if isinstance(images, Halves) or not all(shapes):
             continue  # halves are alike by definition; what cannot be read has no size
         problem = images.size_problem(shapes[0][0], shapes[1][0], pair)
+        bordered += problem is None and shapes[0][0][:2] != shapes[1][0][:2]
         if problem:
             bad.append(_relative(pair.input, Path(str(images.home))))
             first = first or problem
+    if bordered:
+        report.notes.append(
+            f"{split}: the references of {bordered} of {len(survey.pairs)} pairs have a border of {images.border} "
+            "pixels, which is left out."
+        )
     if bad:
         says = f"{split}: {len(bad)} of the pairs in {images.home} differ in size: {examples(bad)}; fetch them again. "
         report.problems.append(Problem("size", split, str(images.home), len(bad), bad[:5], f"{says}The first: {first}"))

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from limpid.data.balanced import BalancedSampler
+from limpid.data.cache import cached
+from limpid.data.crops import in_unit_range, random_crop
 from limpid.data.sampling import StepSampler, StridedSampler, share
 from limpid.data.sets import ImageSet, Sample
 from limpid.errors import CannotRun, UserError
@@ -32,23 +35,6 @@ def to_tensors(sample: Sample) -> Sample:
     return tensors
 
 
-def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
-    """The same random `size` x `size` window of every image and map in the sample.
-
-    Raises:
-        UserError: the image is smaller than the window.
-    """
-    height, width = sample["input"].shape[:2]
-    if height < size or width < size:
-        raise UserError(
-            f"Image {sample['name']} is {width}x{height}, smaller than the training crop of {size}; "
-            f"set data.crop={min(height, width)} or less."
-        )
-    top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
-    window = (slice(top, top + size), slice(left, left + size))
-    return {k: v[window] if isinstance(v, np.ndarray) and v.ndim >= 2 else v for k, v in sample.items()}
-
-
 class TrainingView(Dataset[Sample]):
     """A set as training sees it: addressed by (epoch, index), all randomness seeded by (seed, epoch, index)."""
 
@@ -61,9 +47,10 @@ class TrainingView(Dataset[Sample]):
         sample = self.images.load(index, rng)
         if self.crop is not None:
             sample = random_crop(sample, self.crop, rng)
+        sample = in_unit_range(sample)
         if self.augment is not None:
             sample = self._augmented(sample, int(rng.integers(2**31)))
-        return to_tensors(sample) | {"domain": self.images.domain, "epoch": epoch, "index": index}
+        return {"domain": self.images.domain} | to_tensors(sample) | {"epoch": epoch, "index": index}
 
     def _augmented(self, sample: Sample, seed: int) -> Sample:
         from albumentations import Compose
@@ -86,7 +73,7 @@ class EvaluationView(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         place = max(index, 0)  # -1 does not count; see StridedSampler
         sample = self.images.load(place, np.random.default_rng([place]))
-        return to_tensors(sample) | {"domain": self.images.domain, "index": index}
+        return {"domain": self.images.domain} | to_tensors(sample) | {"index": index}
 
     def __len__(self) -> int:
         return min(len(self.images), self.count or len(self.images))
@@ -97,7 +84,7 @@ class RestorationData(LightningDataModule):
 
     Args:
         train: the training set, or None where there is nothing to train.
-        val: the validation set, never a test set; None validates on nothing.
+        val: the validation set, held out of training; None validates on nothing.
         test: the test sets, by the name they have in tables.
         root: the data root, for messages.
         batch_size: images per step; several processes share them.
@@ -106,6 +93,12 @@ class RestorationData(LightningDataModule):
         workers: processes that load training images; the images do not depend on it.
         seed: of the run.
         test_images: test on at most so many images of each set; None on all.
+        epoch_steps: how many steps count as one epoch; None for as many as it takes to see every training image once.
+        monitor_on_test: validate on the first test set instead of `val`. The checkpoint is then chosen on the test
+            images, so that a result is no fair one; `monitored` tells.
+        cache: folder for decoded training images (see `limpid.data.cache`); None decodes every time. The images do
+            not depend on it.
+        cache_gb: how much the cache may take on disk, in GB.
     """
 
     def __init__(
@@ -120,9 +113,15 @@ class RestorationData(LightningDataModule):
         workers: int = 0,
         seed: int = 0,
         test_images: int | None = None,
+        epoch_steps: int | None = None,
+        monitor_on_test: bool = False,
+        cache: str | None = None,
+        cache_gb: float = 20.0,
     ) -> None:
         super().__init__()
-        self.train, self.val, self.test = train, val, dict(test or {})
+        self.train = train if cache is None else cached(train, cache, cache_gb)
+        self.val, self.test = val, dict(test or {})
+        self.epoch_steps, self.monitor_on_test = epoch_steps, monitor_on_test
         self.root, self.batch_size, self.crop, self.augment = root, batch_size, crop, augment
         self.workers, self.seed, self.test_images = workers, seed, test_images
         self.steps = 0  # of the whole run; see `plan`
@@ -146,9 +145,16 @@ class RestorationData(LightningDataModule):
         if not training and self.test and len(absent) == len(self.test):
             raise CannotRun(" ".join(absent.values()) + hint)
         self.test = {name: images for name, images in self.test.items() if name not in absent}
+        if self.monitor_on_test and self.test:
+            self.val = next(iter(self.test.values()))
         if self.val is not None and (self.val.missing() or len(self.val) == 0):
             self.val = None
         return list(absent.values())
+
+    @property
+    def monitored(self) -> str:
+        """What the checkpoint is chosen on, for the record: ``held out``, ``test``, or ``nothing``."""
+        return "nothing" if self.val is None else "test" if self.monitor_on_test else "held out"
 
     def plan(self, max_steps: int | None, max_epochs: int | None, world: int = 1) -> int:
         """How many steps the run takes: `max_steps`, or `max_epochs` over the training set, whichever ends first.
@@ -162,7 +168,8 @@ class RestorationData(LightningDataModule):
         share(self.batch_size, world)
         limits = [max_steps] if max_steps is not None and max_steps > 0 else []
         if max_epochs is not None and max_epochs > 0:
-            limits.append(math.ceil(max_epochs * len(self.train) / self.batch_size))
+            images = max_epochs * len(self.train)
+            limits.append(max_epochs * self.epoch_steps if self.epoch_steps else math.ceil(images / self.batch_size))
         if not limits:
             raise UserError("Nothing says how long to train; set trainer.max_steps or trainer.max_epochs.")
         self.steps = min(limits)
@@ -176,9 +183,16 @@ class RestorationData(LightningDataModule):
         """Batches from the first step that is not done yet to the last of the run."""
         assert self.train is not None
         rank, world = self._place()
-        sampler = StepSampler(len(self.train), self.batch_size, self.steps, self.batches_done, self.seed, rank, world)
+        sampler = self._sampler(rank, world)
         view = TrainingView(self.train, self.crop, self.augment, self.seed)
         return DataLoader(view, batch_sampler=sampler, num_workers=self.workers, collate_fn=_collate)
+
+    def _sampler(self, rank: int, world: int) -> Sampler[list[tuple[int, int]]]:
+        """The training order: of a mixture, equal shares of each of its sets."""
+        assert self.train is not None
+        clock = (self.batch_size, self.steps, self.batches_done, self.seed, rank, world)
+        sizes = getattr(self.train, "sizes", None)
+        return StepSampler(len(self.train), *clock) if sizes is None else BalancedSampler(sizes, *clock)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """The validation images one by one, or nothing."""

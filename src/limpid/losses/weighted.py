@@ -15,15 +15,16 @@ class WeightedLoss(nn.Module):
     """``sum over terms of weight * term(output, batch)``, and each term's own value for the log.
 
     Args:
-        terms: by name, ``{"weight": float, "term": module}``. A weight of 0 leaves the term out.
+        terms: by name, ``{"weight": float, "term": module}``. A weight of 0 leaves the term out, and so does None in
+            the place of both. A configuration's terms of these two kinds are not even made.
 
     Raises:
         UserError: no term is left.
     """
 
-    def __init__(self, terms: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, terms: Mapping[str, Mapping[str, Any] | None]) -> None:
         super().__init__()
-        kept = {name: term for name, term in terms.items() if term["weight"] != 0}
+        kept = {name: term for name, term in terms.items() if term is not None and term["weight"] != 0}
         if not kept:
             raise UserError("The loss has no term with a weight other than 0; give loss.terms at least one.")
         self.weights = {name: float(term["weight"]) for name, term in kept.items()}

@@ -35,7 +35,7 @@ _CALLBACKS = ("ema",)
 #: Of a metric only these: the rest describes them.
 _METRIC = ("metric", "options")
 #: Where files lie and how they are read does not matter, nor does the seed, which the path names.
-_NEUTRAL = ("root", "homes", "obtain", "licence", "workers", "seed")
+_NEUTRAL = ("root", "homes", "obtain", "licence", "workers", "seed", "cache", "cache_gb")
 
 
 def affecting(config: Mapping[str, Any]) -> dict[str, Any]:

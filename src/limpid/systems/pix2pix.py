@@ -75,7 +75,7 @@ class Pix2pix(Restorer):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """One step of the discriminator, one of the generator; the terms are logged, the discriminator's loss too."""
         assert self.loss is not None
-        for_network, for_discriminator = self.optimizers()  # type: ignore[misc]
+        for_network, for_discriminator = self.optimizers()  # type: ignore[attr-defined]
         degraded = batch["input"]
         output = self(degraded)
         restored = restored_image(output)
@@ -90,7 +90,7 @@ class Pix2pix(Restorer):
             named = {f"loss/{name}": value for name, value in terms.items()}
             self.record({"loss": total, **named, "loss/discriminator": judged, "learning_rate": rate})
         for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
-            scheduler.step()  # type: ignore[call-arg]
+            scheduler.step()
         return {"loss": total.detach(), "terms": {name: value.detach() for name, value in terms.items()}}
 
     def judge(self, degraded: Tensor, judged: Tensor) -> Tensor:

@@ -114,6 +114,9 @@ class Restorer(LightningModule):
         schedule = self.scheduler(optimizer, steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def recall(self, saved: Mapping[str, Any]) -> None:
+        """Take up what a checkpoint that is tested says besides weights; here nothing."""
+
     # Evaluation -------------------------------------------------------------------------------------------------
 
     def restore(self, x: Tensor) -> Tensor:

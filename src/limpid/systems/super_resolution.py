@@ -213,4 +213,8 @@ class SuperResolution(Restorer):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the best validation so far."""
-        self.best = checkpoint.get("best")
+        self.recall(checkpoint)
+
+    def recall(self, saved: Mapping[str, Any]) -> None:
+        """Take up the best validation so far."""
+        self.best = saved.get("best")

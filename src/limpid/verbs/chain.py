@@ -17,19 +17,31 @@ from limpid.results.store import InUse, Run
 
 _MARK = re.compile(r"needs:(\d+)")
 #: What a prerequisite takes over from the command line of the run that needs it.
-_INHERITED = ("budget", "seed", "data", "trainer", "logger", "log_every", "memory_format", "compile", "allow_targets")
+_INHERITED = (
+    *("budget", "seed", "data", "trainer", "prerequisites"),
+    *("logger", "log_every", "memory_format", "compile", "allow_targets"),
+)
 #: Seconds between two looks at a prerequisite that another process makes.
 _PATIENCE = 1.0
 
 Config = dict[str, Any]
 
 
+#: What may become of prerequisites; see conf/common.yaml.
+CHOICES = ("ask", "run", "none")
+
+
 def marked(plain: Mapping[str, Any]) -> list[int]:
-    """Which of `row.needs` the configuration asks for, in order.
+    """Which of `row.needs` the configuration asks for, in order; none where it starts without them, or only tests.
 
     Raises:
-        UserError: it asks for one that its row does not name.
+        UserError: it asks for one that its row does not name, or `prerequisites` is none of `CHOICES`.
     """
+    asked = plain["prerequisites"] or "ask"
+    if asked not in CHOICES:
+        raise UserError(f"prerequisites={asked} is unknown; it is {', '.join(CHOICES[:-1])} or {CHOICES[-1]}.")
+    if asked == "none" or plain["does"] != "train":
+        return []
     needs = (plain.get("row") or {}).get("needs") or []
     found = sorted({int(mark[1]) for mark in map(_MARK.fullmatch, _words(plain)) if mark})
     for index in found:
@@ -71,7 +83,9 @@ def fulfilled(plain: Config, make: Callable[[Config], Any]) -> Config:
         places[f"needs:{index}"] = str(file)
         origin = {"row": _place(need), "budget": need["budget"]["name"], "seed": need["seed"]}
         origins.append({**origin, "weights": weights})
-    settled = {key: _replaced(value, places) for key, value in plain.items() if key != "needs"}
+    # What is not asked for has no checkpoint.
+    missing = {word: None for word in _words(plain) if _MARK.fullmatch(word) and word not in places}
+    settled = {key: _replaced(value, {**missing, **places}) for key, value in plain.items() if key != "needs"}
     return {**settled, "started_from": origins}
 
 
@@ -91,7 +105,7 @@ def _made(need: Config, make: Callable[[Config], Any]) -> None:
 
 
 def _missing(plain: Config, need: Config) -> str:
-    command = " ".join(["limpid train", *need["typed"]])
+    command = " ".join(["limpid train", *(word for word in need["typed"] if not word.startswith("prerequisites="))])
     return (
         f"Row {_place(plain)} starts from the weights of row {_place(need)}, which are not there (looked in "
         f"{need['run']}); make them with `{command}`, or add prerequisites=run and they are made first."
@@ -122,7 +136,7 @@ def _where(value: Mapping[str, Any], word: str) -> str:
     return ""
 
 
-def _replaced(value: Any, places: Mapping[str, str]) -> Any:
+def _replaced(value: Any, places: Mapping[str, str | None]) -> Any:
     if isinstance(value, Mapping):
         return {key: _replaced(member, places) for key, member in value.items()}
     if isinstance(value, list):

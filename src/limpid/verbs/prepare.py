@@ -33,7 +33,7 @@ GIVEN = {
 #: What a table shows in its own place, or what changes no result.
 _NAMED_OTHERWISE = (
     *("budget", "seed", "rerun", "prerequisites", "ckpt"),
-    *("data.root", "data.workers", "logger", "log_every", "pictures"),
+    *("data.root", "data.workers", "data.cache", "data.cache_gb", "logger", "log_every", "pictures"),
 )
 
 #: The settings at the top of a configuration.
@@ -86,7 +86,7 @@ def _prepared(plain: dict[str, Any], typed: list[str]) -> dict[str, Any]:
     plain["comparable"] = reference is not None and _is_the_papers(plain, reference)
     plain["run"] = str(identity.run_path(runs(), plain, None if reference is None else reference["fingerprint"]))
     plain["typed"] = typed
-    plain["needs"] = {} if plain["does"] == "test" else {i: _need(plain, i) for i in chain.marked(plain)}
+    plain["needs"] = {i: _need(plain, i) for i in chain.marked(plain)}
     return plain
 
 
@@ -94,8 +94,7 @@ def _need(plain: dict[str, Any], index: int) -> dict[str, Any]:
     """The configuration of a prerequisite: its row, at the budget, seed and data of the run that needs it."""
     paper, table, name = plain["row"]["needs"][index].split("/")
     typed = [f"+{paper}/{table}={name}", *chain.inherited(plain["typed"], key_of)]
-    need = _prepared(_composed(typed), typed)
-    return {**need, "rerun": False, "prerequisites": plain["prerequisites"]}
+    return {**_prepared(_composed(typed), typed), "rerun": False}
 
 
 def finish(config: DictConfig, typed: list[str], choices: Mapping[str, Any]) -> dict[str, Any]:

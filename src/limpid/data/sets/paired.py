@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,16 @@ class Matched(NamedTuple):
 def examples(found: Sequence[object], most: int = 5) -> str:
     """The first of what was found, and whether there are more."""
     return ", ".join(map(str, found[:most])) + (" ..." if len(found) > most else "")
+
+
+def held_out_scenes(scenes: Iterable[str], held_out: float) -> set[str]:
+    """The scenes that validate: a count, or a share below 1, and never more than half of them.
+
+    By a hash of the name, so that the choice is the same wherever the set lies and however much of it is there.
+    """
+    ordered = sorted(set(scenes), key=lambda s: (zlib.crc32(s.encode()), s))
+    count = round(held_out * len(ordered)) if held_out < 1 else int(held_out)
+    return set(ordered[: min(count, len(ordered) // 2)])
 
 
 @dataclass(kw_only=True, eq=False)
@@ -98,10 +108,7 @@ class PairedFiles(Files):
         pairs = self.pairs()
         if self.part == "all":
             return pairs
-        # By a hash of the name, so that the choice is the same wherever the set lies and however much of it is there.
-        scenes = sorted({pair.scene for pair in pairs}, key=lambda s: (zlib.crc32(s.encode()), s))
-        count = round(self.held_out * len(scenes)) if self.held_out < 1 else int(self.held_out)
-        held = set(scenes[: min(count, len(scenes) // 2)])
+        held = held_out_scenes((pair.scene for pair in pairs), self.held_out)
         return [pair for pair in pairs if (pair.scene in held) == (self.part == "val")]
 
     @property

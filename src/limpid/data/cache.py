@@ -1,0 +1,216 @@
+"""Decoded images on disk: what was decoded once is mapped into memory from then on, so that a crop reads only itself.
+
+Decoding a large PNG takes far longer than cutting a patch out of it. The first time a training image is needed its
+pixels are written to a cache folder as .npy, with 8 (or 16) bits where the file has no more; afterwards they are
+memory-mapped. Mapped pages belong to the operating system, which drops them when memory is short: the cache takes none
+of a process's own memory. On disk it takes at most what it is given; what no longer fits is decoded every time, as
+without a cache. Images that changed (by size or time) are decoded anew. Delete the folder to be rid of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from limpid.data.crops import in_unit_range
+from limpid.data.sets import Clean, Degraded, Images
+from limpid.data.sets.base import Sample
+from limpid.data.sets.drawn import Draws, Further, Scaled
+from limpid.data.sets.mixed import Mixture, Unpaired
+from limpid.data.sets.paired import PairedFiles
+from limpid.errors import UserError
+
+#: Settings of a set that do not change its pixels.
+_DESCRIBES = frozenset({"name", "domain", "root", "homes", "obtain", "licence", "url", "version", "expected"})
+
+
+class Store:
+    """A folder of decoded arrays with a bound on its size, shared by any number of processes.
+
+    Args:
+        folder: where the arrays lie; made if needed.
+        gigabytes: at most so many times 10^9 bytes.
+
+    Raises:
+        UserError: the folder cannot be made, or the bound is not above 0.
+    """
+
+    def __init__(self, folder: str | Path, gigabytes: float) -> None:
+        if gigabytes <= 0:
+            raise UserError(f"data.cache_gb is {gigabytes}, but it must be above 0; data.cache=null uses no cache.")
+        self.folder, self.bound = Path(folder).expanduser(), int(gigabytes * 1e9)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"The cache folder {folder} cannot be made ({error.strerror}); set data.cache.") from error
+
+    def read(self, key: str) -> NDArray[Any] | None:
+        """The array under `key`, memory-mapped and read-only, or None."""
+        try:
+            return np.load(self.folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+
+    def write(self, arrays: dict[str, NDArray[Any]]) -> bool:
+        """Keep arrays under their keys, all or none; False where they do not fit, or the disk is full."""
+        needed = sum(array.nbytes + 128 for array in arrays.values())  # 128: the header of .npy
+        if self.used + needed > self.bound:
+            return False  # without the lock: a full cache costs nothing
+        with FileLock(self.folder / ".lock"):
+            if (used := self.used) + needed > self.bound:
+                return False
+            begun = [self.folder / f".{key}.{os.getpid()}" for key in arrays]
+            try:
+                for file, array in zip(begun, arrays.values(), strict=True):
+                    with file.open("wb") as stream:
+                        np.save(stream, array, allow_pickle=False)
+            except OSError:  # a full disk: go on without
+                for file in begun:
+                    file.unlink(missing_ok=True)
+                return False
+            for file, key in zip(begun, arrays, strict=True):
+                file.replace(self.folder / f"{key}.npy")
+            self._size.write_text(str(used + needed), encoding="ascii")
+        return True
+
+    @property
+    def used(self) -> int:
+        """How many bytes the arrays take."""
+        try:
+            return int(self._size.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return sum(file.stat().st_size for file in self.folder.glob("*.npy"))
+
+    @property
+    def _size(self) -> Path:
+        return self.folder / "size"
+
+
+class Cached:
+    """A set of files, decoded once; a sample's images come as they are stored, see `limpid.data.crops.in_unit_range`.
+
+    Args:
+        images: the set; loading from it must draw nothing.
+        store: where its arrays lie.
+        as_float: give float32 in [0, 1], as the set itself does, for those who take whole images.
+        scaled: the set at several scales, which are then kept too.
+    """
+
+    def __init__(
+        self, images: PairedFiles | Images | Clean, store: Store, as_float: bool = False, scaled: Scaled | None = None
+    ) -> None:
+        self.images, self.store, self.as_float, self.scaled = images, store, as_float, scaled
+        self.name, self.domain = images.name, images.domain
+
+    @property
+    def expected(self) -> int | None:
+        """How many images the publisher's set has."""
+        return self.images.expected
+
+    def __len__(self) -> int:
+        return len(self.images if self.scaled is None else self.scaled)
+
+    def missing(self) -> str | None:
+        """Why the set cannot be used, in a sentence, or None."""
+        return self.images.missing()
+
+    @cached_property
+    def _settings(self) -> str:
+        images = self.images
+        kept = {f.name: getattr(images, f.name) for f in fields(images) if f.name not in _DESCRIBES}
+        return f"{type(images).__name__} {sorted(kept.items())}"
+
+    @cached_property
+    def _files(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Every file image's name and files."""
+        if isinstance(self.images, PairedFiles):
+            return [(pair.key, (pair.input, pair.target)) for pair in self.images.chosen]
+        return [(key, (file,)) for key, file in self.images._named]
+
+    def load(self, index: int, *rng: np.random.Generator) -> Sample:
+        """Image `index`, from the cache or as the set loads it."""
+        scales = [1.0] if self.scaled is None else self.scaled.scales
+        place, number = divmod(index, len(scales))
+        name, files = self._files[place]
+        key = self._key(files, f"scales {scales[: number + 1]}")
+        roles = self._roles
+        kept = {role: self.store.read(f"{key}-{role}") for role in roles}
+        if any(array is None for array in kept.values()):
+            sample = (self.images if self.scaled is None else self.scaled).load(index, *rng)
+            kept = {role: as_stored(sample[role]) for role in roles}
+            self.store.write({f"{key}-{role}": array for role, array in kept.items() if array is not None})
+        found: Sample = {**kept, "name": name}
+        return in_unit_range(found) if self.as_float else found
+
+    @cached_property
+    def _roles(self) -> Sequence[str]:
+        if isinstance(self.images, Clean):
+            return ("target",) if self.images.depth is None else ("target", "depth")
+        return ("input", "target") if isinstance(self.images, PairedFiles) else ("input",)
+
+    def _key(self, files: Sequence[str], *told_besides: str) -> str:
+        told = [self._settings, *told_besides]
+        for file in files:
+            try:
+                status = os.stat(file)  # noqa: PTH116 - a Path for every image costs as much as the rest
+            except OSError as error:
+                raise UserError(f"{file} cannot be read ({error.strerror}); complete the set.") from error
+            told.append(f"{file} {status.st_size} {status.st_mtime_ns}")
+        return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+
+
+def as_stored(values: NDArray[np.float32]) -> NDArray[Any]:
+    """An image in [0, 1] with the 8 or 16 bits of its file, where these give it back exactly; else as it is."""
+    for highest, kind in ((255, np.uint8), (65535, np.uint16)):
+        levels = np.rint(values * np.float32(highest))
+        if levels.min(initial=0) >= 0 and levels.max(initial=0) <= highest:
+            whole = levels.astype(kind)
+            if np.array_equal(whole.astype(np.float32) / np.float32(highest), values):
+                return whole
+    return values
+
+
+def cached(images: Any, folder: str | Path, gigabytes: float) -> Any:
+    """The set with its files behind a cache; what is drawn rather than read stays as it is.
+
+    Args:
+        images: any set, or None.
+        folder: of the cache.
+        gigabytes: its bound.
+    """
+    store = Store(folder, gigabytes)
+    _wrap(images, store)
+    return Cached(images, store) if _is_files(images) else images
+
+
+def _is_files(images: Any) -> TypeGuard[PairedFiles | Images | Clean]:
+    return isinstance(images, PairedFiles | Images | Clean)
+
+
+def _wrap(images: Any, store: Store) -> None:
+    """Put a cache below the sets that `images` is made from."""
+    if isinstance(images, Further):
+        if _is_files(images.pairs):
+            images.pairs = Cached(images.pairs, store)
+    elif isinstance(images, Degraded):
+        if isinstance(images, Draws) and isinstance(images.scaled, Scaled) and _is_files(images.clean):
+            images.scaled = Cached(images.clean, store, scaled=images.scaled)
+        elif _is_files(images.clean):
+            images.clean = Cached(images.clean, store, as_float=True)
+    elif isinstance(images, Mixture):
+        for name, one in images.sets.items():
+            _wrap(one, store)
+            if _is_files(one):
+                images.sets[name] = Cached(one, store)
+    elif isinstance(images, Unpaired):
+        _wrap(images.degraded, store)
+        _wrap(images.clear, store)

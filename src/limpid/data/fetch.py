@@ -1,0 +1,154 @@
+"""Downloads of sets: only what can be verified by a checksum that somebody published; for others, how to obtain them.
+
+A file of conf/fetch lists the archives of a set with their SHA-256. A download that broke off goes on where it was. An
+archive is unpacked only after its checksum was found right, and removed then; a file inside it appears under its name
+only when it is whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from limpid.data.recipes import compose, names
+from limpid.errors import UserError
+
+#: What is called now and then with a file's name, how many bytes are there, and how many there will be (0: unknown).
+Progress = Callable[[str, int, int], None]
+
+_CHUNK = 1 << 16  # bytes; what is lost at most where a download breaks off
+_TIMEOUT = 60  # seconds without a byte
+
+
+def fetch(name: str, card: Mapping[str, Any], root: Path, progress: Progress | None = None) -> str:
+    """Download and unpack a set; a sentence on what was done, or on how to obtain it.
+
+    Args:
+        name: of the set.
+        card: its card, for what it says of itself.
+        root: the data root.
+        progress: told while a file comes.
+
+    Raises:
+        UserError: a file could not be downloaded or written, or its checksum is another.
+    """
+    if name not in names("fetch"):
+        obtain = card.get("obtain") or "Its images are made when they are loaded; there is nothing to fetch."
+        where = f" It is described at {card['url']}." if card.get("url") else ""
+        return f"{obtain}{where}" + (f" {card['licence']}" if card.get("licence") else "")
+    content = compose("fetch", name)
+    folder = root / content["unpack"]
+    done = [_fetch_one(file, folder, progress) for file in content["files"]]
+    licence = f" {card['licence']}" if card.get("licence") else ""
+    return f"{', '.join(done)}; it lies in {folder}.{licence}"
+
+
+def _fetch_one(file: Mapping[str, Any], folder: Path, progress: Progress | None) -> str:
+    archive = str(file["url"]).rpartition("/")[2]
+    mark = folder / f".{archive}.sha256"
+    if mark.is_file() and mark.read_text(encoding="ascii") == file["sha256"]:
+        return f"{archive} was there"
+    try:
+        path = download(file["url"], file["sha256"], folder, progress)
+        unpack(path, folder)
+        mark.write_text(file["sha256"], encoding="ascii")
+        path.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{archive} could not be written to {folder} ({error.strerror or error}); check the disk, and give the "
+            "same command again, which goes on."
+        ) from error
+    return f"{archive} was fetched"
+
+
+def download(url: str, sha256: str, folder: Path, progress: Progress | None = None) -> Path:
+    """Download a file and verify it; one that is there already is only verified.
+
+    Args:
+        url: where it is.
+        sha256: its checksum.
+        folder: where it goes.
+        progress: told while it comes.
+
+    Raises:
+        UserError: it could not be downloaded, or its checksum is another.
+    """
+    import pooch
+    import requests
+
+    name = url.rpartition("/")[2]
+
+    def resumed(url: str, output: str, _: Any) -> None:
+        part = folder / f".{name}.part"
+        _resume(url, part, progress)
+        part.replace(output)
+
+    logger = pooch.get_logger()
+    logger.setLevel("WARNING")
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=resumed))
+    except requests.RequestException as error:
+        raise UserError(
+            f"{url} could not be downloaded ({_short(error)}); give the same command again, which goes on where it "
+            "broke off."
+        ) from error
+    except ValueError as error:
+        raise UserError(
+            f"{url} has another checksum than the {sha256} that is known, so it was thrown away; give the same command "
+            "again, or obtain it by hand."
+        ) from error
+
+
+def _short(error: Exception) -> str:
+    return str(error).split("\n")[0][:200] or type(error).__name__
+
+
+def _resume(url: str, part: Path, progress: Progress | None) -> None:
+    """Bring the rest of a file to `part`; from its beginning where the server does not give parts."""
+    import requests
+
+    there = part.stat().st_size if part.is_file() else 0
+    headers = {"Range": f"bytes={there}-"} if there else {}
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+        if there and answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing is left to bring; the checksum will tell whether it is right
+        answer.raise_for_status()
+        goes_on = there > 0 and answer.status_code == requests.codes.partial_content
+        there = there if goes_on else 0
+        total = there + int(answer.headers.get("Content-Length", 0))
+        with part.open("ab" if goes_on else "wb") as stream:
+            for chunk in answer.iter_content(_CHUNK):
+                stream.write(chunk)
+                there += len(chunk)
+                if progress is not None:
+                    progress(part.name.removeprefix(".").removesuffix(".part"), there, total)
+    if there < total:
+        raise requests.ConnectionError(f"{there} of {total} bytes came")
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip file; what is there in its full size stays.
+
+    Raises:
+        UserError: a name leads out of the folder, or the archive cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            for member in packed.infolist():
+                target = folder / member.filename
+                if not target.resolve().is_relative_to(folder.resolve()):
+                    raise UserError(f"{archive} names {member.filename}, which lies outside of {folder}; remove it.")
+                if member.is_dir() or (target.is_file() and target.stat().st_size == member.file_size):
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                begun = target.with_name(f".{target.name}.part")
+                with packed.open(member) as source, begun.open("wb") as sink:
+                    shutil.copyfileobj(source, sink, _CHUNK)
+                begun.replace(target)
+    except zipfile.BadZipFile as error:
+        raise UserError(
+            f"{archive} is no zip file that can be read ({error}); remove it and fetch it again."
+        ) from error

@@ -1,0 +1,105 @@
+"""One image: a function of the job and its number, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limpid import targets
+from limpid.data.crops import random_crop
+from limpid.data.degradations import stand_in_depth
+from limpid.data.files import write_image
+from limpid.data.make.asked import Job
+from limpid.data.make.sources import Sources
+from limpid.errors import UserError
+
+#: Files that are not whole yet begin with this; sets leave out names that begin with a dot.
+BEGUN = ".making-"
+
+
+@cache
+def _kept(source: str, frames: int, degradation: str, first: str) -> tuple[Sources, Any, Any]:
+    operators = [targets.construct(plain, "degradation") for plain in map(json.loads, (degradation, first))]
+    return Sources(json.loads(source), frames), operators[0], operators[1]
+
+
+def tools(job: Job) -> tuple[Sources, Any, Any]:
+    """The sources, the operator, and the one before it; made once in every process."""
+    return _kept(json.dumps(job.source), job.frames, json.dumps(job.degradation), json.dumps(job.first))
+
+
+def forget() -> None:
+    """Look for the sources anew."""
+    _kept.cache_clear()
+
+
+def make_one(job: Job, number: int) -> dict[str, Any]:
+    """Make image `number` and write its files; its line of the manifest.
+
+    Raises:
+        UserError: a source cannot be read or is too small, or the files cannot be written.
+    """
+    sources, operator, first = tools(job)
+    turn, place = divmod(number, len(sources))
+    rng = np.random.default_rng([job.seed, zlib.crc32(job.split.encode()), number])
+    sample = sources.load(place, rng)
+    before = set(sample)
+    if job.crop is not None and "frames" not in sample:
+        sample = random_crop(sample, job.crop, rng)
+    if job.guess:
+        sample = sample | {"depth": stand_in_depth(sample["target"])}
+    if first is not None and "input" not in sample:
+        sample = first(sample, rng)
+    sample = operator(sample, rng)
+    drawn = {k: _plain(v) for k, v in sample.items() if k not in before | {"input", "target", "depth"} and _is_small(v)}
+    scene = str(sample["name"]).replace("/", "_")
+    if job.crop is not None:
+        scene = f"{scene}-{turn + 1}"  # every turn cuts another window, which is a reference of its own
+    filled = {"scene": scene, "turn": turn + 1, "frame": number + 1, "number": number + 1, "place": job.place}
+    filled |= {"split": job.split, "airlight": float(np.mean(sample.get("airlight", 0)))}
+    if "halves" in job.files:
+        pair = [sample[role] for role in job.files["order"]]
+        pictures = {job.files["halves"]: np.concatenate(pair, axis=1)}
+    else:
+        pictures = {job.files[role]: sample[role] for role in ("input", "target")}
+    written = []
+    for pattern, picture in pictures.items():
+        written.append(pattern.format(**filled))
+        _write(Path(job.folder) / written[-1], picture)
+    return {"number": number, "files": written, **sources.told(place), **drawn}
+
+
+def _is_small(value: Any) -> bool:
+    return not isinstance(value, np.ndarray) or value.ndim < 2
+
+
+def _plain(value: Any) -> Any:
+    """For JSON, with the digits that a float32 has."""
+    if isinstance(value, np.ndarray):
+        return [_plain(member) for member in value]
+    return float(f"{value:.9g}") if isinstance(value, float | np.floating) else value
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    """Write a PNG under another name, and rename it when it is whole."""
+    begun = path.with_name(f"{BEGUN}{os.getpid()}-{path.name}")
+    try:
+        write_image(begun, picture)
+        begun.replace(path)
+    except OSError as error:
+        begun.unlink(missing_ok=True)
+        raise UserError(unwritable(path, error)) from error
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """A sentence on why a file could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full, so {path} could not be written; free some space and give the same command again."
+    return f"{path} cannot be written ({error.strerror}); check the folder and its permissions."
