@@ -141,8 +141,8 @@ def loop(overrides: list[str]) -> None:
             seconds.append(time.perf_counter() - start)
     whole = (seconds[1] - seconds[0]) / (LOOP_STEPS - LOOP_STEPS // 10)
     print(
-        f"loop with {LOOP_MODEL}: {whole * 1000:.1f} ms a step; bare step {bare * 1000:.1f} ms, loading its batch in the "
-        f"same process {loading * 1000:.1f} ms, so the rest adds {(whole - bare - loading) / bare:.1%} to the bare step"
+        f"loop with {LOOP_MODEL}: {whole * 1000:.1f} ms a step; bare step {bare * 1000:.1f} ms, loading its batch in "
+        f"the same process {loading * 1000:.1f} ms, so the rest adds {(whole - bare - loading) / bare:.1%} to the bare step"
     )
 
 

@@ -94,7 +94,9 @@ def _profile(config: Config, run: Run) -> dict[str, Any]:
             "ms": (measured.latency_ms, f"median_forward_{device.type}"),
         }
         results = {
-            "metrics": {NO_SET: {k: {"mean": v, "n": 1, "protocol": p} for k, (v, p) in figures.items() if v is not None}},
+            "metrics": {
+                NO_SET: {k: {"mean": v, "n": 1, "protocol": p} for k, (v, p) in figures.items() if v is not None}
+            },
             "input": {},
             "comparable": False,  # a time is one machine's own
             "provenance": _origin(config),
