@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow smoke lint types bench clean
+.PHONY: help setup demo test test-slow test-kills smoke lint types bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: setup ## Run the tests
 
 test-slow: setup ## Run the slow tests too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-kills: setup ## Kill runs at random moments and fill disks, and compare every bit with what ended by itself
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_kills.py tests/e2e/test_full_disk.py
 
 smoke: setup ## Take two steps of every row that is built
 	$(BIN)/python -m tests.smoke

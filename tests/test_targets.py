@@ -57,3 +57,31 @@ def test_words_where_numbers_belong() -> None:
     with pytest.raises(UserError, match=r"net\.channels is null, but it must be int"):
         targets.check({"_target_": "limpid.networks.aod_net.AODNet", "channels": None}, "net")
     targets.check({"_target_": "limpid.networks.ffa_net.FFANet", "mean": None}, "net")
+
+
+class Base:
+    def __init__(self, first: int, second: float = 0.0) -> None:
+        self.values = (first, second)
+
+
+class Derived(Base):
+    def __init__(self, *arguments: int, third: int = 3, **settings: float) -> None:
+        super().__init__(*arguments, **settings)  # type: ignore[arg-type]
+
+
+class Open(Base):
+    def __init__(self, **settings: float) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]
+
+
+def test_a_class_that_hands_its_settings_on_has_its_bases_arguments() -> None:
+    assert list(targets.parameters_of(Derived)) == ["first", "second", "arguments", "third"]
+    assert list(targets.parameters_of(Open)) == ["first", "second"]
+    here = __name__
+    targets.check({"_target_": f"{here}.Derived", "first": 1, "third": 2}, "x", allow=[here.split(".")[0]])
+    with pytest.raises(UserError, match=r"x\.secnd is not an argument .* did you mean 'second'"):
+        targets.check({"_target_": f"{here}.Derived", "first": 1, "secnd": 2}, "x", allow=[here.split(".")[0]])
+    with pytest.raises(UserError, match="x lacks the argument 'first'"):
+        targets.check({"_target_": f"{here}.Open"}, "x", allow=[here.split(".")[0]])
+    with pytest.raises(UserError, match=r"x\.second is 'many', but it must be float"):
+        targets.check({"_target_": f"{here}.Derived", "first": 1, "second": "many"}, "x", allow=[here.split(".")[0]])

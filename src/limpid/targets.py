@@ -110,7 +110,7 @@ def _targets(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 def _check_arguments(
     target: Any, path: str, where: str, arguments: Mapping[str, Any], given: Sequence[str], partial: bool
 ) -> None:
-    parameters = inspect.signature(target).parameters
+    parameters = parameters_of(target)
     names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in sorted(set(arguments) - set(names)):
@@ -125,10 +125,45 @@ def _check_arguments(
         raise UserError(f"{where} lacks the argument {missing[0]!r} of {path}; set {where}.{missing[0]}=...")
 
 
+def parameters_of(target: Any) -> dict[str, inspect.Parameter]:
+    """The arguments of `target` by name.
+
+    A class whose ``__init__`` hands its ``**settings`` on to its base has the base's arguments too, so that it need not
+    repeat them.
+    """
+    if not inspect.isclass(target):
+        return dict(inspect.signature(target).parameters)
+    found: dict[str, inspect.Parameter] = {}
+    for init in _inits(target):
+        own = dict(list(inspect.signature(init).parameters.items())[1:])
+        rest = {name for name, p in own.items() if p.kind is p.VAR_KEYWORD}
+        found = {**{name: p for name, p in own.items() if name not in rest}, **found}
+        if not rest:
+            return found
+    return {**found, **{name: own[name] for name in rest}} if found else dict(inspect.signature(target).parameters)
+
+
+def _inits(target: type) -> list[Any]:
+    """The ``__init__`` functions written in Python of a class and its bases, in the order they are called."""
+    return [cls.__dict__["__init__"] for cls in target.__mro__ if inspect.isfunction(cls.__dict__.get("__init__"))]
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    """The annotations of the arguments that `parameters_of` gives."""
+    if not inspect.isclass(target):
+        return typing.get_type_hints(target)
+    hints: dict[str, Any] = {}
+    for init in _inits(target):
+        hints = {**typing.get_type_hints(init), **hints}
+        if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values()):
+            break
+    return hints
+
+
 def _check_numbers(target: Any, where: str, arguments: Mapping[str, Any]) -> None:
     """Refuse a word, or in our own signatures null, where only numbers are taken: the usual slip of a command line."""
     try:
-        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        hints = _hints(target)
     except (NameError, TypeError, AttributeError):
         return  # a library whose annotations cannot be read says nothing about types
     for name, value in arguments.items():

@@ -16,7 +16,10 @@ from tests.e2e.test_kills import COMMAND
 
 from limpid import checkpoint
 
-ARGUMENTS = (*COMMAND, "model=aod_net", "trainer.max_steps=24", "budget.test_images=2")
+# One validation at the end, so that only last.ckpt and the one before it are written until then.
+ARGUMENTS = (
+    *COMMAND, "model=aod_net", "trainer.max_steps=24", "trainer.val_check_interval=24", "budget.test_images=2",
+)  # fmt: skip
 PROCESSES = {"one": (), "two": ("trainer=ddp_cpu",)}
 
 pytestmark = pytest.mark.slow
@@ -52,8 +55,7 @@ def refused(folder: Path, done: subprocess.CompletedProcess[str], why: str) -> i
 def test_a_disk_without_room_for_the_next_checkpoint(
     limpid: Limpid, tmp_path: Path, small_disk: Path, processes: str
 ) -> None:
-    # A validation at the end, so that only last.ckpt and the one before it need room until then.
-    arguments = (*ARGUMENTS, *PROCESSES[processes], "trainer.val_check_interval=24")
+    arguments = (*ARGUMENTS, *PROCESSES[processes])
     limpid(*arguments)
     whole = harness.left_behind(tmp_path)
     size = (harness.run_of(tmp_path) / "checkpoints" / "last.ckpt").stat().st_size

@@ -21,6 +21,7 @@ from limpid.results import identity
 from limpid.results.rows import rows
 from limpid.systems import schedules
 from limpid.systems.scores import INPUT, Scores
+from limpid.verbs import chain
 
 BUILT = [row for row in rows() if not row.not_built and row.does == "train"]
 
@@ -32,8 +33,9 @@ def prepared(place: str, folder: Path, *overrides: str) -> dict[str, Any]:
         "overrides": [],
         "comparable": False,
         "run": str(folder),
+        "needs": {},
     }
-    return plain
+    return chain.fulfilled(plain, lambda need: None)
 
 
 def distinct() -> list[str]:

@@ -33,7 +33,7 @@ def system(weight: float = 0.25, distance: str = "l2", **teacher: Any) -> RichFe
     network = limpid.build("rfd_student", dim=16, groups=1, blocks=1)
     term = FeatureAffinity(TAPS, distance)
     loss = WeightedLoss({"mse": {"weight": 1, "term": MSE()}, "affinity": {"weight": weight, "term": term}})
-    made = RichFeatureDistillation(network, "rfd_student", {"groups": 1, "blocks": 1}, {**RANDOM, **teacher}, loss)
+    made = RichFeatureDistillation(network, "rfd_student", {"groups": 1, "blocks": 1}, loss, teacher={**RANDOM, **teacher})
     made.setup("fit")
     return made.train()
 
@@ -189,7 +189,7 @@ def test_a_run_does_not_go_on_with_another_teacher(tmp_path: Path) -> None:
 
 
 def test_a_network_without_taps_needs_no_features() -> None:
-    made = RichFeatureDistillation(nn.Conv2d(3, 3, 1), "none", {}, {"network": "dsc_mc_fsrcnn"})
+    made = RichFeatureDistillation(nn.Conv2d(3, 3, 1), "none", {}, teacher={"network": "dsc_mc_fsrcnn"})
     made.setup("fit")
     assert made.teacher is None
     assert made.train()(torch.rand(1, 3, 16, 16)).shape == (1, 3, 16, 16)

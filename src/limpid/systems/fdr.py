@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch import Tensor
 
-from limpid.losses import WeightedLoss
 from limpid.losses.svdo import channel_correlation
 from limpid.systems.restorer import Batch, Restorer
 
@@ -32,28 +29,12 @@ class FDR(Restorer):
         monitor_every: batches between two such measurements; 0 makes none. One costs a forward and two backward passes
             of `monitor_images` images.
         monitor_images: images of the batch that are measured.
-        network, network_name, network_config, loss, optimizer, scheduler, metrics, provenance, seed, log_every: as in
-            `Restorer`, named here so that a misspelt setting is refused.
+        arguments: see `Restorer`.
+        settings: see `Restorer`.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        network_name: str,
-        network_config: Mapping[str, Any],
-        loss: WeightedLoss | None = None,
-        optimizer: Callable[..., Optimizer] | None = None,
-        scheduler: Callable[..., LRScheduler] | None = None,
-        metrics: Mapping[str, Callable[..., Tensor]] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        log_every: int = 20,
-        monitor_every: int = 100,
-        monitor_images: int = 4,
-    ) -> None:
-        super().__init__(
-            network, network_name, network_config, loss, optimizer, scheduler, metrics, provenance, seed, log_every
-        )
+    def __init__(self, *arguments: Any, monitor_every: int = 100, monitor_images: int = 4, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
         self.monitor_every, self.monitor_images = monitor_every, monitor_images
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.inference import restored_image
-from limpid.losses import WeightedLoss
 from limpid.losses.affinity import FeatureAffinity
 from limpid.networks.frozen import Frozen
 from limpid.networks.taps import forward_with_features
@@ -110,56 +107,23 @@ class RichFeatureDistillation(Restorer):
     there is no teacher, and every step is the plain `Restorer`'s.
 
     Args:
-        network: see `Restorer`, as for all but the teacher.
-        network_name: see there.
-        network_config: see there.
+        arguments: see `Restorer`.
         teacher: the arguments of `load_teacher`, and ``input_scale``: by how much the clear image is scaled for the
             teacher. 1 enlarges 460x620 to 920x1240 (the paper's high resolution), 0.5 gives a teacher of 2x back the
             image's own size (low resolution, table 6).
-        loss: see there.
-        optimizer: see there.
-        scheduler: see there.
-        metrics: see there.
-        provenance: see there.
-        seed: see there.
-        log_every: see there.
+        settings: see `Restorer`.
 
     Raises:
         CannotRun: (when training begins) the teacher has no weights.
         UserError: (likewise) its checkpoint does not fit, or the run began with another teacher.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        network_name: str,
-        network_config: Mapping[str, Any],
-        teacher: Mapping[str, Any],
-        loss: WeightedLoss | None = None,
-        optimizer: Callable[..., Optimizer] | None = None,
-        scheduler: Callable[..., LRScheduler] | None = None,
-        metrics: Mapping[str, Callable[..., Tensor]] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        log_every: int = 20,
-    ) -> None:
-        super().__init__(
-            network,
-            network_name,
-            network_config,
-            loss=loss,
-            optimizer=optimizer,
-            scheduler=scheduler,
-            metrics=metrics,
-            provenance=provenance,
-            seed=seed,
-            log_every=log_every,
-        )
-        settings = dict(teacher)
-        self.input_scale = float(settings.pop("input_scale", 1.0))
-        self.teacher_settings = settings
+    def __init__(self, *arguments: Any, teacher: Mapping[str, Any], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.teacher_settings = dict(teacher)
+        self.input_scale = float(self.teacher_settings.pop("input_scale", 1.0))
         self.teacher: Frozen | None = None
-        terms = [] if loss is None else [t for t in loss.terms.values() if isinstance(t, FeatureAffinity)]
+        terms = [t for t in self.loss.terms.values() if isinstance(t, FeatureAffinity)] if self.loss else []
         self.student_taps = list(dict.fromkeys(tap for term in terms for tap in term.student_taps))
         self.teacher_taps = list(dict.fromkeys(tap for term in terms for tap in term.teacher_taps))
 

@@ -8,13 +8,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from limpid.errors import UserError
-from limpid.losses import WeightedLoss
 from limpid.systems.restorer import Batch, Restorer
 from limpid.systems.scores import Scores
 
@@ -61,22 +59,14 @@ class SuperResolution(Restorer):
     enlarged by interpolation, so that scores and pictures show what that gives without learning.
 
     Args:
-        network: see `Restorer`, as for all that follow here unless said; it has a `scale`.
-        network_name: see there.
-        network_config: see there.
+        arguments: see `Restorer`; the network has a `scale`.
         target_scale: how many times the clean image is enlarged to the high-resolution one.
         interpolation: ``bicubic`` or ``bilinear``, antialiased, wherever an image is scaled.
         last_layer: the part that learns more slowly, such as ``upsample``, or None.
         last_layer_rate: its share of the learning rate (0.1 in FSRCNN, Dong et al., ECCV 2016, section 4.1).
         full_precision: train in float32 whatever the trainer's precision. The rounding of bfloat16 alone leaves 54 to
             56 dB between an FSRCNN's output and the exact one, less than tables 2 and 4 print.
-        loss: see there.
-        optimizer: see there.
-        scheduler: see there.
-        metrics: see there.
-        provenance: see there.
-        seed: see there.
-        log_every: see there.
+        settings: see `Restorer`.
 
     Raises:
         UserError: the network does not enlarge, or a setting is out of range.
@@ -84,50 +74,32 @@ class SuperResolution(Restorer):
 
     def __init__(
         self,
-        network: nn.Module,
-        network_name: str,
-        network_config: Mapping[str, Any],
+        *arguments: Any,
         target_scale: int = 1,
         interpolation: str = "bicubic",
         last_layer: str | None = None,
         last_layer_rate: float = 0.1,
         full_precision: bool = True,
-        loss: WeightedLoss | None = None,
-        optimizer: Callable[..., Optimizer] | None = None,
-        scheduler: Callable[..., LRScheduler] | None = None,
-        metrics: Mapping[str, Callable[..., Tensor]] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        log_every: int = 20,
+        **settings: Any,
     ) -> None:
-        scale = getattr(network, "scale", None)
+        super().__init__(*arguments, **settings)
+        scale = getattr(self.network, "scale", None)
         if scale is None:
             raise UserError(
-                f"The network {network_name} does not enlarge, so it cannot learn super-resolution; choose one that "
-                "does, such as dsc_mc_fsrcnn, or another model."
+                f"The network {self.network_name} does not enlarge, so it cannot learn super-resolution; choose one "
+                "that does, such as dsc_mc_fsrcnn, or another model."
             )
         if interpolation not in INTERPOLATIONS or target_scale < 1:
             raise UserError(
                 f"model.interpolation is {interpolation!r} and model.target_scale {target_scale}, but the first must "
                 f"be {' or '.join(INTERPOLATIONS)} and the second a whole number from 1 on."
             )
-        super().__init__(
-            network,
-            network_name,
-            network_config,
-            loss=loss,
-            optimizer=optimizer,
-            scheduler=scheduler,
-            metrics=metrics,
-            provenance={**(provenance or {}), "target_scale": target_scale},
-            seed=seed,
-            log_every=log_every,
-        )
+        self.provenance["target_scale"] = target_scale
         self.scale, self.target_scale, self.interpolation = int(scale), int(target_scale), interpolation
         self.full_precision = full_precision
         self.best: dict[str, float] | None = None
-        self.scores: TeacherScores = TeacherScores(metrics or {})
-        if optimizer is not None and last_layer is not None:
+        self.scores: TeacherScores = TeacherScores(self.scores.metrics)
+        if (optimizer := self.optimizer) is not None and last_layer is not None:
             self.optimizer = lambda parameters: self._grouped(optimizer, parameters, last_layer, last_layer_rate)
 
     def _grouped(self, optimizer: Callable[..., Optimizer], parameters: Any, last_layer: str, rate: float) -> Optimizer:

@@ -29,7 +29,7 @@ if "STOP_AT" in os.environ:
 
     def stopping_fsync(descriptor: int) -> None:
         global written
-        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".ckpt.part"):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name.endswith(".ckpt.part"):
             written += 1
             if stage == "half" and written >= int(count):
                 os.ftruncate(descriptor, int(float(share) * os.fstat(descriptor).st_size))
