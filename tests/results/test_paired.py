@@ -72,6 +72,7 @@ def test_the_papers_own_method_is_the_reference(tmp_path: Path) -> None:
     assert [name for name, _ in others] == ["baseline, network.a=2"], "c shares no image with it"
     assert paired.name_of(c) == "c"
     assert paired.against_one([a]) is None
+    assert paired.against_one([]) is None
     assert paired.against_one([a, c]) is None
 
 

@@ -135,7 +135,7 @@ def test_tables_show_paper_and_measured_with_seeds_together(tmp_path: Path, monk
     paper, measured = table.lines(entry)
     assert paper["what"] == "paper"
     assert measured["values"]["psnr"] == (21.0, 1.0)
-    assert measured["what"] == "mini, seeds 0, 1, 2, not comparable"
+    assert measured["what"] == "budget mini, seeds 0, 1, 2, not comparable"
     text = table.markdown([entry])
     assert "| Ours [Student] | paper | sots_indoor | 0.096 | 27.9356 | 0.9327 |" in text
     assert "21 ± 1" in text
@@ -150,7 +150,7 @@ def test_weights_trained_on_other_data_say_so(tmp_path: Path, monkeypatch: pytes
     results = json.loads(file.read_text()) | {"provenance": {"trained": {"budget": "mini", "data": "scenes"}}}
     file.write_text(json.dumps(results))
     [entry] = table.entries(rows("rfd/table5/student"), tmp_path, lambda row: None)
-    assert [line["what"] for line in table.lines(entry)][1] == "mini, trained on scenes, seed 0, not comparable"
+    assert [line["what"] for line in table.lines(entry)][1] == "budget mini, trained on scenes, seed 0, not comparable"
 
 
 def test_a_row_that_shares_a_run_shows_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import lightning
 import pytest
 import torch
 import yaml
+from tests.networks.test_networks import SMALL
 from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
 from torch import distributed, multiprocessing, nn
 
@@ -38,9 +39,10 @@ def prepared(place: str, folder: Path, *overrides: str) -> dict[str, Any]:
     return chain.fulfilled(plain, lambda need: None)
 
 
-def distinct() -> list[str]:
-    """One row for every distinct (system, network, loss)."""
-    seen: dict[str, str] = {}
+def distinct() -> list[Any]:
+    """One row for every distinct (system, network, loss); those that differ in settings alone are slow tests."""
+    settings: dict[str, str] = {}
+    code: dict[tuple[str, ...], str] = {}
     from hydra import initialize
 
     from limpid.verbs import compose as limpid_compose
@@ -49,14 +51,23 @@ def distinct() -> list[str]:
     with initialize(config_path=None, version_base="1.3"):
         for row in BUILT:
             plain = composed(row.place)
-            key = yaml.safe_dump([plain[part] for part in ("model", "network", "loss")])
-            seen.setdefault(key, row.place)
-    return list(seen.values())
+            parts = [plain[part] for part in ("model", "network", "loss")]
+            settings.setdefault(yaml.safe_dump(parts), row.place)
+            terms = [term["term"]["_target_"] for term in parts[2]["terms"].values() if term]
+            code.setdefault((parts[0]["_target_"], parts[1]["_target_"], *sorted(terms)), row.place)
+    quick = set(code.values())
+    return [p if p in quick else pytest.param(p, marks=pytest.mark.slow) for p in settings.values()]
+
+
+def small(place: str) -> list[str]:
+    """Overrides that make a row's network quick; a student stays as wide as its teachers."""
+    settings = {} if "uni_removal" in place else SMALL.get(composed(place)["choices"]["network"], {})
+    return [f"network.{name}={value}" for name, value in settings.items()]
 
 
 @pytest.mark.parametrize("place", distinct())
 def test_two_steps_change_the_weights_and_give_finite_numbers(place: str, tmp_path: Path) -> None:
-    config = prepared(place, tmp_path, *(["network.dim=16", "network.blocks=1"] if "ffa" in place else []))
+    config = prepared(place, tmp_path, *small(place))
     torch.manual_seed(config["seed"])
     results = worker.perform(config)
     entry = results["metrics"]["scenes"]

@@ -33,7 +33,9 @@ def system(weight: float = 0.25, distance: str = "l2", **teacher: Any) -> RichFe
     network = limpid.build("rfd_student", dim=16, groups=1, blocks=1)
     term = FeatureAffinity(TAPS, distance)
     loss = WeightedLoss({"mse": {"weight": 1, "term": MSE()}, "affinity": {"weight": weight, "term": term}})
-    made = RichFeatureDistillation(network, "rfd_student", {"groups": 1, "blocks": 1}, loss, teacher={**RANDOM, **teacher})
+    made = RichFeatureDistillation(
+        network, "rfd_student", {"groups": 1, "blocks": 1}, loss, teacher={**RANDOM, **teacher}
+    )
     made.setup("fit")
     return made.train()
 

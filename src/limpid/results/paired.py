@@ -93,6 +93,8 @@ def against_one(runs: Sequence[Run]) -> tuple[str, list[tuple[str, dict[str, dic
     methods: dict[str, list[Run]] = {}
     for run in runs:
         methods.setdefault(name_of(run), []).append(run)
+    if len(methods) < 2:
+        return None
     own = [n for n, some in methods.items() if ((some[0].config() or {}).get("row") or {}).get("kind") == "ours"]
     reference = (own or list(methods))[0]
     others = [(n, differences(some, methods[reference])) for n, some in methods.items() if n != reference]
