@@ -142,7 +142,7 @@ def loop(overrides: list[str]) -> None:
     whole = (seconds[1] - seconds[0]) / (LOOP_STEPS - LOOP_STEPS // 10)
     print(
         f"loop with {LOOP_MODEL}: {whole * 1000:.1f} ms a step; bare step {bare * 1000:.1f} ms, loading its batch in "
-        f"the same process {loading * 1000:.1f} ms, so the rest adds {(whole - bare - loading) / bare:.1%} to the bare step"
+        f"the same process {loading * 1000:.1f} ms, so the rest adds {(whole - bare - loading) / bare:.1%} of that step"
     )
 
 

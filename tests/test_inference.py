@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import limpid
 from limpid.errors import UserError
 from limpid.inference import Adaptive, Full, Padded, Tiled, receptive_radius, restore
-from tests.networks.test_networks import PARAMETERS, SMALL
+from tests.networks.test_networks import PARAMETERS, SCALES, SMALL
 
 
 class Seen(nn.Module):
@@ -76,7 +76,7 @@ def test_tiles_equal_the_whole_where_the_overlap_covers_the_receptive_field(
     torch.testing.assert_close(tiled(Blur(), x), Full()(Blur(), x), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", sorted(PARAMETERS.keys() - SCALES))
 def test_every_network_in_tiles(name: str) -> None:
     """Equal within 1e-5 where a network looks no further than the overlap; one that looks everywhere is near."""
     torch.manual_seed(0)
@@ -148,6 +148,11 @@ def test_results_are_clamped_float32_on_the_images_own_device() -> None:
     assert restored.dtype == torch.float32
     assert restored.min() == 0
     assert restored.max() == 1
+
+
+def test_tiles_of_a_network_that_enlarges_are_refused() -> None:
+    with pytest.raises(UserError, match="use inference=full"):
+        Tiled(32, 8, 4)(limpid.build("fsrcnn"), torch.rand(1, 3, 40, 40))
 
 
 @pytest.mark.parametrize(("tile", "overlap", "blend"), [(32, 17, 1), (32, 8, 9), (32, 8, 3), (32, 8, 0)])

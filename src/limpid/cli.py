@@ -5,6 +5,7 @@ Exit status: 0 done; 2 the user's mistake, one sentence on stderr; 1 a failure o
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -62,6 +63,9 @@ def status(arguments: list[str]) -> int:
         print("Interrupted; the same command continues where it was.", file=sys.stderr)
         return 130
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            print(f"There is no room to write {error.filename or 'a file'}; make some and go on.", file=sys.stderr)
+            return 2
         complaint = _complaint(error)
         if complaint is None:
             raise

@@ -110,7 +110,10 @@ class Tiled:
         result = torch.zeros_like(x, dtype=torch.float32)
         for row in rows:
             for column in columns:
-                restored = restore(network, x[..., row.start : row.stop, column.start : column.stop])
+                tile = x[..., row.start : row.stop, column.start : column.stop]
+                restored = restore(network, tile)
+                if restored.shape != tile.shape:
+                    raise UserError("This network changes the size of images, so tiles do not fit; use inference=full.")
                 shares = row.shares.view(-1, 1) * column.shares
                 kept = result[..., row.first : row.last, column.first : column.last]
                 inner = restored[

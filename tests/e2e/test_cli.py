@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.conftest import Limpid
 
 from limpid.cli import quoted, status
@@ -230,3 +232,17 @@ def test_folders_are_scored_without_a_model(limpid: Limpid, tmp_path: Path) -> N
     }.items():
         assert sentence in limpid("test", *folders, *wrong, expect=2).stderr
     assert "add reference=DIR" in limpid("test", folders[0], "metrics=[psnr]", expect=2).stderr
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, *arguments: object, **settings: object) -> None:
+        Path(path).touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Path, "write_text", full)
+    assert status(["test", f"images={tmp_path}", "metrics=[piqe]", f"output={tmp_path / 'scores'}"]) == 2
+    assert "There is no room to write" in capfd.readouterr().err
+    assert not list((tmp_path / "scores").iterdir())

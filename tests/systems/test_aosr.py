@@ -202,9 +202,10 @@ def test_the_two_take_turns(tmp_path: Path) -> None:
     )
     clip, rate = 0.01, 0.5
     system = Pix2pix(
-        network, "none", {}, discriminator, clip, loss,
+        network, "none", {}, loss,
         lambda parameters: torch.optim.SGD(parameters, lr=rate),
         lambda optimizer, steps: constant_then_linear(optimizer, steps, constant=0.0),
+        discriminator=discriminator, clip=clip,
     )  # fmt: skip
     trainer = lightning.Trainer(
         accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False, enable_checkpointing=False,

@@ -45,7 +45,7 @@ def transfer(**terms: tuple[float, Any]) -> KnowledgeTransfer:
     terms = terms or {"teacher_l1": (1.0, TeacherL1())}
     loss = WeightedLoss({name: {"weight": weight, "term": term} for name, (weight, term) in terms.items()})
     decay = {"feature_contrast": {"factor": 0.99, "of": 400}}
-    made = KnowledgeTransfer(MPRNet(**NARROW), "mprnet", NARROW, TEACHERS, "random", decay, loss)
+    made = KnowledgeTransfer(MPRNet(**NARROW), "mprnet", NARROW, loss, teachers=TEACHERS, weights="random", decay=decay)
     made.setup("fit")
     return made.train()
 
@@ -174,7 +174,7 @@ def test_what_is_missing_or_does_not_fit_is_said_in_a_sentence(tmp_path: Path) -
         load_start(MPRNet(**NARROW), "mprnet", NARROW, None, None)
     wide = {**TEACHERS, "rain": {"network": "aod_net", "ckpt": None}}
     loss = WeightedLoss({"feature_contrast": {"weight": 1, "term": FeatureContrast([TAP])}})
-    made = KnowledgeTransfer(MPRNet(**NARROW), "mprnet", NARROW, wide, "random", None, loss)
+    made = KnowledgeTransfer(MPRNet(**NARROW), "mprnet", NARROW, loss, teachers=wide, weights="random")
     with pytest.raises(UserError, match="The teacher for rain has another structure than the student"):
         made.setup("fit")
     for place, changes, said in (
@@ -188,7 +188,7 @@ def test_what_is_missing_or_does_not_fit_is_said_in_a_sentence(tmp_path: Path) -
 
 def test_specialists_test_each_image_by_its_own_teacher() -> None:
     torch.manual_seed(0)
-    made = Specialists(torch.nn.Identity(), "identity", {}, TEACHERS, "random")
+    made = Specialists(torch.nn.Identity(), "identity", {}, teachers=TEACHERS, weights="random")
     counts = sum(p.numel() for p in made.network.parameters())
     assert counts == 3 * 3_637_249
     made.scores.start(["a"])

@@ -15,8 +15,11 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` through a temporary neighbour, so that a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)  # of a full disk nothing half-written stays
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 
 from limpid.inference import restored_image
-from limpid.losses import WeightedLoss
 from limpid.losses.pix2pix import discriminator_loss
 from limpid.systems.restorer import Batch, Restorer
 
@@ -37,38 +35,14 @@ class Pix2pix(Restorer):
     but it is not part of the network that a checkpoint rebuilds.
 
     Args:
-        network: see `Restorer`, as for all but the two below.
-        network_name: see there.
-        network_config: see there.
+        arguments: see `Restorer`.
         discriminator: maps `(N, 6, H, W)`, the degraded image and the judged one, to scores.
         clip: largest norm of the gradient of either; None does not clip.
-        loss: see there.
-        optimizer: see there; each of the two has its own.
-        scheduler: see there; likewise.
-        metrics: see there.
-        provenance: see there.
-        seed: see there.
-        log_every: see there.
+        settings: see `Restorer`; each of the two networks has its own optimizer and scheduler.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        network_name: str,
-        network_config: Mapping[str, Any],
-        discriminator: nn.Module,
-        clip: float | None = None,
-        loss: WeightedLoss | None = None,
-        optimizer: Callable[..., Optimizer] | None = None,
-        scheduler: Callable[..., LRScheduler] | None = None,
-        metrics: Mapping[str, Callable[..., Tensor]] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        log_every: int = 20,
-    ) -> None:
-        super().__init__(
-            network, network_name, network_config, loss, optimizer, scheduler, metrics, provenance, seed, log_every
-        )
+    def __init__(self, *arguments: Any, discriminator: nn.Module, clip: float | None = None, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
         self.discriminator, self.clip = discriminator, clip
         self.automatic_optimization = False
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from limpid.errors import UserError
 from limpid.inference import restore, restored_image
-from limpid.losses import WeightedLoss
 from limpid.losses.contrastive import FeatureContrast
 from limpid.losses.edge import stage_images
 from limpid.networks.frozen import Frozen
@@ -88,21 +85,13 @@ class KnowledgeTransfer(Student):
     weights.
 
     Args:
-        network: the student. See `Restorer` for all that is not explained here.
-        network_name: see there.
-        network_config: see there; teachers with random weights have it too.
+        arguments: see `Restorer`; the network is the student, and its settings are those of random teachers too.
         teachers: by type of degradation (the `domain` of images), the arguments `network`, `ckpt` and `seed` of
             `limpid.systems.rfd.load_teacher`.
         weights: of teachers without a checkpoint: None refuses them, ``random`` draws them, which is recorded.
         decay: by the name of a term of the loss: `factor`, which multiplies its weight after each of `of` equal parts
             of the run. The paper has 0.99 after each of 400 epochs.
-        loss: see there.
-        optimizer: see there.
-        scheduler: see there.
-        metrics: see there.
-        provenance: see there.
-        seed: see there.
-        log_every: see there.
+        settings: see `Restorer`.
 
     Raises:
         CannotRun: (when training begins) a teacher has no weights.
@@ -112,32 +101,13 @@ class KnowledgeTransfer(Student):
 
     def __init__(
         self,
-        network: nn.Module,
-        network_name: str,
-        network_config: Mapping[str, Any],
+        *arguments: Any,
         teachers: Mapping[str, Mapping[str, Any]],
         weights: str | None = None,
         decay: Mapping[str, Mapping[str, float]] | None = None,
-        loss: WeightedLoss | None = None,
-        optimizer: Callable[..., Optimizer] | None = None,
-        scheduler: Callable[..., LRScheduler] | None = None,
-        metrics: Mapping[str, Callable[..., Tensor]] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        log_every: int = 20,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            network,
-            network_name,
-            network_config,
-            loss=loss,
-            optimizer=optimizer,
-            scheduler=scheduler,
-            metrics=metrics,
-            provenance=provenance,
-            seed=seed,
-            log_every=log_every,
-        )
+        super().__init__(*arguments, **settings)
         self.prepare(decay)
         self.teacher_settings, self.weights = teachers, weights
         self.teachers = nn.ModuleDict()
@@ -197,18 +167,11 @@ class Specialists(Restorer):
     checkpoint is asked for.
 
     Args:
-        network: is replaced by the teachers. See `Restorer` for all that is not explained here.
-        network_name: see there.
-        network_config: see there.
+        network: is replaced by the teachers.
+        arguments: see `Restorer`.
         teachers: as in `KnowledgeTransfer`.
         weights: as there.
-        loss: see `Restorer`; not used, like the optimizer and the scheduler.
-        optimizer: see there.
-        scheduler: see there.
-        metrics: see there.
-        provenance: see there.
-        seed: see there.
-        log_every: see there.
+        settings: see `Restorer`; there is nothing to train.
 
     Raises:
         CannotRun: a teacher has no weights.
@@ -218,28 +181,15 @@ class Specialists(Restorer):
     def __init__(
         self,
         network: nn.Module,
-        network_name: str,
-        network_config: Mapping[str, Any],
+        *arguments: Any,
         teachers: Mapping[str, Mapping[str, Any]],
         weights: str | None = None,
-        loss: WeightedLoss | None = None,
-        optimizer: Callable[..., Optimizer] | None = None,
-        scheduler: Callable[..., LRScheduler] | None = None,
-        metrics: Mapping[str, Callable[..., Tensor]] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        log_every: int = 20,
+        **settings: Any,
     ) -> None:
         loaded = load_teachers(teachers, weights)
-        super().__init__(
-            nn.ModuleDict({kind: teacher.module for kind, (teacher, _) in loaded.items()}),
-            network_name,
-            network_config,
-            metrics=metrics,
-            provenance={**(provenance or {}), "teachers": {kind: origin for kind, (_, origin) in loaded.items()}},
-            seed=seed,
-            log_every=log_every,
-        )
+        specialists = nn.ModuleDict({kind: teacher.module for kind, (teacher, _) in loaded.items()})
+        super().__init__(specialists, *arguments, **settings)
+        self.provenance["teachers"] = {kind: origin for kind, (_, origin) in loaded.items()}
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Score images of one type; the restored images go on to the callbacks."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.inference import restored_image
-from limpid.losses import WeightedLoss
 from limpid.losses.adversarial import discriminator_loss
 from limpid.systems.adversarial import Adversarial
 from limpid.systems.restorer import Batch
@@ -32,20 +29,12 @@ class DomainAdaptation(Adversarial, Student):
     A batch holds `input` and `clear`. Where it has references instead, another image's reference is its clear image.
 
     Args:
-        network: the student. See `Restorer` for all that is not explained here.
-        network_name: see there.
-        network_config: see there.
+        arguments: see `Restorer`; the network is the student.
         discriminator: gives scores of patches of images in [0, 1].
         start: `ckpt`, the checkpoint of the knowledge transfer; without one `weights`: None refuses, ``random`` adapts
             a network that learnt nothing, which is recorded.
         decay: as in `KnowledgeTransfer`; the paper has 0.99 after each of 40 epochs.
-        loss: see there.
-        optimizer: see there; made twice.
-        scheduler: see there; made twice.
-        metrics: see there.
-        provenance: see there.
-        seed: see there.
-        log_every: see there.
+        settings: see `Restorer`; optimizer and scheduler are made twice.
 
     Raises:
         CannotRun: (when training begins) there is nothing to start from.
@@ -55,32 +44,13 @@ class DomainAdaptation(Adversarial, Student):
 
     def __init__(
         self,
-        network: nn.Module,
-        network_name: str,
-        network_config: Mapping[str, Any],
+        *arguments: Any,
         discriminator: nn.Module,
         start: Mapping[str, Any],
         decay: Mapping[str, Mapping[str, float]] | None = None,
-        loss: WeightedLoss | None = None,
-        optimizer: Callable[..., Optimizer] | None = None,
-        scheduler: Callable[..., LRScheduler] | None = None,
-        metrics: Mapping[str, Callable[..., Tensor]] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        log_every: int = 20,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            network,
-            network_name,
-            network_config,
-            loss=loss,
-            optimizer=optimizer,
-            scheduler=scheduler,
-            metrics=metrics,
-            provenance=provenance,
-            seed=seed,
-            log_every=log_every,
-        )
+        super().__init__(*arguments, **settings)
         self.prepare(decay)
         self.discriminator, self.start = discriminator, dict(start)
 
