@@ -31,7 +31,7 @@ SHEETS = {
     "haze": ({"input": "scenes", "count": 5}, "reside_its", [""]),
     "haze_levels": ({"input": "scenes", "count": 5}, "haze_made", ["beta_0207", "beta_0813", "beta_1418"]),
     "sand": ({"depth": "stand_in", "count": 5}, "sand_synthetic", [""]),
-    "hybrid": ({"scales": [1.0], "count": 5}, "rl_restore", ["mild", "moderate", "severe"]),
+    "div2k_hybrid": ({"scales": [1.0], "count": 5}, "rl_restore", ["mild", "moderate", "severe"]),
     "did_hy": ({"count": 5}, "did_hy_made", ["test"]),
     "blur": ({"count": 5}, "gopro", ["test"]),
 }
@@ -71,7 +71,7 @@ def main() -> None:
                 plain = card(loader, root / name) | ({"split": split} if split else {})
                 images = targets.construct(plain, loader)
                 samples = [images.load(i, np.random.default_rng(i)) for i in range(5)]
-                if not rows or name == "hybrid":
+                if not rows or name == "div2k_hybrid":
                     rows.append([sample["target"] for sample in samples])
                 rows.append([sample["input"] for sample in samples])
             pixels = (np.clip(sheet(rows), 0, 1) * 255).round().astype(np.uint8)

@@ -25,7 +25,7 @@ SETS = [
     ("haze", {}, "reside_its", ["train"]),
     ("haze_levels", {}, "haze_made", ["beta_0207", "beta_0813", "beta_1418"]),
     ("sand", {"crop": 48}, "sand_synthetic", ["test"]),
-    ("hybrid", {"scales": [1.0]}, "rl_restore", ["mild", "moderate", "severe"]),
+    ("div2k_hybrid", {"scales": [1.0]}, "rl_restore", ["mild", "moderate", "severe"]),
     ("did_hy", {}, "did_hy_made", ["test"]),
     ("did_hy", {"split": "train"}, "did_hy_made", ["train"]),
     ("blur", {"frames": 0}, "gopro", ["test"]),
@@ -206,7 +206,7 @@ def test_did_hy_keeps_the_rain_of_its_pairs(tmp_path: Path) -> None:
         ("haze", {"input": "scenes", "count": 1, "beta": [2, 1]}, r"haze's beta is \[2, 1\]"),
         ("haze", {"input": "scenes", "count": 1, "seed": -1}, r"seed of `limpid data make haze` is -1"),
         ("haze", {"input": "scenes", "count": 1, "frames": 3}, r"averages no frames"),
-        ("hybrid", {"input": "scenes", "count": 1, "split": "mid"}, r"no split 'mid'; there are mild"),
+        ("div2k_hybrid", {"input": "scenes", "count": 1, "split": "mid"}, r"no split 'mid'; there are mild"),
     ],
 )
 def test_what_was_asked_wrongly_is_said_before_anything_is_made(
@@ -221,7 +221,7 @@ def test_sources_that_are_absent_or_too_small(tmp_path: Path) -> None:
     (job,) = plan("blur", {"input": str(tmp_path / "none"), "output": str(tmp_path / "out")}, "nowhere")
     with pytest.raises(CannotRun, match="not there"):
         make(job)
-    jobs = plan("hybrid", {"input": str(clean(tmp_path / "in")), "output": str(tmp_path / "out")}, "nowhere")
+    jobs = plan("div2k_hybrid", {"input": str(clean(tmp_path / "in")), "output": str(tmp_path / "out")}, "nowhere")
     with pytest.raises(UserError, match="smaller than the hybrid distortion's patch of 63"):
         make(jobs[0])
 

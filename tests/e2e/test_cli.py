@@ -246,3 +246,18 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(
     assert status(["test", f"images={tmp_path}", "metrics=[piqe]", f"output={tmp_path / 'scores'}"]) == 2
     assert "There is no room to write" in capfd.readouterr().err
     assert not list((tmp_path / "scores").iterdir())
+
+
+@pytest.mark.parametrize("launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)])
+def test_a_launcher_gives_the_same_table(launcher: str, limpid: Limpid, tmp_path: Path) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.split('_')[0]}_launcher")
+    jobs = ["-m", "+rfd/table5=aod_net", "seed=1,2", *SMOKE]
+    limpid("train", *jobs, LIMPID_RUNS=str(tmp_path / "basic"))
+    limpid("train", *jobs, f"hydra/launcher={launcher}", LIMPID_RUNS=str(tmp_path / launcher))
+    tables = [
+        json.loads(limpid("table", "rfd/table5/aod_net", "--format", "json", LIMPID_RUNS=str(tmp_path / store)).stdout)
+        for store in ("basic", launcher)
+    ]
+    basic, other = ([run["metrics"] for run in entries[0]["runs"] if run["status"] == "done"] for entries in tables)
+    assert len(basic) == 2
+    assert basic == other

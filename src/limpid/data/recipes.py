@@ -39,7 +39,8 @@ def compose(group: str, name: str) -> dict[str, Any]:
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         known = names(group)
-        raise UserError(f"There is no {group} {name!r}{nearest(name, known) or '; there are ' + ', '.join(known)}.")
+        hint = nearest(name, known) or f"; there are {', '.join(known)}."
+        raise UserError(f"There is no {group} {name!r}{hint}")
     own = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     defaults = own.pop("defaults", ["_self_"])
     composed: dict[str, Any] = {}
@@ -130,7 +131,8 @@ def recipe(name: str, root: str | Path | None = None, **settings: Any) -> dict[s
     for key in settings:
         if key not in content:
             raise UserError(
-                f"The recipe {name} has no setting {key!r}{nearest(key, content) or '; it has ' + ', '.join(content)}."
+                f"The recipe {name} has no setting {key!r}"
+                + (nearest(key, content) or f"; it has {', '.join(content)}.")
             )
     content = merged(content, settings if root is None else {"root": str(root), **settings})
     plain: dict[str, Any] = resolved(content, {"data": content, "seed": 0})

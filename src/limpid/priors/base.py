@@ -65,5 +65,5 @@ def choice(name: str, value: str, known: tuple[str, ...]) -> str:
         UserError: it is not.
     """
     if value not in known:
-        raise UserError(f"{name}={value!r} is not one of {', '.join(known)}{nearest(value, known)}.")
+        raise UserError(f"{name}={value!r} is not one of {', '.join(known)}{nearest(value, known) or '.'}")
     return value

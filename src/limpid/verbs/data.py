@@ -23,7 +23,7 @@ split=NAME crop=PIXELS depth=FOLDER|stand_in frames=N height=240 width=320, and 
 
   limpid data make haze input=nyu_depth count=50
   limpid data make sand input=photos/ depth=stand_in
-  limpid data make hybrid input=scenes count=100 height=256 width=256"""
+  limpid data make div2k_hybrid input=scenes count=100 height=256 width=256"""
 
 
 def run(arguments: list[str]) -> int:

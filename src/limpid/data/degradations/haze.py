@@ -134,6 +134,7 @@ def wmcp_haze(level: str, airlight: Sequence[float] = (0.7, 1.0), depth_scale: f
     """
     if level not in WMCP_BETA:
         raise UserError(
-            f"The level of haze is {level!r}, but it must be one of {', '.join(WMCP_BETA)}{nearest(level, WMCP_BETA)}."
+            f"The level of haze is {level!r}, but it must be one of {', '.join(WMCP_BETA)}"
+            + (nearest(level, WMCP_BETA) or ".")
         )
     return Haze(WMCP_BETA[level], airlight, depth_scale=depth_scale)
