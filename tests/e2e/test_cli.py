@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from tests.conftest import Limpid
 
@@ -261,3 +262,19 @@ def test_a_launcher_gives_the_same_table(launcher: str, limpid: Limpid, tmp_path
     basic, other = ([run["metrics"] for run in entries[0]["runs"] if run["status"] == "done"] for entries in tables)
     assert len(basic) == 2
     assert basic == other
+
+
+@pytest.mark.slow
+def test_a_search_survives_a_job_that_fails(limpid: Limpid) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=4"]
+    settings = ["hydra.sweeper.n_jobs=1", "hydra.sweeper.sampler.seed=1", "optimizer.lr=choice(-1,0.001)"]
+    done = limpid("train", "-m", "model=aod_net", *SMOKE, *search, *settings, expect=1)
+    assert "Invalid learning rate: -1" in done.stderr
+    assert "4 jobs:" in done.stderr
+
+
+def test_the_wandb_sweep_is_a_command_that_composes(limpid: Limpid) -> None:
+    sweep = yaml.safe_load((Path(__file__).parents[2] / "docs" / "sweeps" / "wandb.yaml").read_text())
+    words = [word for word in sweep["command"][1:] if word != "${args_no_hyphens}"]
+    limpid(*words, *(f"{key}={spec.get('min', 0)}" for key, spec in sweep["parameters"].items()), "--cfg", "job")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from typing import Any
@@ -62,8 +63,11 @@ def composed(verb: str, text: str, arguments: list[str]) -> int:
     return 0
 
 
-def _job(config: DictConfig) -> float | None:
-    """One composed run. Returns the mean PSNR of its first test set, for sweepers that look for the best."""
+def _job(config: DictConfig) -> float:
+    """One composed run. Returns the mean PSNR of its first test set, for sweepers that look for the best.
+
+    Minus infinity, the worst, where the job failed or has none: a sweeper takes that, and stumbles over no number.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get().job
@@ -71,7 +75,8 @@ def _job(config: DictConfig) -> float | None:
     number = 0 if OmegaConf.is_missing(job, "num") else int(job.num)
     results = sweep.attempt(lambda: _perform(config), label, number)
     sets: list[dict[str, Any]] = list(((results or {}).get("metrics") or {}).values())
-    return sets[0]["psnr"]["mean"] if sets and "psnr" in sets[0] else None
+    value = sets[0]["psnr"]["mean"] if sets and "psnr" in sets[0] else math.nan
+    return value if math.isfinite(value) else -math.inf
 
 
 def _perform(config: DictConfig) -> dict[str, Any]:
