@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from limpid.places import shipped
 from limpid.results import identity
 from limpid.results.rows import NO_SET, Row, rows
 from limpid.verbs import compose as limpid_compose
+from limpid.verbs import table
 from limpid.verbs.prepare import GIVEN, finish
 
 FACTS = yaml.safe_load((Path(__file__).parent / "facts" / "tables.yaml").read_text())
@@ -102,6 +104,24 @@ def test_every_row_composes_with_the_budget(budget: str) -> None:
 def test_what_a_built_row_sets_exists(place: str) -> None:
     plain = composed(place)
     targets.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], GIVEN)
+
+
+@pytest.mark.parametrize("place", [place for place in BUILT if ROWS[place].does == "train"])
+def test_a_row_that_trains_has_something_to_train_on(place: str) -> None:
+    assert composed(place)["data"]["train"] is not None
+
+
+def test_the_table_of_all_rows_says_of_each_whether_it_can_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LIMPID_DATA", raising=False)
+    assert table.run(["--format", "json"]) == 0
+    told = {f"{e['paper']}/{e['table']}/{e['row']}": e for e in json.loads(capsys.readouterr().out)}
+    assert set(told) == set(ROWS)
+    for place, entry in told.items():
+        assert entry["runnable"] == (ROWS[place].does == "profile" and not ROWS[place].not_built), place
+        assert entry["runnable"] or entry["why_not"]
 
 
 def test_every_row_composes_with_made_data() -> None:

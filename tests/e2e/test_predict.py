@@ -156,6 +156,7 @@ def test_grey_photographs_and_narrow_ones_work(tmp_path: Path) -> None:
         (["model=ffa_net", "input=a.png", "output=out"], "The model ffa_net has no weights to restore with; give ckpt=PATH"),
         (["model=wmcp", "input=a.png", "output=out", "save=[dept]"], "save=dept is unknown; did you mean 'depth'?"),
         (["model=gamma", "input=a.png", "output=out", "save=[depth]"], "The model gamma does not estimate the depth;"),
+        (["model=uni_removal_teachers", "input=a.png", "output=out"], "The model uni_removal_teachers has no network of its own"),
         (["model=wmcp", "input=a.png", "output=out", "data=scenes"], "limpid predict does not use 'data'"),
         (["model=wmcp", "input=a.png", "output=out", "device=tpu9"], "There is no device 'tpu9' here"),
         (["model=wmcp", "input=a.png", "output=out", "network.channel=drak"], "channel='drak' is not one of"),

@@ -91,6 +91,18 @@ def rows(pattern: str = "") -> list[Row]:
     return [row for place, row in found.items() if not pattern or f"{place}/".startswith(f"{pattern}/")]
 
 
+def row_file(place: str) -> Path:
+    """The file of the row at `paper/table/name`, the user's own first.
+
+    Raises:
+        UserError: there is none.
+    """
+    for folder in config_folders("experiments"):
+        if (file := folder / f"{place}.yaml").is_file():
+            return file
+    raise UserError(f"There is no row {place!r} in experiments/.")
+
+
 def measured_file(paper: str) -> Path:
     """Where the figures kept of a paper's rows lie: beside its rows."""
     for folder in config_folders("experiments"):

@@ -81,6 +81,10 @@ def _job(config: DictConfig) -> None:
             f"The model {name} has no weights to restore with; give ckpt=PATH, or train it first with "
             f"`limpid train model={name}`."
         )
+    from limpid.priors.trivial import Identity
+
+    if isinstance(network, Identity):
+        raise UserError(f"The model {name} has no network of its own, so it restores nothing; choose another.")
     for what in config.save:
         if what not in _MAPS:
             raise UserError(f"save={what} is unknown{nearest(what, _MAPS) or '; it takes ' + ', '.join(_MAPS) + '.'}")

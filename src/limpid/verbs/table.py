@@ -7,9 +7,11 @@ import json
 import os
 from functools import cache
 
+import yaml
+
 from limpid.places import runs
 from limpid.results import table
-from limpid.results.rows import Row, rows
+from limpid.results.rows import Row, row_file, rows
 
 
 def run(arguments: list[str]) -> int:
@@ -39,11 +41,18 @@ def why_not(row: Row) -> str | None:
     """Why `row` cannot run here: it is not built, or a set it cannot do without is missing."""
     if row.not_built:
         return f"not built: {row.not_built}"
-    return _missing_data(row.place, row.does == "train")
+    return None if row.does == "profile" else _missing_data(_recipe(row), row.does == "train")
+
+
+def _recipe(row: Row) -> str | None:
+    """The data recipe that the row's file chooses; None where it leaves the choice to the model."""
+    content = yaml.safe_load(row_file(row.place).read_text(encoding="utf-8"))
+    chosen = [choice["override /data"] for choice in content.get("defaults", []) if "override /data" in choice]
+    return chosen[0] if chosen else None
 
 
 @cache
-def _missing_data(place: str, trains: bool) -> str | None:
+def _missing_data(recipe: str | None, trains: bool) -> str | None:
     from hydra import compose, initialize
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
@@ -54,12 +63,13 @@ def _missing_data(place: str, trains: bool) -> str | None:
     limpid_compose.register()
     if not GlobalHydra.instance().is_initialized():
         initialize(config_path=None, version_base="1.3")
-    paper, name, row = place.split("/")
-    config = compose("train", overrides=[f"+{paper}/{name}={row}"])
+    config = compose("train", overrides=[f"data={recipe}"] if recipe else [])
     data = OmegaConf.to_container(config.data, resolve=True)
     assert isinstance(data, dict)
     needed = {"train": data["train"]} if trains else dict(data["test"])
     absent = {}
+    if trains and data["train"] is None:
+        return f"The recipe data={recipe} has nothing to train on."
     for key, card in needed.items():
         why = targets.construct(card, f"data.{key}", config.allow_targets).missing()
         if why:
