@@ -49,15 +49,15 @@ def cost(network: nn.Module, height: int, width: int, device: torch.device, repe
     network = network.eval().to(device)
     x = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.no_grad():
+        memory = _peak_growth(network, x)  # in the first pass: later ones find the memory still there
         gflops = _gflops(network, x)
-        memory = _peak_growth(network, x)  # before the timing: later passes find the memory still there
         latency = statistics.median(_seconds(network, x) for _ in range(repeats))
     params = sum(p.numel() for p in network.parameters())
     return Cost(params, _file_size(network) / 2**20, gflops, latency * 1000, memory)
 
 
 def _gflops(network: nn.Module, x: Tensor) -> float | None:
-    """The count of PyTorch itself, during one real pass that also warms up."""
+    """The count of PyTorch itself, during one real pass."""
     counter = FlopCounterMode(display=False)
     with counter:
         network(x)
