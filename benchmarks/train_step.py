@@ -45,7 +45,7 @@ def composed(model: str, overrides: list[str]) -> dict[str, Any]:
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
-    return {**finish(config, typed, choices), "fingerprint": ""}
+    return {**finish(config, typed, choices), "fingerprint": "", "does": "train"}
 
 
 def batch_of(config: dict[str, Any]) -> dict[str, Any]:

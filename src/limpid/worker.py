@@ -158,7 +158,9 @@ def _given_weights(config: Config) -> dict[str, Any] | None:
 def _system(config: Config) -> Restorer:
     """The system with its network, loss, optimizer, learning rate and metrics."""
     allow = config["allow_targets"]
-    parts = {key: targets.construct(config[key], key, allow) for key in ("network", "loss", "optimizer", "scheduler")}
+    # What is only tested has no loss: its terms may need files, such as VGG-19's weights, that a test does not.
+    needed = ("network", "optimizer", "scheduler", *(("loss",) if config["does"] == "train" else ()))
+    parts = {key: targets.construct(config[key], key, allow) for key in needed}
     settings = {key: value for key, value in config["network"].items() if key != "_target_"}
     system: Restorer = targets.construct(
         config["model"],

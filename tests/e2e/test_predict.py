@@ -222,3 +222,15 @@ def test_profile_of_a_prior_and_its_mistakes(capfd: pytest.CaptureFixture[str]) 
     ):
         assert status(["profile", "model=aod_net", *arguments]) == 2
         assert sentence in capfd.readouterr().err
+
+
+def test_testing_needs_no_file_that_only_the_loss_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AOSR-Net's loss compares features of VGG-19, whose weights are not there."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path / "runs"))
+    saved_network(tmp_path / "n.ckpt", "aosr", channels=8)
+    settings = ["data=scenes", "data.test_images=1", "trainer=cpu"]
+    assert status(["test", "model=aosr", "ckpt=n.ckpt", *settings]) == 0
+    (results,) = (json.loads(file.read_text()) for file in (tmp_path / "runs").rglob("metrics.json"))
+    assert results["metrics"]["scenes"]["psnr"]["n"] == 1
+    assert status(["train", "model=aosr", *settings]) == 2
