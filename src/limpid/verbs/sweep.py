@@ -6,7 +6,8 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,20 @@ from limpid.results.store import Run
 _FOLDER = "LIMPID_SWEEP"  # tells a job that it is part of a sweep, and where to note what became of it
 
 
-def begin() -> Path:
-    """Make the folder in which the jobs of a new sweep note what became of them."""
+@contextmanager
+def noted() -> Iterator[Path]:
+    """The folder in which the jobs of a new sweep note what became of them, for as long as the sweep runs.
+
+    A sweep that does not start, or is interrupted, leaves nothing behind that a later run would take for its own.
+    """
     parent = runs() / ".sweeps"
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="sweep-", dir=parent)).resolve()
     os.environ[_FOLDER] = str(folder)
-    return folder
+    try:
+        yield folder
+    finally:
+        del os.environ[_FOLDER]
 
 
 def attempt(job: Callable[[], dict[str, Any]], label: str, number: int) -> dict[str, Any] | None:
@@ -54,7 +62,6 @@ def end(folder: Path) -> int:
 
     1 if a job crashed, 2 if one was refused, else 0: a row that cannot run is no failure.
     """
-    del os.environ[_FOLDER]
     outcomes = [read_json(file) for file in sorted(folder.glob("*.json"))]
     counts: dict[str, int] = {}
     for outcome in outcomes:

@@ -50,8 +50,8 @@ def composed(verb: str, text: str, arguments: list[str]) -> int:
                 f"A sweep cannot be shared by the {started.world} processes that {started.starter} started; start it "
                 "once, and trainer=ddp starts the processes of each of its jobs."
             )
-        folder = sweep.begin()
-        launch(verb, arguments, _job)
+        with sweep.noted() as folder:
+            launch(verb, arguments, _job)
         return sweep.end(folder)
     single = Single(_job)
     launch(verb, arguments, single)
