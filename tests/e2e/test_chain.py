@@ -141,3 +141,27 @@ def test_a_chain_killed_in_its_second_stage_goes_on(toy: Path, limpid: Limpid) -
         (run,) = (file.parent for file in toy.glob(f"again/toy/chain/{name}/*/*/metrics.json"))
         for key, value in final(run).items():
             torch.testing.assert_close(weights[key], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("row", "data", "need", "its_data"),
+    [
+        ("table5=kt_bda", "scenes_unpaired", "table4=bkt_icl_fcl", "scenes_mixture"),
+        ("table4=bkt", "scenes_mixture", "teachers=haze", "scenes"),
+    ],
+)
+def test_a_prerequisite_is_trained_on_what_stands_in_for_its_own_data(
+    row: str, data: str, need: str, its_data: str, limpid: Limpid
+) -> None:
+    """A teacher that was trained on the student's mixture would have seen every type of degradation."""
+    refused = limpid(
+        "train",
+        f"+uni_removal/{row}",
+        f"data={data}",
+        "data.test_images=1",
+        "budget=mini",
+        "prerequisites=ask",
+        expect=2,
+    )
+    command = f"`limpid train +uni_removal/{need} data={its_data} data.test_images=1 budget=mini`"
+    assert command in refused.stderr

@@ -59,6 +59,21 @@ def inherited(typed: list[str], key_of: Callable[[str], str]) -> list[str]:
     return [override for override in typed if key_of(override).split(".")[0] in _INHERITED]
 
 
+def with_own_data(typed: list[str], recipe: str | None, key_of: Callable[[str], str]) -> list[str]:
+    """The typed overrides for a prerequisite that is trained on other data than the run that needs it.
+
+    Args:
+        typed: what the prerequisite inherits.
+        recipe: the recipe that stands in for its own, from `stands_in`; None keeps the inherited one.
+        key_of: gives the key of an override.
+    """
+    if recipe is None:
+        return typed
+    # What was typed for one of the sets belongs to the other recipe.
+    kept = [word for word in typed if not key_of(word).startswith(("data.train", "data.val", "data.test."))]
+    return [f"data={recipe}" if key_of(word) == "data" else word for word in kept]
+
+
 def fulfilled(plain: Config, make: Callable[[Config], Any]) -> Config:
     """`plain` with the checkpoints of its prerequisites in their places, and what they are under `started_from`.
 

@@ -32,7 +32,7 @@ GIVEN = {
 
 #: What a table shows in its own place, or what changes no result.
 _NAMED_OTHERWISE = (
-    *("budget", "seed", "rerun", "prerequisites", "ckpt"),
+    *("budget", "seed", "rerun", "prerequisites", "ckpt", "allow_targets"),
     *("data.root", "data.workers", "data.cache", "data.cache_gb", "logger", "log_every", "pictures"),
 )
 
@@ -53,7 +53,7 @@ _TOP = {
         "set",
     ),
     *("schedule", "budget", "seed", "row", "ckpt", "rerun", "allow_targets", "log_every", "pictures", "verb"),
-    *("memory_format", "compile", "prerequisites", "cost"),
+    *("memory_format", "compile", "prerequisites", "stands_in", "cost"),
 }
 
 
@@ -65,7 +65,7 @@ def prepare(config: DictConfig) -> dict[str, Any]:
         UserError: a target or an argument is unknown, a value is missing, or there are no weights to test.
     """
     row = config.row
-    if row is not None and row.not_built:
+    if row is not None and row.get("not_built"):
         raise CannotRun(f"Row {row.paper}/{row.table}/{row.name} ({row.label}) is not built yet: {row.not_built}")
     chosen = HydraConfig.get()
     typed = [str(override) for override in chosen.overrides.task]
@@ -93,7 +93,12 @@ def _prepared(plain: dict[str, Any], typed: list[str]) -> dict[str, Any]:
 def _need(plain: dict[str, Any], index: int) -> dict[str, Any]:
     """The configuration of a prerequisite: its row, at the budget, seed and data of the run that needs it."""
     paper, table, name = plain["row"]["needs"][index].split("/")
-    typed = [f"+{paper}/{table}={name}", *chain.inherited(plain["typed"], key_of)]
+    row = f"+{paper}/{table}={name}"
+    words = chain.inherited(plain["typed"], key_of)
+    stands_in = plain["stands_in"].get(plain["choices"]["data"])
+    if stands_in and any(key_of(word) == "data" for word in words):
+        words = chain.with_own_data(words, stands_in.get(_composed([row])["choices"]["data"]), key_of)
+    typed = [row, *words]
     return {**_prepared(_composed(typed), typed), "rerun": False}
 
 
