@@ -141,7 +141,7 @@ def test_what_the_command_line_says_wins_over_budget_and_schedule() -> None:
     assert composed(place)["trainer"]["max_epochs"] == 200
     assert composed(place)["optimizer"]["lr"] == 1e-4
     mini = composed(place, "budget=mini")
-    assert (mini["trainer"]["max_steps"], mini["optimizer"]["lr"], mini["data"]["crop"]) == (1000, 1e-3, 96)
+    assert (mini["trainer"]["max_steps"], mini["optimizer"]["lr"], mini["data"]["crop"]) == (500, 1e-3, 96)
     assert mini["scheduler"]["_target_"].endswith("cosine")
     assert composed(place, "budget=mini", "trainer.max_steps=7")["trainer"]["max_steps"] == 7
     assert composed(place, "budget=mini", "budget.learning_rate=0.5")["optimizer"]["lr"] == 0.5
