@@ -12,6 +12,7 @@ import pytest
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["LIMPID_ZOO"] = "/nonexistent"  # a developer's own weights are not a test's
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,7 +22,14 @@ Limpid = Callable[..., "subprocess.CompletedProcess[str]"]
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """The environment of a command that runs in `folder`, with its own run store and no data."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("LIMPID_")}
-    return {**kept, "LIMPID_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1", "COLUMNS": "200", **more}
+    return {
+        **kept,
+        "LIMPID_RUNS": str(folder / "runs"),
+        "LIMPID_ZOO": "/nonexistent",
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "200",
+        **more,
+    }
 
 
 @pytest.fixture

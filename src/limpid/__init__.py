@@ -1,7 +1,8 @@
 """Limpid: image-restoration experiments in which every row of every table is one override.
 
-`limpid.build("ffa_net")` gives any network or prior by its name; `limpid.metrics` scores images; the command
-`limpid` does the rest. Importing this package imports neither torch nor Hydra.
+`limpid.build("ffa_net")` gives any network or prior by its name, `limpid.load("rfd_student")` one with trained weights;
+`limpid.metrics` scores images; the command `limpid` does the rest. Importing this package imports neither torch nor
+Hydra.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "build"]
+__all__ = ["__version__", "build", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `build` only when it is asked for, so that `limpid --help` stays instant."""
+    """Import `build` and `load` only when they are asked for, so that `limpid --help` stays instant."""
     if name == "build":
         from limpid.registry import build
 
         return build
+    if name == "load":
+        from limpid.checkpoint import trained
+
+        return trained
     raise AttributeError(f"module 'limpid' has no attribute {name!r}")

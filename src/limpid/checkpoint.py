@@ -2,6 +2,9 @@
 
 A checkpoint is `{limpid: 1, network, network_config, provenance, ...}` beside Lightning's own state. `state_dict` holds
 the weights a result was measured with (the averaged ones under EMA) and `current_model_state`, if there, the raw ones.
+
+Wherever a checkpoint's path is taken, ``zoo:NAME`` stands for the weights of a card (`limpid.zoo`), and a safetensors
+file whose header names the network is a checkpoint too.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from limpid.errors import UserError
-from limpid.registry import build
+from limpid import zoo
+from limpid.errors import UserError, nearest
+from limpid.registry import build, registered
+from limpid.zoo import files
 
 #: The version of the format; readers refuse what they do not know.
 FORMAT = 1
@@ -63,16 +68,32 @@ def previous(path: Path) -> Path:
 
 
 def read(path: Path, device: str = "cpu") -> dict[str, Any]:
-    """The checkpoint at `path`.
+    """The checkpoint at `path`, which may be ``zoo:NAME`` or a safetensors file.
 
     Raises:
         UserError: the file is missing, cut short, holds objects other than plain values and tensors, is not one of
-            Limpid's, or hides a `_target_` among its values.
+            Limpid's, or hides a `_target_` among its values; or it is not what its zoo card says.
     """
+    if (name := zoo.named(path)) is not None:
+        card = zoo.find(name)
+        card.verify()
+        checkpoint = _checked(files.read(card.weights, device), card.weights)
+        if (checkpoint["network"], checkpoint["network_config"]) != (card.network, card.network_config):
+            raise UserError(f"The zoo card {card.file} and its weights name different networks or settings.")
+        return {**checkpoint, "provenance": {**checkpoint["provenance"], **card.provenance()}}
     if not path.is_file():
-        raise UserError(f"There is no checkpoint {path}; give ckpt=PATH to one that exists.")
+        raise UserError(f"There is no checkpoint {path}; give ckpt=PATH to one that exists, or ckpt=zoo:NAME.")
+    return _checked(files.read(path, device) if path.suffix == files.SUFFIX else unpickled(path, device), path)
+
+
+def unpickled(path: Path, device: str = "cpu") -> Any:
+    """What `torch.save` wrote to `path`, plain values and tensors only.
+
+    Raises:
+        UserError: the file is cut short, or holds other objects.
+    """
     try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"The checkpoint {path} holds Python objects or is not a checkpoint at all, so it is not opened: such a "
@@ -83,6 +104,10 @@ def read(path: Path, device: str = "cpu") -> dict[str, Any]:
             f"The checkpoint {path} is cut short or damaged; copy it again, or use {previous(path).name} beside it "
             "if that is there."
         ) from error
+
+
+def _checked(checkpoint: Any, path: Path) -> dict[str, Any]:
+    """`checkpoint` itself, if it is one of Limpid's and asks for nothing."""
     if not isinstance(checkpoint, dict) or "limpid" not in checkpoint:
         raise UserError(f"The file {path} is not a checkpoint of Limpid: it does not say which network it holds.")
     if checkpoint["limpid"] != FORMAT:
@@ -95,6 +120,11 @@ def read(path: Path, device: str = "cpu") -> dict[str, Any]:
                 f"The checkpoint {path} asks for an object by _target_, which a checkpoint of Limpid never does; "
                 "it is refused. Networks are rebuilt by their name alone."
             )
+    config = checkpoint.get("network_config")
+    if not isinstance(config, dict) or config.keys() & {"name", "allow_targets", "_partial_"}:
+        raise UserError(
+            f"The checkpoint {path} gives settings that no network takes, so it is refused; it is not as Limpid wrote it."
+        )
     return checkpoint
 
 
@@ -131,10 +161,43 @@ def load(module: nn.Module, state: Mapping[str, torch.Tensor], where: Path) -> N
         ) from error
 
 
+def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> nn.Module:
+    """A network with trained weights, ready to restore images; `limpid.load` is this function.
+
+    Args:
+        what: the name of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card; the path of a
+            checkpoint or of a safetensors file; or the name of a prior, which needs no weights.
+        allow_targets: packages besides Limpid's usual ones that a network's config may take it from.
+
+    Returns:
+        The network in evaluation mode, on the CPU. It maps `(N, 3, H, W)` in [0, 1] to the restored image, or to a
+        named tuple with `.restored`.
+
+    Raises:
+        UserError: there are no such weights, or they are damaged or do not fit.
+    """
+    name = os.fspath(what)
+    if zoo.named(name) is None and name in registered():
+        card = zoo.default_for(name)
+        if card is None:
+            module = build(name, allow_targets=allow_targets).eval()
+            if any(True for _ in module.parameters()):
+                raise UserError(
+                    f"The zoo has no weights for the network {name}; give the path of a checkpoint, or `limpid.build("
+                    f"{name!r})` for one that learnt nothing."
+                )
+            return module
+        name = f"{zoo.PREFIX}{card.name}"
+    elif zoo.named(name) is None and not Path(name).exists():
+        known = [*registered(), *(f"{zoo.PREFIX}{card}" for card in zoo.cards())]
+        raise UserError(f"{name!r} is no network, no zoo:NAME and no file{nearest(name, known) or '.'}")
+    return network(read(Path(name)), Path(name), allow_targets)
+
+
 def fingerprint(path: Path) -> str:
-    """The sha256 of the file at `path`, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The sha256 of the file at `path`, or of the weights that ``zoo:NAME`` stands for, in hex."""
+    name = zoo.named(path)
+    return zoo.sha256(path if name is None else zoo.find(name).weights)
 
 
 def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:

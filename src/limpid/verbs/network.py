@@ -1,7 +1,8 @@
-"""The network that `predict` and `profile` work with: a checkpoint's, or a model's by name."""
+"""The network that `predict` and `profile` work with: a checkpoint's, the zoo's, or a model's by name."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from limpid import targets
+from limpid import targets, zoo
 from limpid.errors import UserError, nearest
-from limpid.verbs.prepare import key_of, refuse_by_hand
+from limpid.verbs.prepare import key_of, refuse_by_hand, refuse_self_allowed
 
 if TYPE_CHECKING:
     import torch
@@ -22,11 +23,19 @@ CHOOSING = ("model", "network", "ckpt", "allow_targets")
 
 
 class Chosen(NamedTuple):
-    """A network ready to use, the name it goes by, and whether its weights mean anything."""
+    """A network ready to use.
+
+    Attributes:
+        network: in evaluation mode.
+        name: it goes by.
+        trained: whether its weights mean anything.
+        ckpt: where they come from, a path or ``zoo:NAME``; None without.
+    """
 
     network: nn.Module
     name: str
     trained: bool
+    ckpt: str | None
 
 
 def refuse_others(verb: str, known: Sequence[str]) -> None:
@@ -47,8 +56,13 @@ def refuse_others(verb: str, known: Sequence[str]) -> None:
             raise UserError(f"limpid {verb} does not use {key!r}{hint}")
 
 
-def chosen_network(config: DictConfig) -> Chosen:
+def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
     """The network that `ckpt`, or else `model`, names.
+
+    Args:
+        config: as composed.
+        weights: take the zoo's default weights for the network where no `ckpt` is given. Which weights of the zoo are
+            used is said on stderr.
 
     Raises:
         UserError: the checkpoint cannot be used, or `model` or `network.*` say otherwise than it does; or a setting is
@@ -58,24 +72,39 @@ def chosen_network(config: DictConfig) -> Chosen:
 
     typed = [str(override) for override in HydraConfig.get().overrides.task]
     choices = HydraConfig.get().runtime.choices
+    refuse_self_allowed(config, set(map(key_of, typed)))
     allow = list(config.allow_targets)
-    if config.ckpt:
-        path = Path(config.ckpt)
+    ckpt = str(config.ckpt) if config.ckpt else None
+    card = None
+    if (name := zoo.named(ckpt)) is not None:
+        card = zoo.find(name)
+    elif weights and ckpt is None and (card := zoo.default_for(choices["network"])):
+        ckpt = f"{zoo.PREFIX}{card.name}"
+        for key in map(key_of, typed):
+            if key.startswith("network."):
+                raise UserError(
+                    f"The network {card.network} would take its weights from {ckpt}, which were trained with its own "
+                    f"settings, so {key} cannot be set; leave it out, or give ckpt=PATH to weights trained with it."
+                )
+    if ckpt is not None:
+        path = Path(ckpt)
         loaded = checkpoint.read(path)
-        refuse_by_hand(typed, path, loaded["network"])
+        if config.ckpt:
+            refuse_by_hand(typed, path, loaded["network"])
         if "model" in map(key_of, typed) and choices["network"] != loaded["network"]:
             raise UserError(
                 f"The checkpoint {path} holds the network {loaded['network']}, but model={choices['model']} has "
                 f"{choices['network']}; leave out model, or give a checkpoint of that network."
             )
-        return Chosen(checkpoint.network(loaded, path, allow), str(loaded["network"]), True)
+        if card is not None:
+            print(f"weights: {card.told()}; `limpid zoo show {card.name}` says more", file=sys.stderr)
+        return Chosen(checkpoint.network(loaded, path, allow), str(loaded["network"]), True, ckpt)
     settings: Any = OmegaConf.to_container(config.network, resolve=True)
     targets.check(settings, "network", allow)
     network: nn.Module = targets.construct(settings, "network", allow)
     learns = any(True for _ in network.parameters())
-    return Chosen(
-        network.eval(), str(choices["network"] if "network" in map(key_of, typed) else choices["model"]), not learns
-    )
+    shown = str(choices["network"] if "network" in map(key_of, typed) else choices["model"])
+    return Chosen(network.eval(), shown, not learns, None)
 
 
 def device_named(name: str) -> torch.device:

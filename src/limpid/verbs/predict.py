@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from limpid.data.photographs import Photograph
     from limpid.inference import Inference
 
-HELP = """limpid predict model=NAME|ckpt=PATH input=PHOTOS output=FOLDER [OVERRIDE ...]
+HELP = """limpid predict model=NAME|ckpt=PATH|ckpt=zoo:NAME input=PHOTOS output=FOLDER [OVERRIDE ...]
 
 Restores a photograph, every photograph in a folder and its folders, or those a pattern names. Each result keeps its
 name, size, bit depth (8 or 16), alpha, colour profile and EXIF, upright.
 
   limpid predict model=wmcp input=photos/ output=clear/
   limpid predict model=dcp input=hazy.jpg output=clear.jpg
+  limpid predict model=rfd_student input=photos/ output=clear/    with its weights from the zoo; see limpid zoo list
   limpid predict ckpt=runs/.../best.ckpt input='photos/**/*.png' output=clear/ compare=true
 
 compare=true      also input and result side by side, and all of them on one sheet: output/compare/
@@ -75,11 +76,11 @@ def _job(config: DictConfig) -> None:
     from limpid import targets
 
     inference = targets.construct(OmegaConf.to_container(config.inference, resolve=True), "inference")
-    network, name, trained = chosen_network(config)
+    network, name, trained, _ = chosen_network(config, weights=True)
     if not trained:
         raise UserError(
-            f"The model {name} has no weights to restore with; give ckpt=PATH, or train it first with "
-            f"`limpid train model={name}`."
+            f"The model {name} has no weights to restore with; give ckpt=PATH, or ckpt=zoo:NAME (`limpid zoo list` "
+            f"names them), or train it first with `limpid train model={name}`."
         )
     from limpid.priors.trivial import Identity
 

@@ -1,0 +1,10 @@
+"""The zoo: trained weights with a card that says what they are.
+
+Some come with Limpid (`weights/` beside this file); a user's own lie in `LIMPID_ZOO`, by default `~/.cache/limpid/zoo`.
+An entry is two files of one name: `NAME.safetensors`, whose header names the network and its settings, so that it is a
+checkpoint by itself, and the card `NAME.yaml`. Nothing here opens a connection.
+"""
+
+from limpid.zoo.card import PREFIX, Card, cards, default_for, find, folders, named, own_folder, sha256
+
+__all__ = ["PREFIX", "Card", "cards", "default_for", "find", "folders", "named", "own_folder", "sha256"]

@@ -1,0 +1,239 @@
+"""What a zoo card says, and which cards there are."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limpid.errors import UserError, nearest
+
+#: What a checkpoint's place begins with where it is the name of a card.
+PREFIX = "zoo:"
+#: Names that need no quotes on a command line and are file names everywhere.
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+#: The type of each field whose annotation is one type, or that type or nothing.
+_KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Card:
+    """What is known of one set of weights.
+
+    Attributes:
+        name: by which `ckpt=zoo:NAME` takes them; also the stem of both files.
+        network: the registry's name of the network.
+        network_config: the settings it is built with, plain values.
+        sha256: of the file of weights, in hex.
+        bytes: length of that file.
+        parameters: number of the network's parameters.
+        task: what it takes away, such as ``haze``, ``rain``, ``blur``, ``hybrid`` or ``sand``.
+        trained_on: the data recipe, or the data in words.
+        licence: of the weights.
+        data_licence: of what they were trained on.
+        date: when they were trained or imported, ``YYYY-MM-DD``.
+        default: whether `limpid predict model=NETWORK` takes these of several of that network.
+        budget: how much of the paper's training was done; None where it was not trained here.
+        row: ``paper/table/row`` of the run, if it was one.
+        steps: batches trained.
+        seed: of the run.
+        commit: of the checkout that trained them; with a ``+`` where files differed from it.
+        source: where weights that were not trained here come from.
+        scores: by set and metric ``{value, n, protocol}``; the mean over n images.
+        good_for: a sentence or two.
+        limits: a sentence or two.
+        file: the card's own file; not written into it.
+    """
+
+    name: str
+    network: str
+    network_config: dict[str, Any]
+    sha256: str
+    bytes: int
+    parameters: int
+    task: str
+    trained_on: str
+    licence: str
+    data_licence: str
+    date: str
+    default: bool = False
+    budget: str | None = None
+    row: str | None = None
+    steps: int | None = None
+    seed: int | None = None
+    commit: str | None = None
+    source: str | None = None
+    scores: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    good_for: str = ""
+    limits: str = ""
+    file: Path = Path()
+
+    @property
+    def weights(self) -> Path:
+        """The file of weights, beside the card."""
+        return self.file.with_suffix(".safetensors")
+
+    def plain(self) -> dict[str, Any]:
+        """The card as plain values in the order of its fields, without those that are None or empty."""
+        values = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("file", "default")}
+        kept = {k: v for k, v in values.items() if v not in (None, "") and (v or k != "scores")}
+        return {**kept, "default": True} if self.default else kept
+
+    def provenance(self) -> dict[str, Any]:
+        """What a run that uses these weights records of them."""
+        known = {"row": self.row, "budget": self.budget, "seed": self.seed, "data": self.trained_on, "step": self.steps}
+        return {"zoo": self.name, **known}
+
+    def told(self) -> str:
+        """One line on which weights these are."""
+        training = [f"row {self.row}" if self.row else "", f"budget {self.budget}" if self.budget else ""]
+        training += [f"{self.steps:,} steps" if self.steps else "", f"from {self.source}" if self.source else ""]
+        inside = ", ".join(word for word in training if word)
+        return f"{PREFIX}{self.name}, trained on {self.trained_on}" + (f" ({inside})" if inside else "")
+
+    def verify(self) -> None:
+        """Compare the file of weights with the card.
+
+        Raises:
+            UserError: it is missing or is not the file that the card describes.
+        """
+        if not self.weights.is_file():
+            raise UserError(f"The zoo card {self.file} has no weights beside it ({self.weights.name} is missing).")
+        found = sha256(self.weights)
+        if found != self.sha256:
+            raise UserError(
+                f"The weights {self.weights} are damaged or were exchanged: their sha256 is {found[:12]}..., and the "
+                f"card says {self.sha256[:12]}...; copy or install them again."
+            )
+
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Card) if field.name != "file"}
+
+
+def parse(content: Any, file: Path) -> Card:
+    """The card with the plain values `content`, found in `file`.
+
+    Raises:
+        UserError: a field is missing, unknown or of another kind, or the name is not the file's.
+    """
+    if not isinstance(content, Mapping):
+        raise UserError(f"The zoo card {file} is not a list of fields; `limpid zoo add` writes one.")
+    for key in content:
+        if key not in _FIELDS:
+            raise UserError(f"The zoo card {file} has an unknown field {key!r}{nearest(str(key), _FIELDS) or '.'}")
+    # Unquoted, YAML reads a date as one.
+    content = {k: v.isoformat() if isinstance(v, datetime.date) else v for k, v in content.items()}
+    for key, field in _FIELDS.items():
+        if key not in content:
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                raise UserError(f"The zoo card {file} lacks the field {key}.")
+            continue
+        value, (kind, _, rest) = content[key], str(field.type).partition(" | ")
+        wanted = _KINDS.get(kind, dict)
+        right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        if not right and not (rest and value is None):
+            raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
+    card = Card(**content, file=file)
+    if card.name != file.stem or not NAME.fullmatch(card.name):
+        raise UserError(
+            f"The zoo card {file} is named {card.name!r}, but its name must be the file's, of small letters, digits, "
+            "_ and - only."
+        )
+    if not _SHA256.fullmatch(card.sha256):
+        raise UserError(f"The sha256 of the zoo card {file} is not one of 64 hex digits.")
+    for name, metrics in card.scores.items():
+        if not all(isinstance(m, Mapping) and {"value", "n", "protocol"} == set(m) for m in dict(metrics).values()):
+            raise UserError(f"The scores on {name} of the zoo card {file} are not each a value, an n and a protocol.")
+    return card
+
+
+def read(file: Path) -> Card:
+    """The card in `file`.
+
+    Raises:
+        UserError: it is no card; see `parse`.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"The zoo card {file} is not YAML: {' '.join(str(error).split())}") from error
+    return parse(content, file)
+
+
+def sha256(file: Path) -> str:
+    """The sha256 of `file`, in hex."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def text(card: Card) -> str:
+    """What the card's file holds."""
+    return yaml.safe_dump(card.plain(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def own_folder() -> Path:
+    """The user's own zoo: `LIMPID_ZOO`, by default `~/.cache/limpid/zoo`; it need not exist."""
+    return Path(os.environ.get("LIMPID_ZOO") or Path.home() / ".cache" / "limpid" / "zoo")
+
+
+def folders() -> list[Path]:
+    """Where entries are looked for: those that come with Limpid first, then the user's own."""
+    return [Path(__file__).parent / "weights", own_folder()]
+
+
+def cards() -> dict[str, Card]:
+    """Every card by its name.
+
+    Raises:
+        UserError: one of them is broken.
+    """
+    found: dict[str, Card] = {}
+    for folder in folders():
+        for file in sorted(folder.glob("*.yaml")):
+            if file.stem not in found:
+                found[file.stem] = read(file)
+    return found
+
+
+def named(place: str | os.PathLike[str] | None) -> str | None:
+    """NAME where `place` is ``zoo:NAME``, else None."""
+    words = os.fspath(place) if place is not None else ""
+    return words.removeprefix(PREFIX) if words.startswith(PREFIX) else None
+
+
+def find(name: str) -> Card:
+    """The card `name`.
+
+    Raises:
+        UserError: there is none of that name, or it is broken.
+    """
+    if NAME.fullmatch(name):
+        for folder in folders():
+            if (file := folder / f"{name}.yaml").is_file():
+                return read(file)
+    known = sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+    hint = nearest(name, known) or (f"; there are {', '.join(known)}." if known else "; the zoo is empty.")
+    raise UserError(f"There are no weights {PREFIX}{name}{hint}")
+
+
+def default_for(network: str) -> Card | None:
+    """The card whose weights `network` takes unless others are asked for: the default one, or the only one.
+
+    Raises:
+        UserError: there are several and none is the default.
+    """
+    own = [card for card in cards().values() if card.network == network]
+    chosen = next((card for card in own if card.default), own[0] if len(own) == 1 else None)
+    if own and chosen is None:
+        names = ", ".join(PREFIX + card.name for card in own)
+        raise UserError(f"The network {network} has several weights and no default; give one of them: ckpt={names}.")
+    return chosen

@@ -1,0 +1,153 @@
+r"""Weights as their publishers store them: under other names, wrapped, or in another form.
+
+A table `renames/NETWORK.yaml` says how the names of a release become ours; it is data. Its keys, all optional:
+
+- `source`, `licence`: whose release, and what was found of its licence.
+- `unwrap`: keys under which the file holds the weights, besides those of `renames/common.yaml`.
+- `settings`: settings that releases were trained with where they differ from the registry's; the first that fits is
+  taken. Without it, the registry's own.
+- `ignore`: patterns of names that our network has no use for.
+- `rename`: pairs of a pattern and what takes its place, applied to each name one after the other. In the second,
+  ``\1`` stands for a group, ``<1-1>`` for a group as a number less one, ``<1/2>`` for the half of it, rounded down.
+- `stack`: patterns of our names; what comes to ``NAME.0``, ``NAME.1``, ... is stacked to NAME.
+- `scale`, `add`: pairs of a pattern of our names and a number that the values are multiplied by, or that is added.
+
+Names that become one must hold equal values (a module that is used in many places is stored as often). A tensor whose
+shape differs from ours by axes of length one alone is reshaped: a linear layer is a 1x1 convolution.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from limpid.errors import UserError
+
+_FOLDER = Path(__file__).parent / "renames"
+_ARITHMETIC = re.compile(r"<(\d)([-/])(\d+)>")
+
+
+def table(network: str) -> dict[str, Any]:
+    """The table of `network` with what all share; without one of its own, only the latter."""
+    common, own = (_read(_FOLDER / f"{name}.yaml") for name in ("common", network))
+    return {**common, **own, "unwrap": [*own.get("unwrap", []), *common["unwrap"]]}
+
+
+def with_tables() -> list[str]:
+    """The networks that have a table."""
+    return sorted(file.stem for file in _FOLDER.glob("*.yaml") if file.stem != "common")
+
+
+def unwrapped(content: Any, rules: Mapping[str, Any], where: Path) -> dict[str, Tensor]:
+    """The state dict inside what a file holds.
+
+    Raises:
+        UserError: there is none.
+    """
+    state = content
+    for _ in range(3):  # a state dict in a dict in a dict is as deep as releases go
+        if isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values()):
+            prefix = next((p for p in rules["strip_prefix"] if all(str(name).startswith(p) for name in state)), "")
+            return {str(name).removeprefix(prefix): value for name, value in state.items()}
+        inside = [key for key in rules["unwrap"] if isinstance(state, Mapping) and isinstance(state.get(key), Mapping)]
+        if not inside:
+            break
+        state = state[inside[0]]
+    raise UserError(f"The file {where} holds no weights by name (a state dict), so there is nothing to import.")
+
+
+def renamed(
+    state: Mapping[str, Tensor], rules: Mapping[str, Any], shapes: Mapping[str, torch.Size]
+) -> dict[str, Tensor]:
+    """The published weights `state` under our names and in our form.
+
+    Args:
+        state: as published.
+        rules: a table.
+        shapes: of our network's tensors, by name.
+
+    Raises:
+        UserError: two names become one and their values differ.
+    """
+    ours: dict[str, Tensor] = {}
+    origin: dict[str, str] = {}
+    for published, value in state.items():
+        if any(re.search(pattern, published) for pattern in rules.get("ignore", ())):
+            continue
+        name = published
+        for pattern, replacement in rules.get("rename", ()):
+            name = re.sub(pattern, functools.partial(_filled, replacement=replacement), name)
+        if name in ours and not torch.equal(ours[name], value):
+            raise UserError(
+                f"The published weights {origin[name]} and {published} both belong to {name}, but they differ, so they "
+                "are of another network."
+            )
+        ours[name], origin[name] = value, published
+    for pattern in rules.get("stack", ()):
+        ours = _stacked(ours, pattern)
+    for pattern, factor in rules.get("scale", ()):
+        ours = {name: value * factor if re.search(pattern, name) else value for name, value in ours.items()}
+    for pattern, number in rules.get("add", ()):
+        ours = {name: value + number if re.search(pattern, name) else value for name, value in ours.items()}
+    return {name: _shaped(value, shapes.get(name)) for name, value in ours.items()}
+
+
+def misfit(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> str | None:
+    """The first few differences between `state` and the `shapes` it should have, in words; None where it fits."""
+    missing = [name for name in shapes if name not in state]
+    strange = [name for name in state if name not in shapes]
+    other = [name for name in shapes if name in state and state[name].shape != shapes[name]]
+    parts = [f"it lacks {_few(missing)}"] if missing else []
+    parts += [f"it has {_few(strange)} that the network has not"] if strange else []
+    if other:
+        first = other[0]
+        form = f"{first} is {_by(state[first].shape)} in it and {_by(shapes[first])} in the network"
+        parts.append(form + (f" (and {len(other) - 1} more differ)" if len(other) > 1 else ""))
+    return "; ".join(parts) or None
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _by(shape: torch.Size) -> str:
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _filled(match: re.Match[str], replacement: str) -> str:
+    """`replacement` with the groups of `match` in it."""
+
+    def number(token: re.Match[str]) -> str:
+        value, by = int(match[int(token[1])]), int(token[3])
+        return str(value - by if token[2] == "-" else value // by)
+
+    return match.expand(_ARITHMETIC.sub(number, replacement))
+
+
+def _stacked(state: Mapping[str, Tensor], pattern: str) -> dict[str, Tensor]:
+    parts: dict[str, dict[int, Tensor]] = {}
+    rest: dict[str, Tensor] = {}
+    for name, value in state.items():
+        stem, _, index = name.rpartition(".")
+        if index.isdigit() and re.fullmatch(pattern, stem):
+            parts.setdefault(stem, {})[int(index)] = value
+        else:
+            rest[name] = value
+    return {**rest, **{stem: torch.stack([found[i] for i in sorted(found)]) for stem, found in parts.items()}}
+
+
+def _shaped(value: Tensor, shape: torch.Size | None) -> Tensor:
+    """`value` in `shape`, where the two differ by axes of length one alone; otherwise as it is."""
+    same = shape is not None and [n for n in value.shape if n != 1] == [n for n in shape if n != 1]
+    return value.reshape(shape) if same and shape is not None else value

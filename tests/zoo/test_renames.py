@@ -1,0 +1,419 @@
+"""Tables of names: what publishers call the weights of each network, written out again, and the same image out of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import limpid
+from limpid import checkpoint
+from limpid.errors import UserError
+from limpid.inference import restored_image
+from limpid.zoo import renames
+from limpid.zoo.making import published
+
+WB = ("weight", "bias")
+
+
+def both(*names: str) -> list[str]:
+    """Weight and bias of each module."""
+    return [f"{name}.{part}" for name in names for part in WB]
+
+
+def weights(*names: str) -> list[str]:
+    return [f"{name}.weight" for name in names]
+
+
+def aod_net() -> list[str]:
+    return both(*(f"e_conv{i}" for i in range(1, 6)))
+
+
+def ffa_net(blocks: int = 1) -> list[str]:
+    inside = ("conv1", "conv2", "calayer.ca.0", "calayer.ca.2", "palayer.pa.0", "palayer.pa.2")
+    names = ["pre.0", "post.0", "post.1", "ca.1", "ca.3", "palayer.pa.0", "palayer.pa.2"]
+    for g in (1, 2, 3):
+        names += [f"g{g}.gp.{b}.{part}" for b in range(blocks) for part in inside] + [f"g{g}.gp.{blocks}"]
+    return both(*names)
+
+
+def gca_net() -> list[str]:
+    names = weights("conv1", "conv2", "conv3")
+    names += both("norm1", "norm2", "norm3", "norm4", "norm5", "gate", "deconv1", "deconv2", "deconv3")
+    for r in range(1, 8):
+        names += weights(f"res{r}.conv1", f"res{r}.conv2") + both(f"res{r}.norm1", f"res{r}.norm2")
+        names += weights(f"res{r}.pre_conv1", f"res{r}.pre_conv2") if r < 7 else []
+    return names
+
+
+def grid_dehaze() -> list[str]:
+    blocks = ["rdb_in", "rdb_out", *(f"rdb_module.{i}_{j}" for i in range(3) for j in range(5))]
+    names = ["conv_in", "conv_out"]
+    for block in blocks:
+        names += [*(f"{block}.residual_dense_layers.{k}.conv" for k in range(4)), f"{block}.conv_1x1"]
+    for i in range(2):
+        names += [f"downsample_module.{i}_{j}.conv{k}" for j in range(3) for k in (1, 2)]
+        names += [f"upsample_module.{i}_{j}.{part}" for j in range(3, 6) for part in ("deconv", "conv")]
+    return ["coefficient", *both(*names)]
+
+
+def msbdn(blocks: int = 2) -> list[str]:
+    def residual(name: str) -> list[str]:
+        return [*both(f"{name}.conv1.conv2d", f"{name}.conv2.conv2d"), f"{name}.relu.weight"]
+
+    names = both(*(f"conv{part}.conv2d" for part in ("_input", "_output", "2x", "4x", "8x", "16x")))
+    names += both(*(f"convd{part}x.conv2d" for part in (2, 4, 8, 16)))
+    for level in [f"dense{i}" for i in range(4)] + [f"dense_{i}" for i in range(1, 5)]:
+        names += [key for k in range(3) for key in residual(f"{level}.{k}")]
+    names += [key for k in range(blocks) for key in residual(f"dehaze.res{k}")]
+    for fusion, steps in [(f"fusion{i}", i) for i in range(1, 5)] + [(f"fusion_{i}", 5 - i) for i in range(1, 5)]:
+        up, down = ("deconv", "conv")
+        for k in range(steps):
+            names += both(f"{fusion}.up_convs.{k}.{up}", f"{fusion}.down_convs.{k}.{down}")
+            names += weights(f"{fusion}.up_convs.{k}.act", f"{fusion}.down_convs.{k}.act")
+    return names
+
+
+def dncnn(depth: int = 4) -> list[str]:
+    names = both("dncnn.0")
+    for k in range(1, depth - 1):
+        names += [f"dncnn.{3 * k - 1}.weight", *both(f"dncnn.{3 * k}")]
+        names += [f"dncnn.{3 * k}.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")]
+    return [*names, f"dncnn.{3 * (depth - 1) - 1}.weight"]
+
+
+def deep_deblur(blocks: int = 2) -> list[str]:
+    names = ["conv_end_models.1.uppath.0", "conv_end_models.2.uppath.0"]
+    for s in range(3):
+        names += [f"body_models.{s}.body.0", f"body_models.{s}.body.{blocks + 1}"]
+        names += [f"body_models.{s}.body.{k}.body.{part}" for k in range(1, blocks + 1) for part in (0, 2)]
+    return both(*names)
+
+
+def mprnet(orsnet_blocks: int = 3) -> list[str]:
+    def block(name: str) -> list[str]:
+        return [f"{name}.{part}" for part in ("body.0", "body.1", "body.2", "CA.conv_du.0", "CA.conv_du.2")]
+
+    names = ["concat12", "concat23", "tail"]
+    for i in (1, 2, 3):
+        names += [f"shallow_feat{i}.0", *block(f"shallow_feat{i}.1")]
+        names += [part for k in range(orsnet_blocks) for part in block(f"stage3_orsnet.orb{i}.body.{k}")]
+        names += [f"stage3_orsnet.orb{i}.body.{orsnet_blocks}"]
+        names += [f"stage3_orsnet.conv_enc{i}", f"stage3_orsnet.conv_dec{i}"]
+    for way in ("enc", "dec"):
+        names += [f"stage3_orsnet.up_{way}1.up.1", *(f"stage3_orsnet.up_{way}2.{k}.up.1" for k in (0, 1))]
+    for stage in (1, 2):
+        names += [f"sam{stage}{stage + 1}.conv{k}" for k in (1, 2, 3)]
+        for level in (1, 2, 3):
+            for k in (0, 1):
+                names += block(f"stage{stage}_encoder.encoder_level{level}.{k}")
+                names += block(f"stage{stage}_decoder.decoder_level{level}.{k}")
+            names += [f"stage2_encoder.csff_{way}{level}" for way in ("enc", "dec")] if stage == 2 else []
+        names += [f"stage{stage}_encoder.down{step}.down.1" for step in (12, 23)]
+        names += [f"stage{stage}_decoder.up{step}.up.1" for step in (21, 32)]
+        names += [part for k in (1, 2) for part in block(f"stage{stage}_decoder.skip_attn{k}")]
+    return weights(*names)
+
+
+def spanet() -> list[str]:
+    names = weights("conv_in.0", "conv_out.0", *(f"SAM1.{part}" for part in ("conv_in", "conv2", "conv3", "conv_out")))
+    names += weights(*(f"res_block{k}.group1.conv{c}" for k in range(1, 18) for c in (1, 2, 3)))
+    names += both(*(f"SAM1.irnn{i}.{way}_weight" for i in (1, 2) for way in ("left", "right", "up", "down")))
+    return names + both(*(f"SAM1.attention_layer.conv{c}" for c in (1, 2, 3)))
+
+
+def rescan() -> list[str]:
+    names = ["dec.0", "dec.1.fc.0", "dec.1.fc.2", "dec.3"]
+    for k in range(5):
+        names += [f"rnns.{k}.conv_{source}{gate}" for source in "xh" for gate in "zrn"]
+        names += [f"rnns.{k}.se.fc.0", f"rnns.{k}.se.fc.2"]
+    return both(*names)
+
+
+def op_attention(groups: int = 2) -> list[str]:
+    convolutions = {0: (0, 1, 3, 4), 1: (0, 1, 3, 4), 2: (0, 1, 3, 4), 3: (0, 1, 3, 4), 4: (0, 1), 5: (0, 1), 6: (0, 1)}
+    names = weights("FEB.0", *(f"FEB.{i}.conv{c}" for i in range(1, 5) for c in (1, 2)), "conv2")
+    for g in range(groups):
+        names += both(f"layers.{2 * g}.ca_fc.0", f"layers.{2 * g}.ca_fc.2")
+        group = f"layers.{2 * g + 1}"
+        names += weights(f"{group}.preprocess.op.0", *(f"{group}._ops.{s}._out.0" for s in range(4)))
+        for s in range(4):
+            names += weights(*(f"{group}._ops.{s}._ops.{o}.op.{c}" for o, cs in convolutions.items() for c in cs))
+    return names
+
+
+def xydeblur() -> list[str]:
+    names = ["Convs1_1.main.0", "Convs1_2.main.0", "Decoder1_4.main.0"]
+    names += [f"Decoder1_{k}.layers.6.main.0" for k in (1, 2)] + [f"Encoder{k}.layers.0.main.0" for k in (1, 2, 3)]
+    for k in (1, 2, 3):
+        for b in range(6):
+            names += [f"Encoder{k}.layers.{b + 1}.main.{c}.main.0" for c in (0, 1)]
+            names += [f"Decoder1_{k}.layers.{b}.main.{c}.main.0" for c in (0, 1)]
+    return both(*names)
+
+
+def drn_s(blocks: int = 30) -> list[str]:
+    names = ["sub_mean", "add_mean", "head", "tail.0", "tail.1", "tail.2"]
+    for level in (0, 1):
+        for b in range(blocks):
+            names += [f"up_blocks.{level}.{b}.body.{part}" for part in ("0", "2", "3.conv_du.0", "3.conv_du.2")]
+        names += [f"up_blocks.{level}.{blocks}.0", f"up_blocks.{level}.{blocks + 1}"]
+    return both(*names) + weights(*(f"down.{p}.dual_module.{part}" for p in (0, 1) for part in ("0.0", "1")))
+
+
+#: By network: all published names, the settings that go with them, and by hand what a few of them become.
+RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
+    "aod_net": (aod_net(), {}, {"e_conv3.weight": "conv3.weight"}),
+    "ffa_net": (
+        ffa_net(),
+        {"blocks": 1, "mean": [0.64, 0.6, 0.58], "std": [0.14, 0.15, 0.152]},
+        {
+            "g2.gp.0.conv2.bias": "groups.1.blocks.0.conv2.bias",
+            "g3.gp.1.weight": "groups.2.conv.weight",
+            "g1.gp.0.calayer.ca.2.weight": "groups.0.blocks.0.channel_attention.weight.3.weight",
+            "g1.gp.0.palayer.pa.2.bias": "groups.0.blocks.0.pixel_attention.weight.2.bias",
+            "ca.1.weight": "fusion.weight.1.weight",
+            "palayer.pa.0.bias": "pixel_attention.weight.0.bias",
+            "post.1.bias": "tail.1.bias",
+        },
+    ),
+    "gca_net": (
+        gca_net(),
+        {},
+        {
+            "conv3.weight": "encoder.6.weight",
+            "res4.pre_conv2.weight": "blocks.3.smooth2.weight",
+            "res7.norm1.bias": "blocks.6.norm1.bias",
+            "deconv3.weight": "decoder.0.weight",
+            "norm5.weight": "decoder.4.weight",
+            "deconv1.bias": "decoder.6.bias",
+        },
+    ),
+    "grid_dehaze": (
+        grid_dehaze(),
+        {},
+        {
+            "coefficient": "attention",
+            "rdb_module.2_4.residual_dense_layers.3.conv.bias": "along.2_4.layers.3.bias",
+            "downsample_module.1_2.conv2.weight": "across.1_2.conv2.weight",
+            "upsample_module.0_3.deconv.weight": "across.0_3.deconv.weight",
+            "rdb_out.conv_1x1.weight": "post.fusion.weight",
+        },
+    ),
+    "msbdn": (
+        msbdn(),
+        {"blocks": 2, "channels": 4},
+        {
+            "dense_4.2.conv1.conv2d.weight": "decode.0.blocks.2.conv1.weight",
+            "dense3.0.relu.weight": "encode.3.blocks.0.activation.weight",
+            "fusion3.up_convs.2.deconv.weight": "encoder_fusion.2.away.2.0.weight",
+            "fusion3.down_convs.0.act.weight": "encoder_fusion.2.back.0.1.weight",
+            "fusion_1.down_convs.3.conv.bias": "decoder_fusion.3.away.3.0.bias",
+            "fusion_4.up_convs.0.deconv.bias": "decoder_fusion.0.back.0.0.bias",
+            "convd16x.conv2d.weight": "up.0.weight",
+            "dehaze.res1.conv2.conv2d.bias": "blocks.blocks.1.conv2.bias",
+        },
+    ),
+    "dncnn": (
+        dncnn(),
+        {"depth": 4},
+        {"dncnn.3.running_var": "layers.3.running_var", "dncnn.8.weight": "layers.8.weight"},
+    ),
+    "deep_deblur": (
+        deep_deblur(),
+        {"blocks": 2},
+        {
+            "body_models.2.body.0.weight": "scales.0.0.weight",
+            "body_models.0.body.2.body.2.bias": "scales.2.2.conv2.bias",
+            "conv_end_models.1.uppath.0.weight": "enlarge.1.0.weight",
+        },
+    ),
+    "mprnet": (
+        mprnet(),
+        {"orsnet_blocks": 3, "channels": 12, "level_step": 4, "orsnet_step": 4},
+        {
+            "shallow_feat3.1.body.1.weight": "slope",
+            "stage3_orsnet.orb2.body.1.body.1.weight": "slope",
+            "stage3_orsnet.orb2.body.1.body.2.weight": "orsnet.groups.1.1.conv2.weight",
+            "stage3_orsnet.orb2.body.3.weight": "orsnet.convs.1.weight",
+            "stage3_orsnet.up_dec2.0.up.1.weight": "orsnet.from_decoder.2.convs.0.weight",
+            "stage3_orsnet.conv_enc2.weight": "orsnet.from_encoder.1.convs.1.weight",
+            "stage2_encoder.csff_dec3.weight": "encoders.1.from_decoder.2.weight",
+            "stage1_encoder.down23.down.1.weight": "encoders.0.down.1.weight",
+            "stage1_decoder.up32.up.1.weight": "decoders.0.up.1.weight",
+            "stage2_decoder.skip_attn1.CA.conv_du.2.weight": "decoders.1.skips.0.attention.3.weight",
+            "sam23.conv3.weight": "attentions.1.to_attention.weight",
+            "concat23.weight": "fusions.1.weight",
+        },
+    ),
+    "spanet": (
+        spanet(),
+        {"directional": False},
+        {
+            "res_block3.group1.conv2.weight": "before.2.conv2.weight",
+            "res_block4.group1.conv1.weight": "guided.0.0.conv1.weight",
+            "res_block12.group1.conv3.weight": "guided.2.2.conv3.weight",
+            "res_block17.group1.conv1.weight": "after.1.conv1.weight",
+            "SAM1.conv3.weight": "attention.mixes.1.weight",
+        },
+    ),
+    "rescan": (
+        rescan(),
+        {},
+        {
+            "rnns.4.conv_hr.bias": "units.4.reset_memory.bias",
+            "rnns.0.se.fc.2.weight": "units.0.attention.weight.3.weight",
+            "dec.1.fc.0.bias": "decoder.1.weight.1.bias",
+        },
+    ),
+    "op_attention": (
+        op_attention(),
+        {"groups": 2},
+        {
+            "layers.2.ca_fc.2.bias": "groups.1.attention.2.bias",
+            "layers.3._ops.1._ops.6.op.1.weight": "groups.1.layers.1.operations.6.1.weight",
+            "layers.1._ops.3._out.0.weight": "groups.0.layers.3.mix.weight",
+            "FEB.4.conv2.weight": "head.4.conv2.weight",
+        },
+    ),
+    "xydeblur": (
+        xydeblur(),
+        {"channels": 8},
+        {
+            "Encoder2.layers.0.main.0.bias": "convs.1.bias",
+            "Encoder2.layers.6.main.1.main.0.bias": "blocks.1.5.conv2.bias",
+            "Decoder1_3.layers.0.main.0.main.0.weight": "decoder.blocks.2.0.conv1.weight",
+            "Decoder1_2.layers.6.main.0.weight": "decoder.up.1.weight",
+            "Convs1_2.main.0.weight": "decoder.merge.1.weight",
+        },
+    ),
+    "drn_s": (
+        drn_s(),
+        {},
+        {
+            "up_blocks.1.30.0.weight": "up.1.30.weight",
+            "up_blocks.0.31.bias": "up.0.32.bias",
+            "up_blocks.0.29.body.3.conv_du.2.bias": "up.0.29.weight.3.bias",
+            "down.1.dual_module.1.weight": "down.1.2.weight",
+        },
+    ),
+}
+
+
+def test_every_table_is_tested() -> None:
+    assert sorted(RELEASES) == renames.with_tables()
+
+
+@pytest.mark.parametrize("network", sorted(RELEASES))
+def test_all_published_names_become_ours_and_no_others(network: str) -> None:
+    names, settings, by_hand = RELEASES[network]
+    rules = renames.table(network)
+    shapes = {key: value.shape for key, value in limpid.build(network, **settings).state_dict().items()}
+    of = {name: torch.zeros(()) for name in names}
+    assert len(of) == len(names)
+    assert set(renames.renamed(of, {**rules, "stack": [], "add": [], "scale": []}, {})) >= set(by_hand.values())
+    assert set(renames.renamed(of, rules, {})) == set(shapes)
+    for name, ours in by_hand.items():
+        assert list(renames.renamed({name: torch.zeros(1)}, rules, {})) == [ours]
+
+
+def released(network: str) -> tuple[dict[str, Tensor], torch.nn.Module]:
+    """A network of ours with random weights, and the same weights as its publisher would store them."""
+    names, settings, _ = RELEASES[network]
+    rules = renames.table(network)
+    torch.manual_seed(0)
+    module = limpid.build(network, **settings).eval()
+    with torch.no_grad():
+        for value in module.state_dict().values():  # what begins as zeros and ones could be exchanged unseen
+            if value.is_floating_point() and value.ndim <= 2:
+                value.add_(0.05 * torch.rand_like(value))
+    state = module.state_dict()
+    plain = {k: v for k, v in rules.items() if k not in ("stack", "add", "scale")}
+    theirs = {}
+    for name in names:
+        for ours in renames.renamed({name: torch.zeros(())}, plain, {}):
+            theirs[name] = state.get(ours)
+    return inverse(network, theirs, state), module
+
+
+def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What tables do besides renaming, undone by hand."""
+    if network == "spanet":
+        for i in (1, 2):
+            for row, way in enumerate(("up", "right", "down", "left")):
+                scan = f"attention.scans.{i - 1}"
+                theirs[f"SAM1.irnn{i}.{way}_weight.weight"] = state[f"{scan}.weight"][row].reshape(32, 1, 1, 1)
+                theirs[f"SAM1.irnn{i}.{way}_weight.bias"] = state[f"{scan}.bias"][row]
+        theirs |= {f"SAM1.attention_layer.conv{c}.{part}": torch.rand(3) for c in (1, 2, 3) for part in WB}
+    if network == "rescan":
+        theirs = {k: v.flatten(1) if v is not None and ".fc." in k and v.ndim == 4 else v for k, v in theirs.items()}
+    if network == "deep_deblur":
+        theirs = {k: v * 255 if v is not None and k.endswith("bias") else v for k, v in theirs.items()}
+    if network == "dncnn":
+        theirs = {k: v - 1e-4 + 1e-5 if v is not None and "running_var" in k else v for k, v in theirs.items()}
+    return {key: value for key, value in theirs.items() if value is not None}
+
+
+@pytest.mark.parametrize("network", sorted(set(RELEASES) - {"drn_s"}))
+def test_an_imported_release_restores_what_ours_does(network: str, tmp_path: Path) -> None:
+    state, module = released(network)
+    torch.save(state, tmp_path / "published.pth")
+    settings = {k: v for k, v in RELEASES[network][1].items() if k not in ("mean", "std", "directional")}  # the table's
+    card = published(network, tmp_path / "published.pth", "imported", tmp_path / "zoo", settings)
+    x = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = restored_image(module(x))
+        found = restored_image(checkpoint.network(checkpoint.read(card.weights), card.weights)(x))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert card.source == f"published.pth of {renames.table(network)['source']}"
+
+
+def test_wrapped_weights_are_found(tmp_path: Path) -> None:
+    state, _ = released("aod_net")
+    parallel = {f"module.{name}": value for name, value in state.items()}
+    for content in (
+        state,
+        {"state_dict": state, "epoch": 3},
+        {"model": parallel, "psnrs": [1.0]},
+        {"params": parallel},
+    ):
+        assert list(renames.unwrapped(content, renames.table("aod_net"), tmp_path)) == list(state)
+    assert list(renames.unwrapped({"G": state, "D": {}}, renames.table("deep_deblur"), tmp_path)) == list(state)
+
+
+def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
+    for content in ([1, 2], {"epoch": 3}, {"state_dict": {"a": "b"}}, {}):
+        with pytest.raises(UserError, match="holds no weights by name"):
+            renames.unwrapped(content, renames.table("aod_net"), tmp_path)
+
+
+def test_a_shared_slope_must_be_one_number() -> None:
+    state = {"a.body.1.weight": torch.ones(1), "b.body.1.weight": torch.full((1,), 2.0)}
+    with pytest.raises(
+        UserError, match=r"a\.body\.1\.weight and b\.body\.1\.weight both belong to slope, but they differ"
+    ):
+        renames.renamed(state, renames.table("mprnet"), {})
+
+
+def test_numbers_in_replacements() -> None:
+    rules = {"rename": [[r"^x(\d+)_(\d+)", r"y<1-3>_<2/2>_\1"]]}
+    assert list(renames.renamed({"x13_7.w": torch.zeros(1)}, rules, {})) == ["y10_3_13.w"]
+
+
+def test_only_axes_of_length_one_are_reshaped() -> None:
+    shapes = {"a": torch.Size((2, 3, 1, 1)), "b": torch.Size((3, 2))}
+    given = {"a": torch.arange(6.0).view(2, 3), "b": torch.zeros(2, 3)}
+    found = renames.renamed(given, {}, shapes)
+    assert torch.equal(found["a"].view(2, 3), given["a"])
+    assert renames.misfit(found, shapes) == "b is 2x3 in it and 3x2 in the network"
+
+
+def test_what_does_not_fit_is_named() -> None:
+    shapes = {name: torch.Size(()) for name in "abcde"}
+    state = {"x": torch.zeros(()), "a": torch.zeros(2)}
+    assert renames.misfit(state, shapes) == (
+        "it lacks b, c, d and 1 more; it has x that the network has not; a is 2 in it and a single number in the network"
+    )
