@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,sweeps]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,all,docs]'
 	touch $@
 
 # PHOTOS=DIR restores your own photographs too.

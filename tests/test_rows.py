@@ -69,6 +69,13 @@ def test_a_row_says_what_the_paper_prints(place: str) -> None:
     }
     assert row.expected == expected
     assert (row.label, row.kind) == (fact["label"], fact["kind"])
+    assert row.order == list(table["rows"]).index(row.name) + 1
+
+
+def test_rows_come_in_the_order_of_print() -> None:
+    assert [row.name for row in rows("wmcp/table3")] == list(FACTS["wmcp"]["table3"]["rows"])
+    uni_removal = list(dict.fromkeys(row.table for row in rows("uni_removal")))
+    assert uni_removal == [*(f"table{n}" for n in range(1, 6)), "baselines", "teachers"]
 
 
 def test_rows_refer_to_rows_that_exist() -> None:

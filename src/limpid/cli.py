@@ -21,12 +21,16 @@ COMPOSED = {
     "test": "evaluate a checkpoint or a prior, or score folders of images",
     "predict": "restore photographs: a file, a folder, a pattern",
     "profile": "what a network costs: parameters, size, GFLOPs, time, memory",
+    "export": "write a network for other programs: ONNX, torch.export, safetensors",
 }
 PLAIN = {
     "data": "list, check, make and fetch data sets",
     "demo": "photographs restored by two priors, and one picture to look at",
     "figure": "draw a figure of a paper from what is measured here",
+    "serve": "a web page to try restoration on one's own photographs",
+    "report": "every table, run, curve and picture as pages to open in a browser",
     "table": "rows: paper, measured, and whether they can run",
+    "zoo": "trained weights: list, show, check, add, import",
 }
 VERBS = {**COMPOSED, **PLAIN}
 
@@ -133,9 +137,9 @@ def _sentence(message: str) -> str:
 
 
 def _complaint(error: Exception) -> str | None:
-    """One sentence for what Hydra or OmegaConf refuse in a configuration; None for a failure of ours."""
+    """One sentence for what Hydra, OmegaConf or YAML refuse in a configuration; None for a failure of ours."""
     module = type(error).__module__.split(".")[0]
-    if module not in ("hydra", "omegaconf"):
+    if module not in ("hydra", "omegaconf", "yaml"):
         return None
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if option := re.search(r"In '.*?': Could not find '(.+)/(.+?)' Available options in '.*?': (.*)", text):

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from limpid.errors import UserError
+from limpid.places import leads_out
+
 #: The parts of a configuration that can change a result.
 _AFFECTING = (
     "network",
@@ -63,14 +66,24 @@ def run_path(store: Path, config: Mapping[str, Any], reference: str | None) -> P
         store: the run store.
         config: the composed configuration, with `row`, `choices`, `budget`, `seed` and `fingerprint`.
         reference: the fingerprint of the bare row at this budget; None without a row.
+
+    Raises:
+        UserError: the names of row, budget, model or data lead out of the store.
     """
     budget, seed = config["budget"]["name"], f"seed-{config['seed']}"
     row, own = config.get("row"), config["fingerprint"]
     if not row:
         choices = config["choices"]
-        return store / "free" / f"{choices['model']}-{choices['data']}" / own / budget / seed
+        place = f"free/{choices['model']}-{choices['data']}"
+        return store / _inside(place) / own / _inside(budget) / seed
     place = row.get("same_as") or f"{row['paper']}/{row['table']}/{row['name']}"
-    return store / place / budget / (seed if own == reference else f"{seed}-{own}")
+    return store / _inside(place) / _inside(budget) / (seed if own == reference else f"{seed}-{own}")
+
+
+def _inside(name: str) -> str:
+    if leads_out(name):
+        raise UserError(f"The row or budget is called {name!r}, which leads out of the run store; rename it.")
+    return name
 
 
 def _without(value: Any, names: tuple[str, ...]) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Row:
         needs: rows whose checkpoints it starts from.
         not_built: why it cannot run yet, or None.
         expected: the paper's values, `{set: {metric: value}}`.
+        order: the how manieth of its table it is in print; None puts it behind, by name.
     """
 
     paper: str
@@ -44,6 +46,7 @@ class Row:
     needs: tuple[str, ...] = ()
     not_built: str | None = None
     expected: dict[str, dict[str, float]] = field(default_factory=dict)
+    order: int | None = None
 
     @property
     def place(self) -> str:
@@ -60,11 +63,20 @@ def read_row(file: Path) -> Row:
     """The row in `file`.
 
     Raises:
-        UserError: the file has no row block, or one that does not agree with where it lies.
+        UserError: the file has no row block, or one that lacks or misspells something, or that does not agree with
+            where it lies.
     """
     block: dict[str, Any] | None = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("row")
     if block is None:
         raise UserError(f"The file {file} has no row block; see experiments/rfd/table5/student.yaml for one.")
+    known = {f.name: f for f in fields(Row)}
+    for name in block:
+        if name not in known:
+            hint = nearest(name, known) or f"; it takes {', '.join(known)}."
+            raise UserError(f"The row block of {file} sets {name!r}, which no row has{hint}")
+    for name, f in known.items():
+        if f.default is MISSING and f.default_factory is MISSING and name not in block:
+            raise UserError(f"The row block of {file} lacks {name!r}; add it.")
     row = Row(**{**block, "needs": tuple(block.get("needs") or ())})
     if row.place != "/".join((*file.parts[-3:-1], file.stem)):
         raise UserError(f"The row block of {file} says {row.place}; make it agree with the file's own place.")
@@ -72,7 +84,7 @@ def read_row(file: Path) -> Row:
 
 
 def rows(pattern: str = "") -> list[Row]:
-    """The rows of a paper, a table, or one row, in the order of tables and files; all rows for an empty pattern.
+    """The rows of a paper, a table, or one row, in the order of print; all rows for an empty pattern.
 
     Args:
         pattern: ``paper``, ``paper/table`` or ``paper/table/row``.
@@ -82,13 +94,21 @@ def rows(pattern: str = "") -> list[Row]:
     """
     found: dict[str, Row] = {}
     for folder in config_folders("experiments"):
-        for file in sorted(folder.glob("*/*/*.yaml"), key=lambda f: (not f.parent.name.startswith("table"), f)):
+        for file in folder.glob("*/*/*.yaml"):
             row = read_row(file)
             found.setdefault(row.place, row)
     places = {"/".join(place.split("/")[:depth]) for place in found for depth in (1, 2, 3)}
     if pattern and pattern not in places:
         raise UserError(f"There is no paper, table or row {pattern!r}{nearest(pattern, places) or '.'}")
-    return [row for place, row in found.items() if not pattern or f"{place}/".startswith(f"{pattern}/")]
+    chosen = [row for place, row in found.items() if not pattern or f"{place}/".startswith(f"{pattern}/")]
+    return sorted(chosen, key=_in_print)
+
+
+def _in_print(row: Row) -> tuple[Any, ...]:
+    """What rows are sorted by: a paper's numbered tables before others, rows as printed."""
+    number = re.fullmatch(r"table(\d+)", row.table)
+    printed = (0, int(number[1])) if number else (1, 0)
+    return (row.paper, printed, row.table, row.order is None, row.order or 0, row.name)
 
 
 def row_file(place: str) -> Path:

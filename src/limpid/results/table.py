@@ -88,12 +88,13 @@ def keep(entries: Iterable[Entry]) -> list[Path]:
 def lines(entry: Entry) -> list[dict[str, Any]]:
     """The lines of one row in a table: the paper's, one per set, then one per group of runs and set.
 
-    Runs that differ only in their seed form one group: mean, and deviation over the seeds.
+    Runs that differ only in their seed form one group: mean, and deviation over the seeds. A row of which nothing is
+    known has one line that says so.
     """
     result = [{"what": "paper", "set": name, "values": dict(values)} for name, values in entry["expected"].items()]
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for run in entry["runs"]:
-        groups.setdefault((run["status"], *_settings(run)), []).append(run)
+        groups.setdefault((run["status"], *settings_of(run)), []).append(run)
     for (status, *settings), runs in groups.items():
         what = _described(runs, status, settings)
         sets = dict.fromkeys(name for run in runs for name in run["metrics"]) or {"": None}
@@ -113,7 +114,7 @@ def lines(entry: Entry) -> list[dict[str, Any]]:
                     "comparable": all(r["comparable"] for r in runs),
                 }
             )
-    return result
+    return result or [{"what": "no run yet", "set": "", "values": {}}]
 
 
 def metrics_of(entries: Iterable[Entry]) -> list[str]:
@@ -156,7 +157,7 @@ def number(value: Any) -> str:
     return f"{value:g}"
 
 
-def _settings(run: Mapping[str, Any]) -> tuple[str, ...]:
+def settings_of(run: Mapping[str, Any]) -> tuple[str, ...]:
     """What tells groups of runs apart: budget, overrides, a narrower network, weights trained on other data."""
     trained_on = (run["provenance"].get("trained") or {}).get("data", run["data"])
     elsewhere = [] if trained_on == run["data"] else [f"trained on {trained_on}"]
@@ -173,4 +174,4 @@ def _described(runs: list[Entry], status: str, settings: list[str]) -> str:
 
 
 def _identity(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (*_settings(entry), entry["seed"])
+    return (*settings_of(entry), entry["seed"])

@@ -1,0 +1,142 @@
+"""A small paper and a small run store, made so that every figure of their report is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from limpid.results import report, table
+from limpid.results.rows import rows
+from limpid.results.store import Run
+
+#: A file name that would be a script if it were not escaped.
+HOSTILE = "<script>alert('x')</script>"
+
+README = """# A Made Paper (2024)
+
+Not to be shown.
+
+## How it was read
+
+- One **thing**. See [the notes](../notes.md) and [a page](https://example.org/page).
+
+## What cannot be right as printed
+
+- Table 1 prints 30 dB for <script>alert(1)</script> what must be 31.
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+## Measured
+
+Nothing.
+"""
+
+ROW = """# @package _global_
+# A Made Paper, table 1: Restoring made-
+# up haze. The rest of the comment.
+row:
+  paper: mine
+  table: table1
+  name: {name}
+  label: "{label}"
+  kind: {kind}
+  does: profile
+  model: {name}
+  not_built: {not_built}
+  expected:
+    made: {{psnr: 30.0, ssim: 0.9}}
+"""
+
+CONFIG: dict[str, Any] = {
+    "budget": {"name": "mini"},
+    "verb": "train",
+    "typed": ["+mine/table1=ours", "budget=mini"],
+    "choices": {"data": "made", "model": "ours"},
+    "data": {"test": {"made": {"name": "made", "domain": "haze", "url": "javascript:alert(1)", "expected": 4}}},
+    "metrics": {"psnr": {"id": "psnr_rgb", "text": "Float RGB & nothing else."}},
+}
+ENVIRONMENT = {"limpid": "0.1.0", "packages": {"torch": "2.13.0"}, "devices": []}
+HIGHER = {"psnr": True, "ssim": True, "niqe": False}
+
+
+def make_paper(folder: Path) -> None:
+    """experiments/mine with two rows that ran and one that is not built."""
+    paper = folder / "experiments" / "mine"
+    (paper / "table1").mkdir(parents=True)
+    (paper / "README.md").write_text(README, encoding="utf-8")
+    for name, label, kind, not_built in (
+        ("another", "Another & Co.", "baseline", "null"),
+        ("never", "Never", "baseline", "'nobody <b>wrote</b> it'"),
+        ("ours", "Ours", "ours", "null"),
+    ):
+        text = ROW.format(name=name, label=label, kind=kind, not_built=not_built)
+        (paper / "table1" / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def make_run(path: Path, scores: list[float], names: list[str] | None = None, **config: Any) -> Run:
+    """A finished run with one set `made`, whose images have `scores` dB and were 10 dB before."""
+    names = names or [f"{i:02d}" for i in range(len(scores))]
+    images = [
+        {"set": "made", "index": i, "name": name, "psnr": score, "input_psnr": 10.0}
+        for i, (name, score) in enumerate(zip(names, scores, strict=True))
+    ]
+    value = {"n": len(scores), "protocol": "psnr_rgb"}
+    results = {
+        "metrics": {"made": {"psnr": {"mean": float(np.mean(scores)), **value}}},
+        "input": {"made": {"psnr": {"mean": 10.0, **value}}},
+        "comparable": config.pop("comparable", False),
+        "provenance": {},
+    }
+    run = Run(path)
+    with run.locked():
+        run.begin({**CONFIG, "fingerprint": str(path), **config}, ENVIRONMENT)
+        run.finish(results, images)
+    return run
+
+
+def make_picture(file: Path, columns: int = 3, size: tuple[int, int] = (24, 16)) -> None:
+    """Images of one scene side by side, each brighter than the one before."""
+    width, height = size
+    scene = np.random.default_rng(0).uniform(0, 120, (height, width, 3))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    whole = np.concatenate([scene + 40 * i for i in range(columns)], axis=1)
+    Image.fromarray(whole.astype(np.uint8)).save(file)
+
+
+def make_store(folder: Path) -> Path:
+    """Three seeds of one row, one of another, one that failed, and a free run."""
+    store = folder / "runs"
+    row = yaml.safe_load((folder / "experiments/mine/table1/ours.yaml").read_text(encoding="utf-8"))["row"]
+    other = yaml.safe_load((folder / "experiments/mine/table1/another.yaml").read_text(encoding="utf-8"))["row"]
+    place = store / "mine" / "table1"
+    for seed, shift in enumerate((0.0, 1.0, 2.0)):
+        scores = [shift + score for score in (20.0, 22.0, 24.0, 26.0)]
+        make_run(place / "ours" / "mini" / f"seed-{seed}", scores, row=row, seed=seed)
+    make_run(place / "another" / "mini" / "seed-0", [20.0, 21.0, 22.0, 29.0], row=other, seed=0, comparable=True)
+    first = place / "ours" / "mini" / "seed-0"
+    make_picture(first / "images" / "made" / "00.png")
+    make_picture(first / "images" / "made" / "01.png")
+    (first / "images" / "made" / "02.png").write_bytes(b"no picture")
+    (first / "curves.csv").write_text(
+        "step,name,value\n10,loss,0.5\n20,loss,0.25\n20,val/psnr,21\n30,lo", encoding="utf-8"
+    )
+    failed = Run(place / "ours" / "mini" / "seed-3")
+    with failed.locked():
+        failed.begin({**CONFIG, "fingerprint": "f", "row": row, "seed": 3}, ENVIRONMENT)
+        failed.fail("RuntimeError: <em>out of memory</em>")
+    free = make_run(store / "free" / "ours-made" / "abc" / "mini" / "seed-0", [20.0, 21.0], [HOSTILE, "b"], seed=0)
+    make_picture(free.path / "images" / "made" / f"{HOSTILE}.png")
+    return store
+
+
+def make_report(folder: Path, output: str = "report") -> Path:
+    """The report of the made paper and store in `folder`, which must be the current one."""
+    entries = table.entries(rows("mine"), Path("runs"), lambda row: row.not_built)
+    report.write(report.gather(entries, Path("runs"), HIGHER, others=True), folder / output)
+    return folder / output
