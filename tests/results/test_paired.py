@@ -41,7 +41,7 @@ def test_the_interval_is_students() -> None:
 
 
 def test_one_image_says_nothing_about_the_next() -> None:
-    assert paired.difference([2.0], [1.0]) == (1.0, -math.inf, math.inf, 1)
+    assert paired.difference([2.0], [1.0]) == (1.0, -math.inf, math.inf, 1, None)
 
 
 def test_only_images_that_both_have_are_compared(tmp_path: Path) -> None:
@@ -84,3 +84,21 @@ def test_seeds_of_one_method_are_averaged(tmp_path: Path) -> None:
     ((name, found),) = compared[1]
     assert name == "p"
     assert found["x"]["psnr"] == paired.difference([5.0, 5.0], [2.0, 4.0])
+
+
+def test_an_interval_over_seeds_pairs_trainings_of_one_seed(tmp_path: Path) -> None:
+    scores = {0: ([1.0, 3.0], [0.0, 1.0]), 1: ([2.0, 4.0], [1.0, 1.0]), 2: ([3.0, 3.0], [2.5, 0.5])}
+    own = [finished(tmp_path / f"a{seed}", {"x": one}, seed=seed) for seed, (one, _) in scores.items()]
+    other = [finished(tmp_path / f"b{seed}", {"x": two}, seed=seed) for seed, (_, two) in reversed(scores.items())]
+    found = paired.differences(own, other)["x"]["psnr"]
+    of_means = paired.difference([2.0, 3.0, 3.0], [0.5, 1.0, 1.5])
+    assert found.over_seeds == pytest.approx((of_means.low, of_means.high))
+    assert found.mean == pytest.approx(of_means.mean)
+    assert paired.differences(own[:1], other)["x"]["psnr"].over_seeds is None, "one seed has no interval"
+
+
+def test_a_difference_counts_where_neither_interval_holds_zero() -> None:
+    assert paired.Difference(1.0, 0.1, 1.9, 9, (0.2, 1.8)).is_one
+    assert paired.Difference(-1.0, -1.9, -0.1, 9).is_one
+    assert not paired.Difference(1.0, 0.1, 1.9, 9, (-0.2, 2.2)).is_one
+    assert not paired.Difference(1.0, -0.1, 2.1, 9, (0.2, 1.8)).is_one

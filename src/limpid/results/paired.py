@@ -15,12 +15,23 @@ CONFIDENCE = 0.95
 
 
 class Difference(NamedTuple):
-    """The mean difference of `n` images, and the interval `[low, high]` that holds the true mean in 95 of 100 cases."""
+    """The mean difference of `n` images, and the interval `[low, high]` that holds the true mean in 95 of 100 cases.
+
+    `over_seeds` is the same interval when the trainings are the draws instead of the images: of each seed that both
+    were trained with, the difference of their means. None where they share fewer than two.
+    """
 
     mean: float
     low: float
     high: float
     n: int
+    over_seeds: tuple[float, float] | None = None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it can be told from chance: neither interval holds 0."""
+        intervals = [(self.low, self.high), *([self.over_seeds] if self.over_seeds else [])]
+        return all(low > 0 or high < 0 for low, high in intervals)
 
 
 def difference(values: Sequence[float], reference: Sequence[float]) -> Difference:
@@ -74,6 +85,8 @@ def differences(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, dict
         reference: of the other.
     """
     scored = [mean_per_image(runs), mean_per_image(reference)]
+    seeds = [{(run.config() or {}).get("seed"): run for run in some} for some in (runs, reference)]
+    by_seed = [[per_image(of[seed]) for of in seeds] for seed in seeds[0] if seed is not None and seed in seeds[1]]
     shared = [place for place in scored[0] if place in scored[1]]
     found: dict[str, dict[str, Difference]] = {}
     for name in dict.fromkeys(place[0] for place in shared):
@@ -81,8 +94,24 @@ def differences(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, dict
         for metric in _shared(scored, places[0]):
             pairs = [[scores[place][metric] for scores in scored] for place in places if metric in scored[1][place]]
             if all(math.isfinite(value) for pair in pairs for value in pair):
-                found.setdefault(name, {})[metric] = difference(*zip(*pairs, strict=True))
+                over_images = difference(*zip(*pairs, strict=True))
+                over_seeds = _over_seeds(metric, places, by_seed)
+                found.setdefault(name, {})[metric] = over_images._replace(over_seeds=over_seeds)
     return found
+
+
+def _over_seeds(
+    metric: str, places: Sequence[Any], by_seed: Sequence[Sequence[Mapping[Any, Mapping[str, float]]]]
+) -> tuple[float, float] | None:
+    """The interval of the difference of means over the seeds in `by_seed`, each a pair of scores by image."""
+    pairs = [
+        [statistics.fmean(scores[place][metric] for place in places if metric in scores[place]) for scores in pair]
+        for pair in by_seed
+    ]
+    if len(pairs) < 2:
+        return None
+    drawn = difference(*zip(*pairs, strict=True))
+    return drawn.low, drawn.high
 
 
 def against_one(runs: Sequence[Run]) -> tuple[str, list[tuple[str, dict[str, dict[str, Difference]]]]] | None:

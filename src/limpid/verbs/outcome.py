@@ -45,10 +45,15 @@ def print_tables(entries: list[table.Entry]) -> None:
 
 
 def print_differences(reference: str, others: list[tuple[str, dict[str, dict[str, paired.Difference]]]]) -> None:
-    """Print on stdout how methods differ from `reference`, image by image, with the interval of the mean."""
+    """Print on stdout how methods differ from `reference`, image by image, with the interval of the mean.
+
+    Of several seeds a second interval is over the seeds; a difference that neither interval explains by chance is bold.
+    """
     metrics = list(dict.fromkeys(metric for _, sets in others for found in sets.values() for metric in found))
+    seeds = any(d.over_seeds for _, sets in others for found in sets.values() for d in found.values())
     shown = Table(
-        title=f"difference to {reference}, image by image: mean and 95 % interval",
+        title=f"difference to {reference}, image by image: mean, 95 % interval over images"
+        + (" | over seeds" if seeds else ""),
         title_justify="left",
         header_style="bold",
     )
@@ -67,8 +72,10 @@ def print_differences(reference: str, others: list[tuple[str, dict[str, dict[str
 def _interval(difference: paired.Difference | None) -> str:
     if difference is None:
         return ""
-    mean, low, high, _ = difference
-    return f"{mean:+.3f} [dim]({low:+.3f} to {high:+.3f})[/]"
+    mean = f"{difference.mean:+.3f}"
+    intervals = [(difference.low, difference.high), *([difference.over_seeds] if difference.over_seeds else [])]
+    beside = " | ".join(f"{low:+.3f} to {high:+.3f}" for low, high in intervals)
+    return f"{f'[bold]{mean}[/]' if difference.is_one else mean} [dim]({beside})[/]"
 
 
 def _console() -> Console:
