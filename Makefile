@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-kills smoke lint types bench clean
+.PHONY: help setup demo test test-slow test-kills smoke lint types bench docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ types: setup ## Check types
 
 bench: setup ## Print the ratios that docs/performance.md quotes
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+docs: setup ## Build the documentation into build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## Remove what was built; the run store stays
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,14 +9,21 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from limpid.errors import UserError, nearest
 
 #: Packages a `_target_` may name without being listed in `allow_targets`.
 ALLOWED = ("limpid", "torch", "lightning", "torchmetrics", "albumentations", "kornia")
+
+#: Where in them it must be defined, if it is a class, and if it is a function: others start processes, write files,
+#: load code. And a module's attributes are also what it imports: torch.os.system is none of torch.
+_CLASSES = ("limpid", "torch.nn", "torch.optim", "lightning", "torchmetrics", "albumentations", "kornia")
+_FUNCTIONS = ("limpid.systems", "torch.nn", "torch.optim")
 
 _DIRECTIVES = {"_target_", "_partial_"}
 
@@ -27,7 +34,7 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
     Args:
         path: such as ``limpid.networks.ffa_net.FFANet``.
         where: the config key it stands at, for the sentence.
-        allow: further packages a target may name (`allow_targets`).
+        allow: further packages a target may name (`allow_targets`); they may lie in the current directory.
 
     Raises:
         UserError: the package is not allowed, or nothing of that name is there.
@@ -38,6 +45,8 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
             f"{where}._target_ names {path!r}, but targets may only come from {', '.join((*ALLOWED, *allow))}; "
             f"if you trust it, add allow_targets=[{package}]."
         )
+    if package in allow and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that it takes no installed package's place
     parts = path.split(".")
     for split in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:split])
@@ -52,8 +61,25 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
                 hint = nearest(name, (n for n in dir(found) if not n.startswith("_")))
                 raise UserError(f"{where}._target_ names {path!r}, but {module_name} has no {name!r}{hint or '.'}")
             found = getattr(found, name)
+        if package not in allow:
+            _refuse_others(found, path, where)
         return found
     raise UserError(f"{where}._target_ names {path!r}, but there is no module {package!r} to import.")
+
+
+def _refuse_others(found: Any, path: str, where: str) -> None:
+    """Refuse what `path` leads to but is no class or function that configs are meant to name."""
+    origin = str(getattr(found, "__module__", None))
+    parts = _CLASSES if inspect.isclass(found) else _FUNCTIONS
+    if not any(f"{origin}.".startswith(f"{part}.") for part in parts):
+        package = path.split(".", 1)[0]
+        own = [part for part in parts if part.split(".")[0] == package]
+        kind = "classes" if inspect.isclass(found) else "functions"
+        rule = f"{kind} of {' and '.join(own)}" if own else f"classes, not {kind}"
+        raise UserError(
+            f"{where}._target_ names {path!r}, but of {package} targets may only name {rule}; "
+            f"if you trust it, add allow_targets=[{package}]."
+        )
 
 
 def check(config: Any, where: str, allow: Sequence[str] = (), given: Mapping[str, Sequence[str]] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ def finish(config: DictConfig, typed: list[str], choices: Mapping[str, Any]) -> 
         choices: which option each group took.
     """
     by_hand = {key_of(override) for override in typed}
+    refuse_self_allowed(config, by_hand)
     narrow = {k: v for k, v in (plan("network", _root_=config) or {}).items() if f"network.{k}" not in by_hand}
     with open_dict(config):
         config.network.update(narrow)
@@ -214,6 +215,24 @@ def _settle_weights(plain: dict[str, Any], reference: dict[str, Any] | None, typ
     network = {"_target_": registered_target(loaded["network"]), **loaded["network_config"]}
     plain.update(network=network, weights=checkpoint.fingerprint(path), trained=loaded["provenance"])
     plain["choices"] = {**plain["choices"], "network": loaded["network"]}
+
+
+def refuse_self_allowed(config: DictConfig, by_hand: Collection[str]) -> None:
+    """Refuse `allow_targets` from a file: a file could otherwise run any program by allowing it to itself.
+
+    Args:
+        config: as composed.
+        by_hand: the keys that were typed.
+
+    Raises:
+        UserError: a file sets it.
+    """
+    if config.allow_targets and "allow_targets" not in by_hand:
+        given = ",".join(config.allow_targets)
+        raise UserError(
+            f"A file in conf/ or experiments/ sets allow_targets=[{given}], which lets it run what is in there; take "
+            "it out of the file, and type it if you trust that package."
+        )
 
 
 def refuse_by_hand(typed: list[str], path: Path, network: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ HELP = """limpid test images=DIR [reference=DIR] [metrics=[NAME,...]] [output=DI
 
 Scores every image of a folder, against the image of the same name in `reference` where a metric needs one. A metric is
 named by a protocol's id (ssim_zero_pad) or shortly (ssim); a wrong name lists them. `output` receives
-scores.json and per_image.csv."""
+scores.json and per_image.csv. A metric of your own needs allow_targets=[PACKAGE]."""
 
-_KEYS = ("images", "reference", "metrics", "output", "format")
+_KEYS = ("images", "reference", "metrics", "output", "format", "allow_targets")
 _FORMATS = ("rich", "json", "csv")
 
 
@@ -42,7 +42,7 @@ def protocols() -> dict[str, dict[str, Any]]:
 def run(arguments: list[str]) -> int:
     """Score the folders; the exit status."""
     asked = _parse(arguments)
-    chosen = _chosen(asked.get("metrics"), "reference" in asked)
+    chosen = _chosen(asked.get("metrics"), "reference" in asked, _listed(asked.get("allow_targets", "")))
     rows = _scores(Path(asked["images"]), asked.get("reference"), chosen)
     means = {
         name: {"mean": sum(row[name] for row in rows) / len(rows), "n": len(rows), "protocol": metric.id}
@@ -75,10 +75,15 @@ def _unquoted(value: str) -> str:
     return value
 
 
-def _chosen(asked: str | None, paired: bool) -> dict[str, Any]:
+def _listed(value: str) -> list[str]:
+    """The names in `a,b` or `[a,b]`."""
+    return [name.strip() for name in value.strip("[]").split(",") if name.strip()]
+
+
+def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, Any]:
     """The metrics that are asked for, by id; all that need no parameters where none is named."""
     known = protocols()
-    names = [n.strip() for n in (asked or ("psnr,ssim" if paired else "piqe")).strip("[]").split(",") if n.strip()]
+    names = _listed(asked or ("psnr,ssim" if paired else "piqe"))
     chosen = {}
     for name in names:
         if name not in known:
@@ -86,7 +91,7 @@ def _chosen(asked: str | None, paired: bool) -> dict[str, Any]:
             raise UserError(
                 f"There is no metric {name!r}{nearest(name, known) or '; there are ' + ', '.join(ids) + '.'}"
             )
-        metric = targets.construct(known[name], f"metrics.{name}")
+        metric = targets.construct(known[name], f"metrics.{name}", allow)
         if metric.needs_reference and not paired:
             raise UserError(f"The metric {metric.id} compares with references; add reference=DIR, or leave it out.")
         chosen[metric.id] = metric

@@ -10,7 +10,7 @@ from functools import cache
 import yaml
 
 from limpid.places import runs
-from limpid.results import table
+from limpid.results import sweep, table
 from limpid.results.rows import Row, row_file, rows
 
 
@@ -18,9 +18,13 @@ def run(arguments: list[str]) -> int:
     """Print the table that is asked for; the exit status."""
     parser = argparse.ArgumentParser(prog="limpid table", description="Paper beside measured.")
     parser.add_argument("what", nargs="?", default="", help="paper, paper/table or paper/table/row; all if left out")
-    parser.add_argument("--format", choices=("rich", "md", "json"), default="rich", help="rich (default), md or json")
+    formats = ("rich", "md", "json", "wandb-sweep")
+    parser.add_argument("--format", choices=formats, default="rich", help="rich (default), md, json or wandb-sweep")
     parser.add_argument("--keep", action="store_true", help="copy the figures into experiments/<paper>/measured.json")
     chosen = parser.parse_args(arguments)
+    if chosen.format == "wandb-sweep":
+        print(sweep.wandb_sweep(rows(chosen.what)), end="")
+        return 0
     entries = table.entries(rows(chosen.what), runs(), why_not)
     if chosen.keep:
         for file in table.keep(entries):
@@ -71,7 +75,7 @@ def _missing_data(recipe: str | None, trains: bool) -> str | None:
     if trains and data["train"] is None:
         return f"The recipe data={recipe} has nothing to train on."
     for key, card in needed.items():
-        why = targets.construct(card, f"data.{key}", config.allow_targets).missing()
+        why = targets.construct(card, f"data.{key}").missing()
         if why:
             absent[key] = why
     if not absent or len(absent) < len(needed):
