@@ -21,8 +21,12 @@ ALLOWED = {
     "callbacks": FOUNDATION | GROUND | {"losses"},
     "processes": FOUNDATION,
     "worker": FOUNDATION | GROUND | {"losses", "systems", "callbacks", "processes"},
+    "serving": FOUNDATION | GROUND,
+    "exporting": FOUNDATION | GROUND,
     "figures": FOUNDATION | GROUND | {"losses", "systems"},
-    "verbs": FOUNDATION | GROUND | {"losses", "systems", "callbacks", "worker", "processes", "figures"},
+    "verbs": FOUNDATION
+    | GROUND
+    | {"losses", "systems", "callbacks", "worker", "processes", "figures", "serving", "exporting"},
     "cli": FOUNDATION | {"verbs"},
 }
 FORBIDDEN = {

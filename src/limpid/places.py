@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -18,6 +18,12 @@ def config_folders(kind: str) -> list[Path]:
     """Every folder `kind` is looked for in, the user's own (in the current directory) first."""
     own, ours = Path.cwd() / kind, shipped(kind)
     return [own, ours] if own.is_dir() and own.resolve() != ours.resolve() else [ours]
+
+
+def leads_out(path: str) -> bool:
+    """Whether `path` is absolute, or leads above the folder that it begins in."""
+    pure = PurePath(os.path.normpath(path))
+    return pure.is_absolute() or pure.parts[:1] == (os.pardir,)
 
 
 def runs() -> Path:

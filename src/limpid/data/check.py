@@ -105,6 +105,8 @@ def check(name: str, sets: Mapping[str, Any], progress: Progress | None = None) 
     report.notes += [str(_missing(images)) for split, images in clean.items() if split not in there]
     surveys = {split: _survey(split, images, report) for split, images in there.items()}
     _unused(surveys, there, report)
+    for split, images in there.items():
+        _linked(split, images, surveys[split], report)
     files = {file for survey in surveys.values() for file in survey.files()}
     seen = _see(sorted(files), any(isinstance(images, Halves) for images in there.values()), progress)
     for split, images in there.items():
@@ -198,6 +200,17 @@ def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], report: Rep
         else:
             problem = f"{says}; fetch the degraded images, or remove these."
             report.problems.append(Problem("unpaired", split, str(images.home), len(left), first, problem))
+
+
+def _linked(split: str, images: Any, survey: _Survey, report: Report) -> None:
+    """Note files that are links to somewhere else: they are read, which not everybody expects."""
+    if not survey.files():
+        return
+    home = images.found().resolve()
+    outside = sorted(file for file in survey.files() if not Path(file).resolve().is_relative_to(home))
+    if outside:
+        first = ", ".join(_relative(file, images.home) for file in outside[:5])
+        report.notes.append(f"{split}: {len(outside)} of the files lead out of {images.home} by links: {first}.")
 
 
 def _see(files: Sequence[str], in_halves: bool, progress: Progress | None) -> dict[str, Seen]:

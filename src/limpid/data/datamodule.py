@@ -18,6 +18,7 @@ from limpid.data.crops import in_unit_range, random_crop
 from limpid.data.sampling import StepSampler, StridedSampler, share
 from limpid.data.sets import ImageSet, Sample
 from limpid.errors import CannotRun, UserError
+from limpid.places import leads_out
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version on import
 
@@ -73,6 +74,7 @@ class EvaluationView(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         place = max(index, 0)  # -1 does not count; see StridedSampler
         sample = self.images.load(place, np.random.default_rng([place]))
+        _refuse_outside("image", str(sample["name"]))
         return {"domain": self.images.domain} | to_tensors(sample) | {"index": index}
 
     def __len__(self) -> int:
@@ -121,6 +123,8 @@ class RestorationData(LightningDataModule):
         super().__init__()
         self.train = train if cache is None else cached(train, cache, cache_gb)
         self.val, self.test = val, dict(test or {})
+        for name in [*self.test, *([] if val is None else [val.name])]:
+            _refuse_outside("set", name)
         self.epoch_steps, self.monitor_on_test = epoch_steps, monitor_on_test
         self.root, self.batch_size, self.crop, self.augment = root, batch_size, crop, augment
         self.workers, self.seed, self.test_images = workers, seed, test_images
@@ -215,6 +219,12 @@ class RestorationData(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Continue after the batches that are done."""
         self.batches_done = state_dict["batches_done"]
+
+
+def _refuse_outside(what: str, name: str) -> None:
+    """Refuse a name that would lead a picture of a run out of the run's folder."""
+    if leads_out(name):
+        raise UserError(f"The name {name!r} of a test {what} leads out of a run's folder; give it another.")
 
 
 def _collate(samples: list[Sample]) -> Sample:

@@ -15,6 +15,7 @@ from typing import Any
 
 from limpid.data.recipes import compose, names
 from limpid.errors import UserError
+from limpid.places import leads_out
 
 #: What is called now and then with a file's name, how many bytes are there, and how many there will be (0: unknown).
 Progress = Callable[[str, int, int], None]
@@ -40,6 +41,8 @@ def fetch(name: str, card: Mapping[str, Any], root: Path, progress: Progress | N
         where = f" It is described at {card['url']}." if card.get("url") else ""
         return f"{obtain}{where}" + (f" {card['licence']}" if card.get("licence") else "")
     content = compose("fetch", name)
+    if leads_out(content["unpack"]):
+        raise UserError(f"The download {name} would be unpacked to {content['unpack']}, outside of {root}; correct it.")
     folder = root / content["unpack"]
     done = [_fetch_one(file, folder, progress) for file in content["files"]]
     licence = f" {card['licence']}" if card.get("licence") else ""
@@ -138,9 +141,10 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as packed:
             for member in packed.infolist():
-                target = folder / member.filename
-                if not target.resolve().is_relative_to(folder.resolve()):
+                if not (folder / member.filename).resolve().is_relative_to(folder.resolve()):
                     raise UserError(f"{archive} names {member.filename}, which lies outside of {folder}; remove it.")
+            for member in packed.infolist():
+                target = folder / member.filename
                 if member.is_dir() or (target.is_file() and target.stat().st_size == member.file_size):
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from limpid.errors import UserError
 
@@ -17,6 +21,13 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 
 #: File signatures of the formats whose end can be found without decoding.
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+#: And of others that can claim any size, with what reads their headers.
+_HEADERS = {b"II*\0": TiffImageFile, b"MM\0*": TiffImageFile, b"BM": BmpImageFile}
+#: JPEG segments that tell the size: start of frame, in all its kinds.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+#: Images of more pixels than this are not decoded: a file of a few kilobytes can claim to hold billions.
+MOST_PIXELS = 400_000_000
 
 
 def image_names(folder: Path) -> list[str]:
@@ -82,10 +93,20 @@ def decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
         flags: of `cv2.imdecode`.
 
     Raises:
-        UserError: the bytes are no image, or their end is missing; OpenCV would fill the rest with grey.
+        UserError: the bytes are no image, claim more than `MOST_PIXELS`, or their end is missing; OpenCV would fill
+            the rest with grey.
     """
+    width, height = claimed_size(data)
+    if width * height > MOST_PIXELS:
+        raise UserError(
+            f"{path} has {width}x{height} pixels, more than the {MOST_PIXELS // 10**6} megapixels that an image of a "
+            "set may have; make it smaller or remove it."
+        )
     # Decoding from memory rather than cv2.imread, which cannot open every path that the file system can.
-    pixels = None if not data or cut_short(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    try:
+        pixels = None if not data or cut_short(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # what it refuses to make room for, such as a tile of a gigabyte
+        pixels = None
     if pixels is None:
         if data and cut_short(data):
             raise UserError(f"{path} is cut short ({len(data)} bytes, and the end is missing); fetch it again.")
@@ -100,15 +121,42 @@ def cut_short(data: bytes) -> bool:
         return end < 0 or end + 8 > len(data)
     if not data.startswith(_JPEG):
         return False
+    scan = next((at for marker, at in _segments(data) if marker == 0xDA), None)
+    # The scan: pixels up to the end marker, which cannot occur inside them.
+    return scan is None or data.find(b"\xff\xd9", scan) < 0
+
+
+def claimed_size(data: bytes) -> tuple[int, int]:
+    """Width and height that the header of an encoded image claims, before decoding; (0, 0) where none can be read.
+
+    WebP is not looked at: it holds 268 megapixels at most.
+    """
+    if data.startswith(_PNG):
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data.startswith(_JPEG):
+        frame = next((at for marker, at in _segments(data) if marker in _FRAMES), len(data))
+        return int.from_bytes(data[frame + 7 : frame + 9], "big"), int.from_bytes(data[frame + 5 : frame + 7], "big")
+    kind = next((kind for signature, kind in _HEADERS.items() if data.startswith(signature)), None)
+    if kind is None:
+        return 0, 0
+    try:
+        width, height = kind(io.BytesIO(data)).size
+    except (OSError, SyntaxError, ValueError, KeyError):
+        return 0, 0  # decoding will say so
+    return width, height
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and place of each segment of a JPEG up to the first scan; a thumbnail inside one has its own."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         if data[at + 1] == 0xFF:  # a filling byte
             at += 1
-        elif data[at + 1] == 0xDA:  # the scan: pixels up to the end marker, which cannot occur inside them
-            return data.find(b"\xff\xd9", at) < 0
-        else:  # a segment with its length, perhaps a thumbnail with an end marker of its own
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return True
+            continue
+        yield data[at + 1], at
+        if data[at + 1] == 0xDA:
+            return
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
 
 
 def write_image(path: Path, pixels: NDArray[np.float32]) -> None:

@@ -6,11 +6,13 @@ original was.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -32,6 +34,7 @@ FORMATS = {
 
 _ORIENTATION = 274  # the EXIF and TIFF tag
 _BITS_PER_SAMPLE = 258  # a TIFF tag
+_TILE = (322, 323)  # TIFF tags: width and height of a tile, which a decoder makes room for whatever the picture's size
 #: EXIF tags that describe how the file stored its pixels, which the new file does in its own way.
 _OF_THE_FILE = frozenset({254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 338, 339, 34675})
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -71,20 +74,38 @@ def read_photograph(path: Path, megapixels: float = 200.0) -> Photograph:
         UserError: the file cannot be read or is cut short, holds several pictures or floating-point samples, or is
             larger than `megapixels`.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the file and its permissions.") from error
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours has a sentence
-    try:
+    with _opened(path) as (file, image):
+        _refuse(image, path, megapixels)  # by its header alone
+        file.seek(0)
+        data = file.read()
         with Image.open(io.BytesIO(data)) as image:
-            _refuse(image, path, megapixels)
             if _is_16_bit(image, data):
                 return _of_16_bit(image, data, path)
             return _of_8_bit(image, data)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of the picture at `path` as it is stored, from its header alone: nothing is decoded.
+
+    Raises:
+        UserError: the file cannot be read, or is no image.
+    """
+    with _opened(path) as (_, image):
+        return image.size
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, Image.Image]]:
+    """The file, and its picture of which only the header has been read; what goes wrong is said in a sentence."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours has a sentence
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            yield file, image
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is not an image that can be read; replace or remove it.") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise
+        if isinstance(error, OSError) and error.errno is not None:  # the file system's, not Pillow's
+            raise UserError(f"{path} cannot be read ({error.strerror}); check the file and its permissions.") from error
         raise UserError(f"{path} is cut short or damaged ({error}); replace or remove it.") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
@@ -124,6 +145,9 @@ def _refuse(image: Image.Image, path: Path, megapixels: float) -> None:
             f"{path} has {width}x{height} pixels, more than {megapixels:g} megapixels; if it is what you want, set "
             f"megapixels={-(-width * height // 10**6)}."
         )
+    tile = [getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TILE]
+    if tile[0] * tile[1] > max(megapixels * 1e6, 4 * width * height):
+        raise UserError(f"{path} has {width}x{height} pixels in a tile of {tile[0]}x{tile[1]}; save it anew as PNG.")
     if (frames := getattr(image, "n_frames", 1)) > 1:
         raise UserError(f"{path} holds {frames} pictures; split it into files of one picture each.")
     if image.mode in ("F", "I"):
@@ -167,7 +191,10 @@ def _is_lossless_webp(data: bytes) -> bool:
 
 def _of_16_bit(image: Image.Image, data: bytes, path: Path) -> Photograph:
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # Pillow would give 8 bits of colour
+    try:
+        samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # Pillow would give 8 bits of colour
+    except cv2.error:  # OpenCV has a limit of its own, of a gigapixel
+        samples = None
     if samples is None or samples.dtype != np.uint16:
         raise UserError(f"{path} is cut short, or of a kind of 16 bit that cannot be read; save it as PNG.")
     samples = _upright(samples, image.getexif().get(_ORIENTATION, 1))

@@ -10,6 +10,7 @@ from typing import Any
 from limpid import __version__, targets
 from limpid.data.recipes import card, compose, merged, names
 from limpid.errors import UserError, nearest
+from limpid.places import leads_out
 
 #: What is asked besides the operator's own settings.
 WORDS = ("input", "output", "count", "seed", "workers", "split", "depth", "crop", "frames", "height", "width")
@@ -99,6 +100,10 @@ def plan(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
     jobs = []
     for split in chosen:
         here = merged(content, splits[split])
+        if leads_out(here["folder"]):
+            raise UserError(
+                f"The folder {here['folder']} of conf/make/{name}.yaml leads out of the output; correct it."
+            )
         degradation = {**here["degradation"], **own}
         targets.check(degradation, f"make.{name}")
         targets.construct(degradation, f"make.{name}")  # a wrong value is said before anything is made

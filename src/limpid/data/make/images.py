@@ -19,6 +19,7 @@ from limpid.data.files import write_image
 from limpid.data.make.asked import Job
 from limpid.data.make.sources import Sources
 from limpid.errors import UserError
+from limpid.places import leads_out
 
 #: Files that are not whole yet begin with this; sets leave out names that begin with a dot.
 BEGUN = ".making-"
@@ -72,6 +73,10 @@ def make_one(job: Job, number: int) -> dict[str, Any]:
     written = []
     for pattern, picture in pictures.items():
         written.append(pattern.format(**filled))
+        if leads_out(written[-1]):
+            raise UserError(
+                f"The pattern {pattern} of `limpid data make {job.name}` leads out of the output; correct it."
+            )
         _write(Path(job.folder) / written[-1], picture)
     return {"number": number, "files": written, **sources.told(place), **drawn}
 

@@ -1,0 +1,95 @@
+"""`limpid serve`: a web page to try restoration on one's own photographs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from limpid.errors import UserError
+
+_EPILOG = """The page takes one photograph at a time and keeps none. It listens on this machine alone unless --host says
+otherwise; it has no password, so that on another address everybody who reaches it can use it.
+
+  limpid serve
+  limpid serve --methods wmcp,dcp --max-megapixels 50"""
+
+
+def run(arguments: list[str]) -> int:
+    """Serve until interrupted; the exit status."""
+    asked = _parser().parse_args(arguments)
+    if asked.max_megapixels <= 0:
+        raise UserError(f"--max-megapixels is {asked.max_megapixels:g}, but it must be above 0.")
+    _refuse_taken(asked.host, asked.port)
+    with tempfile.TemporaryDirectory(prefix="limpid-serve-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # where gradio puts uploads; it reads this when it is imported
+        return _serve(asked, Path(folder))
+
+
+def _serve(asked: argparse.Namespace, folder: Path) -> int:
+    from limpid import serving
+
+    names = [name.strip() for name in asked.methods.split(",") if name.strip()]
+    page = serving.Page(serving.methods(names), asked.max_megapixels, folder)
+    application = serving.application(page, asked.host)
+    import uvicorn
+
+    shown = f"[{asked.host.strip('[]')}]" if ":" in asked.host else asked.host
+
+    class Server(uvicorn.Server):
+        """Says where it is once it listens."""
+
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            print(f"http://{shown}:{asked.port}  (Ctrl-C ends it)", flush=True)
+
+    if not serving.is_loopback(asked.host):
+        print(f"Everybody who reaches {shown} can use the page: it has no password.", file=sys.stderr)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended either way, the folder is removed
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(
+            uvicorn.Config(
+                application,
+                host=asked.host.strip("[]"),
+                port=asked.port,
+                log_level="warning",
+                timeout_graceful_shutdown=2,  # seconds for requests that are under way
+            )
+        ).run()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="limpid serve",
+        description="A web page to try restoration: drop a photograph, choose a method, slide before and after.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this machine alone)")
+    parser.add_argument("--port", type=int, default=7860, help="7860 by default")
+    parser.add_argument("--methods", default="", metavar="NAME,...", help="which to offer; by default all there are")
+    parser.add_argument("--max-megapixels", type=float, default=12, help="larger photographs are refused (12)")
+    return parser
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, before anything is loaded.
+
+    Raises:
+        UserError: it is taken, or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.strip("[]"), port))
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"Cannot listen on {host} port {port} ({why}); give another --port or --host.") from error
