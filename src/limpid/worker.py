@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
 import traceback
@@ -17,13 +16,14 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.loggers import Logger
 from torch import distributed
 
 from limpid import __version__, callbacks, checkpoint, processes, profiling, targets
+from limpid.callbacks import loggers
 from limpid.data.datamodule import RestorationData
 from limpid.environment import describe
 from limpid.errors import UserError
-from limpid.places import runs
 from limpid.processes import Place, ProcessFailed
 from limpid.results.rows import NO_SET
 from limpid.results.store import Run
@@ -52,6 +52,7 @@ def perform(config: Config) -> dict[str, Any]:
     if run.done and not config["rerun"]:
         return {**(run.results() or {}), "skipped": True}
     _quieten()
+    loggers.require(config["logger"])
     if config["does"] == "profile":
         return _profile(config, run)
     place = processes.place(config["trainer"])
@@ -102,16 +103,34 @@ def _profile(config: Config, run: Run) -> dict[str, Any]:
             "provenance": _origin(config),
         }
         run.finish(results, [])
+        with loggers.opened(config, run) as opened:
+            loggers.record(opened, config, results, [], 0)
     return results
 
 
 def _execute(
     config: Config, run: Run, place: Place, data: RestorationData, absent: list[str], weights: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Train and test, in this process or as one of several."""
+    """Train and test, in this process or as one of several, and tell the loggers."""
+    with loggers.opened(config, run, writes=place.rank == 0) as opened:
+        results, per_image = _measured(config, run, place, data, absent, weights, opened)
+        loggers.record(opened, config, results, per_image, data.steps)
+    return results
+
+
+def _measured(
+    config: Config,
+    run: Run,
+    place: Place,
+    data: RestorationData,
+    absent: list[str],
+    weights: dict[str, Any] | None,
+    opened: list[Logger],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Train and test with `opened` loggers; the results, stored, and those of every image."""
     lightning.seed_everything(config["seed"], workers=False, verbose=False)
     system = _system(config)
-    trainer = _trainer(config, run, data, place)
+    trainer = _trainer(config, run, data, place, opened)
     if config["does"] == "train":
         with _interruptible():
             _fit(trainer, system, data, run)
@@ -132,7 +151,7 @@ def _execute(
     if distributed.is_available() and distributed.is_initialized():
         trainer.strategy.barrier()
         distributed.destroy_process_group()
-    return results
+    return results, system.scores.rows
 
 
 def _given_weights(config: Config) -> dict[str, Any] | None:
@@ -179,7 +198,7 @@ def _system(config: Config) -> Restorer:
     return system
 
 
-def _trainer(config: Config, run: Run, data: RestorationData, place: Place) -> lightning.Trainer:
+def _trainer(config: Config, run: Run, data: RestorationData, place: Place, opened: list[Logger]) -> lightning.Trainer:
     """Lightning's trainer over one pass of the whole run: the step is its clock, so one epoch holds it all."""
     allow = config["allow_targets"]
     settings = {k: v for k, v in config["trainer"].items() if k not in ("max_steps", "max_epochs")}
@@ -193,6 +212,8 @@ def _trainer(config: Config, run: Run, data: RestorationData, place: Place) -> l
     for callback in chosen:
         if isinstance(callback, callbacks.Checkpoints):
             callback.folder = run.path / "checkpoints"
+        if isinstance(callback, callbacks.Pictures):
+            callback.folder = run.path / "images"
     # Averaging swaps weights at the ends of stages, so it comes first and files come last.
     chosen.sort(key=lambda c: isinstance(c, callbacks.Checkpoints))
     trainer: lightning.Trainer = targets.construct(
@@ -208,27 +229,13 @@ def _trainer(config: Config, run: Run, data: RestorationData, place: Place) -> l
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(run.path),
-        logger=[callbacks.Curves(run.path / "curves.csv"), *_loggers(config, run)],
-        callbacks=[
-            *chosen,
-            callbacks.Status(run),
-            callbacks.Pictures(run.path / "images", config["pictures"]),
-        ],
+        logger=[callbacks.Curves(run.path / "curves.csv"), *opened],
+        callbacks=[*chosen, callbacks.Status(run)],
         plugins=[callbacks.CheckpointFiles(), place.environment],
     )
     if isinstance(trainer.strategy, FullySharded) and any(isinstance(c, callbacks.EMA) for c in chosen):
         raise UserError("An average of sharded weights cannot be kept; leave out callbacks=ema, or choose trainer=ddp.")
     return trainer
-
-
-def _loggers(config: Config, run: Run) -> list[Any]:
-    """The loggers besides curves.csv; where they ask for a directory, an id or a name, it is the run's."""
-    place = run.path.as_posix().removeprefix(f"{runs().as_posix()}/")
-    own = {"save_dir": str(run.path), "id": hashlib.sha256(place.encode()).hexdigest()[:16], "name": place}
-    cards = {
-        name: {k: own.get(k, v) if v is None else v for k, v in card.items()} for name, card in config["logger"].items()
-    }
-    return list(targets.construct(cards, "logger", config["allow_targets"]).values())
 
 
 def _fit(trainer: lightning.Trainer, system: Restorer, data: RestorationData, run: Run) -> None:

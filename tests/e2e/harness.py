@@ -94,7 +94,7 @@ def kill_at(moment: Moment, folder: Path, arguments: tuple[str, ...]) -> None:
         while not {
             "step": lambda: len(_steps(folder)) >= lines + moment.count,
             "write": stopped.exists,
-            "test": lambda: next(folder.rglob("*.png"), None) is not None,
+            "test": lambda: next(folder.rglob("images/*/*.png"), None) is not None,
         }[moment.kind]():
             assert process.poll() is None, f"it ended before {moment}:\n{(folder / 'output.txt').read_text()}"
             assert time.monotonic() < deadline, f"{moment} did not come"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from PIL import Image
 
 from limpid.results import report, table
+from limpid.results.panels import panel, write_panel
 from limpid.results.rows import rows
 from limpid.results.store import Run
 
@@ -105,8 +105,8 @@ def make_picture(file: Path, columns: int = 3, size: tuple[int, int] = (24, 16))
     width, height = size
     scene = np.random.default_rng(0).uniform(0, 120, (height, width, 3))
     file.parent.mkdir(parents=True, exist_ok=True)
-    whole = np.concatenate([scene + 40 * i for i in range(columns)], axis=1)
-    Image.fromarray(whole.astype(np.uint8)).save(file)
+    names = ("input", "restored", "target", "transmission")[:columns]
+    write_panel(file, panel({name: (scene + 40 * i) / 255 for i, name in enumerate(names)}))
 
 
 def make_store(folder: Path) -> Path:

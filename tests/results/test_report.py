@@ -18,7 +18,9 @@ from tests.results.made_store import HOSTILE, make_paper, make_picture, make_rep
 from limpid.errors import UserError
 from limpid.results import report
 from limpid.results.paired import Difference
+from limpid.results.panels import panel, write_panel
 from limpid.results.report import labels, pictures, plots, readme
+from limpid.results.report.runs import Picture, RunView
 from limpid.results.report.site import check, thinned
 from limpid.verbs import report as verb
 
@@ -311,23 +313,34 @@ def test_the_verb_writes_what_is_asked_for(tmp_path, monkeypatch, capsys):
 # --- the parts ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("columns", [2, 3])
-def test_pictures_without_scores_are_taken_apart_by_what_they_show(tmp_path, columns):
+@pytest.mark.parametrize("columns", [2, 3, 4])
+def test_a_picture_is_taken_apart_by_what_it_says_of_itself(tmp_path, columns):
     make_picture(tmp_path / "a.png", columns, size=(24, 16))
-    whole = Image.open(tmp_path / "a.png")
-    assert len(pictures.take_apart(whole, None)) == columns
+    found = pictures.write(Picture(tmp_path / "a.png", "made", "a", {}), tmp_path, "x")
+    assert [part.what for part in found.parts] == ["input", "restored", "target"][:columns]
+    assert [part.what for part in found.maps] == ["transmission"][: columns - 3]
+    whole = np.asarray(Image.open(tmp_path / "a.png"))
+    last = np.asarray(Image.open(tmp_path / [*found.parts, *found.maps][-1].href).convert("RGB"))
+    np.testing.assert_array_equal(last, whole[:, -24:])
 
 
-def test_a_picture_of_another_width_is_refused():
-    with pytest.raises(ValueError, match="25 pixels wide"):
-        pictures.take_apart(Image.new("RGB", (25, 5)), True)
+def test_a_picture_that_says_nothing_of_itself_is_not_guessed_at(tmp_path):
+    Image.new("RGB", (48, 16), "grey").save(tmp_path / "a.png")
+    found = pictures.write(Picture(tmp_path / "a.png", "made", "a", {}), tmp_path, "x")
+    assert found.problem == "The picture a.png does not say what its columns are."
+
+
+def test_pictures_of_validations_are_not_those_of_tests(tmp_path):
+    run = make_run(tmp_path / "run", [20.0])
+    for place in ("made/00", "val/made/00", "val-best/made/00", "made/deeper/01"):
+        make_picture(run.path / "images" / f"{place}.png")
+    assert [(p.set, p.name) for p in RunView(run, "a", "a.html").pictures()] == [("made", "00"), ("made", "deeper/01")]
 
 
 def test_large_pictures_are_made_smaller(tmp_path):
-    Image.new("RGB", (6000, 500), "grey").save(tmp_path / "a.png")
-    from limpid.results.report.runs import Picture
-
-    found = pictures.write(Picture(tmp_path / "a.png", "made", "a", True, {}), tmp_path, "x")
+    grey = np.full((500, 2000, 3), 0.5)
+    write_panel(tmp_path / "a.png", panel({"input": grey, "restored": grey, "target": grey}))
+    found = pictures.write(Picture(tmp_path / "a.png", "made", "a", {}), tmp_path, "x")
     assert (found.width, found.height) == (960, 240)
     assert Image.open(tmp_path / found.parts[0].href).size == (960, 240)
 

@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from limpid.checkpoint import FORMAT
-from limpid.inference import Full, Inference
+from limpid.inference import Adaptive, Full, Inference, Tiled
 from limpid.losses import WeightedLoss
-from limpid.systems import sharding
+from limpid.systems import maps, sharding
 from limpid.systems.scores import Scores
 
 Batch = Mapping[str, Any]
@@ -124,6 +124,15 @@ class Restorer(LightningModule):
         with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
             return self.inference(self.network, x)
 
+    def maps(self, batch: Batch) -> dict[str, Tensor]:
+        """What is found in a batch's `input` besides the image, to be shown beside it; see `limpid.systems.maps`.
+
+        Nothing where images go through the network in tiles.
+        """
+        x, way = batch["input"], self.inference
+        tiled = way.in_tiles(self.network, *x.shape[-2:]) if isinstance(way, Adaptive) else isinstance(way, Tiled)
+        return {} if tiled else maps.found(self.network, x)
+
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""
         self._agree()
@@ -145,9 +154,11 @@ class Restorer(LightningModule):
             wrapper.require_forward_param_sync = False  # it would do so at each image, and counts of images differ
         sharding.unshard(self)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch of the validation set."""
-        self.scores.add(0, batch, self.restore(batch["input"]))
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch of the validation set; the restored images go on to the callbacks."""
+        restored = self.restore(batch["input"])
+        self.scores.add(0, batch, restored)
+        return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Score one batch of a test set; the restored images go on to the callbacks."""

@@ -148,10 +148,12 @@ class SuperResolution(Restorer):
         with torch.autocast(batch["small"].device.type, enabled=False) if self.full_precision else nullcontext():
             return super().training_step({**batch, "input": batch["small"]}, batch_idx)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch of the validation set."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch of the validation set; the enlarged images go on to the callbacks."""
         batch = self.degrade(batch)
-        self.scores.add(0, batch, self.restore(batch["small"]))
+        restored = self.restore(batch["small"])
+        self.scores.add(0, batch, restored)
+        return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Score one batch of a test set; the enlarged images go on to the callbacks."""

@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
+from limpid.results.panels import read_panel
 from limpid.results.report.runs import Picture
 
 #: The longer side of a written picture is at most so many pixels.
 LONGEST = 960
+#: The columns of a panel that show the scene itself.
+COMPARED = ("input", "restored", "target")
 #: A picture of at most so many pixels is written without loss.
 _LOSSLESS = 300 * 300
 
 
 @dataclass(frozen=True)
 class Part:
-    """One image of a comparison: what it is (``input``, ``restored`` or ``target``), and its file in the report."""
+    """One image of a comparison: what it is, as its panel names it, and its file in the report."""
 
     what: str
     href: str
@@ -27,10 +29,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The parts of one picture, all of one size; where the file could not be read, `problem` says so."""
+    """One picture: what the slider compares, maps besides, all of one size; or the `problem` with the file."""
 
     picture: Picture
-    parts: Sequence[Part]
+    parts: Sequence[Part] = ()
+    maps: Sequence[Part] = ()
     width: int = 0
     height: int = 0
     problem: str = ""
@@ -39,46 +42,21 @@ class Comparison:
 def write(picture: Picture, folder: Path, stem: str) -> Comparison:
     """Write the parts of `picture` as WebP files into `folder`/images, under names made of `stem` alone."""
     try:
-        with Image.open(picture.file) as opened:
-            whole = opened.convert("RGB")
-        parts = take_apart(whole, picture.has_target)
+        columns, pixels = read_panel(picture.file)
     except (OSError, ValueError, Image.DecompressionBombError):
-        return Comparison(picture, [], problem=f"The picture {picture.file.name} cannot be read.")
+        return Comparison(picture, problem=f"The picture {picture.file.name} cannot be read.")
+    if columns[:2] != ("input", "restored"):
+        return Comparison(picture, problem=f"The picture {picture.file.name} does not say what its columns are.")
     (folder / "images").mkdir(exist_ok=True)
-    written = []
-    for what, part in zip(("input", "restored", "target"), parts, strict=False):
+    whole, written = Image.fromarray(pixels), []
+    width = whole.width // len(columns)
+    for i, what in enumerate(columns):
+        part = whole.crop((i * width, 0, (i + 1) * width, whole.height))
         part.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-        href = f"images/{stem}-{what}.webp"
+        # Names of maps come from the file and are no file names.
+        href = f"images/{stem}-{what if what in COMPARED else i}.webp"
         part.save(folder / href, "WEBP", quality=90, lossless=part.width * part.height <= _LOSSLESS)
         written.append(Part(what, href))
-    return Comparison(picture, written, parts[0].width, parts[0].height)
-
-
-def take_apart(whole: Image.Image, has_target: bool | None) -> list[Image.Image]:
-    """Input and restored image, and the target where there is one, from a picture that has them side by side.
-
-    Args:
-        whole: the picture.
-        has_target: whether it has a target; where nobody knows, the images decide: the split is taken whose first two
-            parts are more alike, because they show one scene.
-
-    Raises:
-        ValueError: the width is not that of so many images.
-    """
-    likely = {True: (3,), False: (2,), None: (2, 3)}[has_target]
-    counts = [count for count in likely if whole.width % count == 0]
-    if not counts:
-        raise ValueError(f"a picture {whole.width} pixels wide holds no {' or '.join(map(str, likely))} images")
-    count = counts[0] if len(counts) == 1 else max(counts, key=lambda n: _likeness(whole, n))
-    width = whole.width // count
-    return [whole.crop((i * width, 0, (i + 1) * width, whole.height)) for i in range(count)]
-
-
-def _likeness(whole: Image.Image, count: int) -> float:
-    """The correlation of the first two of `count` parts, as thumbnails."""
-    width = whole.width // count
-    small = [whole.crop((i * width, 0, (i + 1) * width, whole.height)).resize((32, 32)).convert("L") for i in (0, 1)]
-    first, second = (np.asarray(image, np.float64).ravel() for image in small)
-    if not first.std() or not second.std():
-        return float(np.array_equal(first, second))
-    return float(np.corrcoef(first, second)[0, 1])
+    compared = [part for part in written if part.what in COMPARED]
+    maps = [part for part in written if part.what not in COMPARED]
+    return Comparison(picture, compared, maps, part.width, part.height)

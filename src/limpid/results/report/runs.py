@@ -18,9 +18,6 @@ from limpid.results.report import labels
 from limpid.results.store import Run
 from limpid.results.table import Entry
 
-#: Metrics that compare with a reference: where an image has one of them, its picture holds the target too.
-_WITH_REFERENCE = frozenset({"psnr", "ssim", "ssim_range1", "ciede2000"})
-
 
 @dataclass(frozen=True)
 class Result:
@@ -37,22 +34,24 @@ class Result:
     difference: str
 
 
+#: The folders of pictures that validations leave.
+_VALIDATION = ("val", "val-best")
+
+
 @dataclass(frozen=True)
 class Picture:
-    """One picture of the run: a file with the input, the restored image and perhaps the target side by side.
+    """One picture of the run: a panel of the input, the restored image, perhaps the target, and maps.
 
     Attributes:
         file: where it lies.
         set: of the image.
         name: of the image.
-        has_target: whether the target is known to be in it; None if nothing says.
         scores: the image's own values, and those of the input as `input_<metric>`.
     """
 
     file: Path
     set: str
     name: str
-    has_target: bool | None
     scores: Mapping[str, float]
 
 
@@ -170,14 +169,15 @@ class RunView:
                 yield name, metric, {what: values for what, values in groups.items() if values}
 
     def pictures(self) -> list[Picture]:
-        """The pictures of the run, by set and name."""
+        """The pictures of the test sets, by set and name."""
         folder = self.run.path / "images"
         found = []
-        for file in sorted(folder.rglob("*.png")):
+        for file in sorted(folder.glob("*/**/*.png")):
+            if file.relative_to(folder).parts[0] in _VALIDATION:
+                continue
             name, _, image = file.relative_to(folder).with_suffix("").as_posix().partition("/")
             scores = self.scores.get((name, image), {})
-            has_target = True if _WITH_REFERENCE & scores.keys() else None
-            found.append(Picture(file, name, image, has_target, scores))
+            found.append(Picture(file, name, image, scores))
         return found
 
     def sets(self) -> dict[str, Mapping[str, Any]]:
