@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limpid.networks.padding import any_size
+
 #: Luma of R, G, B (ITU-R BT.601), what grey means here.
 LUMA = (0.299, 0.587, 0.114)
 
@@ -148,7 +150,12 @@ def brightest_of_lowest(image: Tensor, grey: Tensor, transmission: Tensor, share
         `(N, 3)`; the mean colour where several pixels are equally bright.
     """
     low = transmission.flatten(1)
-    threshold = low.kthvalue(max(1, round(share * low.shape[1])), dim=1, keepdim=True).values
+    if any_size(transmission):  # the rank is part of the graph
+        pixels = torch.scalar_tensor(low.shape[1], dtype=torch.float64, device=low.device)
+        rank = (share * pixels).round().clamp(min=1).long()
+        threshold = low.sort(1).values.index_select(1, rank.view(1) - 1)
+    else:
+        threshold = low.kthvalue(max(1, round(share * low.shape[1])), dim=1, keepdim=True).values
     brightness = grey.flatten(1).masked_fill(low > threshold, -torch.inf)
     brightest = (brightness == brightness.amax(1, keepdim=True)).to(image.dtype)
     return torch.einsum("nkp,np->nk", image.flatten(2), brightest / brightest.sum(1, keepdim=True))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limpid.networks.padding import any_size
 
 
 class ResidualDenseBlock(nn.Module):
@@ -49,7 +52,12 @@ class Upsample(nn.Module):
 
     def forward(self, features: Tensor, size: torch.Size) -> Tensor:
         """`(N, C, h, w)` to `(N, C / 2, *size)`; h and w are the halves of `size`, rounded up."""
-        doubled: Tensor = self.conv(self.deconv(features, list(size)).relu()).relu()
+        if any_size(features):  # what is added at the edge depends on the size, what is cut off again may
+            twice = F.conv_transpose2d(features, self.deconv.weight, self.deconv.bias, 2, 1, output_padding=1)
+            larger = twice[..., : size[0], : size[1]]
+        else:
+            larger = self.deconv(features, list(size))
+        doubled: Tensor = self.conv(larger.relu()).relu()
         return doubled
 
 

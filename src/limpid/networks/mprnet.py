@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limpid.networks.layouts import ImageMean
 from limpid.networks.padding import pad_to_multiple
 
 
@@ -35,14 +36,20 @@ def _resize(x: Tensor, factor: float) -> Tensor:
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
+def _halves(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The two halves of `x` along `dim`, which is even; by `narrow`, because a graph for all sizes knows no `chunk`."""
+    half = x.shape[dim] // 2
+    return x.narrow(dim, 0, half), x.narrow(dim, half, half)
+
+
 def _split(x: Tensor, dim: int) -> Tensor:
     """The two halves of each image along `dim` as two images: `(2 N, ...)`, all first halves first."""
-    return torch.cat(x.chunk(2, dim), 0)
+    return torch.cat(_halves(x, dim), 0)
 
 
 def _join(x: Tensor, dim: int) -> Tensor:
     """Undo `_split`."""
-    return torch.cat(x.chunk(2, 0), dim)
+    return torch.cat(_halves(x, 0), dim)
 
 
 class ChannelAttentionBlock(nn.Module):
@@ -53,7 +60,7 @@ class ChannelAttentionBlock(nn.Module):
         self.conv1 = _conv(channels, channels, 3)
         self.conv2 = _conv(channels, channels, 3)
         self.attention = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            ImageMean(),
             _conv(channels, channels // reduction, 1),
             nn.ReLU(),
             _conv(channels // reduction, channels, 1),

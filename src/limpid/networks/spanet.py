@@ -22,11 +22,29 @@ class SPANetOutput(NamedTuple):
 
 def scan(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Along the first dimension: ``h_0 = relu(x_0)``, then ``h_i = relu(weight h_{i-1} + bias + x_i)``."""
+    if any(isinstance(side, torch.SymInt) for side in x.shape):  # a recorded graph has no loop of Python's
+        return _recorded_scan(x, weight, bias)
     first, *others = x.unbind(0)
     states = [first.relu()]
     for step in others:
         states.append(torch.addcmul(step + bias, weight, states[-1]).relu())
     return torch.stack(states)
+
+
+def _recorded_scan(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`scan` as one node of a graph of `torch.export`, which holds for every length."""
+    from torch._higher_order_ops.scan import scan as scan_node
+
+    first = x[:1].relu()
+    # A graph for every size takes a side of one pixel for any side, so nothing is broadcast inside the node.
+    weight = weight.expand_as(first[0])
+
+    def advance(state: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        state = torch.addcmul(step, weight, state).relu()
+        return state, state.clone()  # a node's outputs must not share memory
+
+    _, others = scan_node(advance, first[0], x[1:] + bias)
+    return torch.cat([first, others])
 
 
 class FourDirectionalIRNN(nn.Module):
