@@ -123,7 +123,7 @@ def _checked(checkpoint: Any, path: Path) -> dict[str, Any]:
     config = checkpoint.get("network_config")
     if not isinstance(config, dict) or config.keys() & {"name", "allow_targets", "_partial_"}:
         raise UserError(
-            f"The checkpoint {path} gives settings that no network takes, so it is refused; it is not as Limpid wrote it."
+            f"The checkpoint {path} gives settings that no network takes, so it is refused: Limpid did not write it."
         )
     return checkpoint
 

@@ -27,7 +27,8 @@ paper's numbers beside the measured ones. The same command again continues an in
 budgets: paper (as printed), mini (minutes to hours on a CPU), smoke (two steps)
 data:    scenes (made, no download), folder (your own pairs), reside_its, sots_indoor, ...
 trainer: auto, cpu, gpu, ddp (all GPUs of a machine), ddp_cpu, fsdp, multi_node (under srun or torchrun), debug
-useful:  data.root=DIR  rerun=true  logger=wandb|tensorboard|mlflow|all  callbacks=ema  compile=true  trainer.max_steps=N"""
+logger:  csv (always), wandb, tensorboard, mlflow, all
+useful:  data.root=DIR  rerun=true  callbacks=ema  compile=true  trainer.max_steps=N"""
 
 
 def run(arguments: list[str]) -> int:
