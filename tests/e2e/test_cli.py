@@ -252,7 +252,8 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(
 @pytest.mark.parametrize("launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)])
 def test_a_launcher_gives_the_same_table(launcher: str, limpid: Limpid, tmp_path: Path) -> None:
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.split('_')[0]}_launcher")
-    jobs = ["-m", "+rfd/table5=aod_net", "seed=1,2", *SMOKE]
+    # With loading processes: in joblib's workers they cannot start the usual way.
+    jobs = ["-m", "+rfd/table5=aod_net", "seed=1,2", *SMOKE, "data.workers=1"]
     limpid("train", *jobs, LIMPID_RUNS=str(tmp_path / "basic"))
     limpid("train", *jobs, f"hydra/launcher={launcher}", LIMPID_RUNS=str(tmp_path / launcher))
     tables = [

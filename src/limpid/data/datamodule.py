@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -189,7 +190,15 @@ class RestorationData(LightningDataModule):
         rank, world = self._place()
         sampler = self._sampler(rank, world)
         view = TrainingView(self.train, self.crop, self.augment, self.seed)
-        return DataLoader(view, batch_sampler=sampler, num_workers=self.workers, collate_fn=_collate)
+        # In a process of joblib's the start method is its own, by which a loader's processes cannot be started.
+        of_joblib = self.workers > 0 and multiprocessing.get_start_method(allow_none=True) == "loky"
+        return DataLoader(
+            view,
+            batch_sampler=sampler,
+            num_workers=self.workers,
+            collate_fn=_collate,
+            multiprocessing_context="fork" if of_joblib else None,
+        )
 
     def _sampler(self, rank: int, world: int) -> Sampler[list[tuple[int, int]]]:
         """The training order: of a mixture, equal shares of each of its sets."""
