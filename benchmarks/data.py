@@ -26,6 +26,7 @@ from limpid.data.cache import cached
 from limpid.data.datamodule import TrainingView
 from limpid.data.modules import Recipe
 from limpid.data.recipes import card
+from measuring import Ratio
 
 CROP = 128
 SIZES = {"GoPro's 1280x720": (720, 1280), "DIV2K's 2040x1356": (1356, 2040)}
@@ -52,13 +53,15 @@ def rates(runs: dict[str, Callable[[], int]], seconds: float) -> dict[str, float
     return {name: statistics.median(some) for name, some in found.items()}
 
 
-def report(title: str, runs: dict[str, Callable[[], int]], seconds: float) -> None:
-    """Print each rate, and how many times the first one it is."""
+def report(title: str, runs: dict[str, Callable[[], int]], seconds: float) -> list[Ratio]:
+    """Print each rate, and how many times the first one it is; return the latter."""
     measured = rates(runs, seconds)
     first = next(iter(measured.values()))
     print(title)
     for name, rate in measured.items():
         print(f"  {name:<44}{rate:>10.1f}/s {rate / first:>8.2f}x", flush=True)
+    others = list(measured.items())[1:]
+    return [Ratio(f"data: {name}", rate / first, None, f"{rate:.1f}/s, {title}") for name, rate in others]
 
 
 def plain_loop(files: list[tuple[Path, Path]], order: Iterator[tuple[int, int]], count: int) -> int:
@@ -89,7 +92,7 @@ def endless(images: int) -> Iterator[tuple[int, int]]:
         epoch += 1
 
 
-def pairs(folder: Path, images: int, seconds: float) -> None:
+def pairs(folder: Path, images: int, seconds: float) -> list[Ratio]:
     """Training pairs of GoPro's size."""
     height, width = SIZES["GoPro's 1280x720"]
     for number in range(images):
@@ -108,12 +111,13 @@ def pairs(folder: Path, images: int, seconds: float) -> None:
     }
     orders = [endless(images) for _ in runs]
     turning = TrainingView(kept, CROP, d4, 0)
-    report(f"pairs of {CROP}x{CROP} from PNGs of {width}x{height}, one core", runs, seconds)
+    found = report(f"pairs of {CROP}x{CROP} from PNGs of {width}x{height}, one core", runs, seconds)
     size = sum(file.stat().st_size for file in (folder / "cache").glob("*.npy"))
     print(f"  the cache takes {size / images / 1e6:.1f} MB a pair on disk")
+    return found
 
 
-def hybrid(folder: Path, images: int, seconds: float) -> None:
+def hybrid(folder: Path, images: int, seconds: float) -> list[Ratio]:
     """Hybrid-distorted patches of photographs of DIV2K's size."""
     height, width = SIZES["DIV2K's 2040x1356"]
     for number in range(images):
@@ -127,7 +131,7 @@ def hybrid(folder: Path, images: int, seconds: float) -> None:
             data.train.scaled.load(number)  # the first look at a photograph is the one that decodes and scales it
         view, order = TrainingView(data.train, data.crop, data.augment, 0), endless(images)
         runs[name] = lambda view=view, order=order: through(view, order, 4 * images)
-    report(f"patches of 63x63 with blur, noise and JPEG, from PNGs of {width}x{height}, one core", runs, seconds)
+    return report(f"patches of 63x63 with blur, noise and JPEG, from PNGs of {width}x{height}, one core", runs, seconds)
 
 
 def names(folder: Path, count: int) -> None:
@@ -150,6 +154,17 @@ def names(folder: Path, count: int) -> None:
     print(f"{len(found)} names of RESIDE ITS's kind")
     print(f"  reading the folders and pairing {paired - start:>28.2f} s")
     print(f"  from the recipe to the first batch's names {begun - paired:>17.2f} s", flush=True)
+
+
+def ratios(quick: bool) -> list[Ratio]:
+    """What `make bench` shows."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    found = []
+    for block in (pairs, hybrid):
+        with tempfile.TemporaryDirectory() as folder:
+            found += block(Path(folder), 4 if quick else 24, 0.5 if quick else 5)
+    return found
 
 
 def main() -> None:

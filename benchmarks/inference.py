@@ -26,7 +26,9 @@ from limpid.data.files import write_image
 from limpid.data.scenes import Scenes
 from limpid.inference import Full, Inference, Tiled, receptive_radius
 from limpid.metrics import psnr
+from measuring import Ratio
 
+NETWORKS = ("aod_net", "rfd_student")
 SIZE = (480, 640)
 EIGHT_K = (4320, 7680)
 
@@ -43,8 +45,8 @@ def timed(inference: Inference, network: nn.Module, x: torch.Tensor) -> tuple[to
     return inference(network, x), time.perf_counter() - start
 
 
-def compare(name: str, x: torch.Tensor) -> None:
-    """Print how tiles of 256 pixels differ from the whole image."""
+def compare(name: str, x: torch.Tensor) -> Ratio:
+    """How tiles of 256 pixels differ from the whole image."""
     torch.manual_seed(0)
     network = limpid.build(name).eval()
     whole, whole_seconds = timed(Full(), network, x)
@@ -52,10 +54,9 @@ def compare(name: str, x: torch.Tensor) -> None:
     radius = receptive_radius(network)
     network.float()
     reach = "sees everything" if radius is None else f"sees {radius} pixels"
-    print(
-        f"{name}: {reach}; tiled against whole: largest difference {(tiled - whole).abs().max():.1e}, "
-        f"PSNR {psnr(tiled, whole).item():.1f} dB, time ratio {tiled_seconds / whole_seconds:.2f}"
-    )
+    difference, decibel = (tiled - whole).abs().max(), psnr(tiled, whole).item()
+    facts = f"{reach}; largest difference {difference:.1e}, PSNR {decibel:.1f} dB"
+    return Ratio(f"{name} in tiles beside the whole image", whole_seconds / tiled_seconds, None, facts)
 
 
 def eight_k(name: str) -> None:
@@ -75,15 +76,20 @@ def eight_k(name: str) -> None:
     print(f"{name}: predict of {EIGHT_K[1]}x{EIGHT_K[0]} held at most {peak:.0f} MB")
 
 
+def ratios(quick: bool) -> list[Ratio]:
+    """What `make bench` shows."""
+    return [compare(name, scene(*SIZE)) for name in NETWORKS]
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="+", default=["aod_net", "rfd_student"])
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
     parser.add_argument("--eight-k", action="store_true", help="also the memory of an 8K photograph (minutes)")
     options = parser.parse_args()
     x = scene(*SIZE)
     for name in options.networks:
-        compare(name, x)
+        print(compare(name, x))
         if options.eight_k:
             eight_k(name)
 

@@ -32,6 +32,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from limpid import metrics
 from limpid.errors import UserError
 from limpid.metrics import images
+from measuring import Ratio
 
 Run = Callable[[], object]
 
@@ -160,6 +161,26 @@ def line(runs: dict[str, Run], count: int, seconds: float, device: str) -> str:
     ]
     error = f"({abs(values['limpid'] - truth):.0e})" if TRUTH in runs else ""
     return f"{count / times['limpid']:>10.1f} {error:<8} {', '.join(others)}"
+
+
+def ratios(quick: bool) -> list[Ratio]:
+    """What `make bench` shows: one thread, one size, float32; all sizes and types are this script's own table."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    x, y = photographs(1, 512, 512)
+    found = []
+    for metric, runs in (with_reference(x, y) | without_reference(x)).items():
+        if len(runs) < 2:
+            continue
+        try:
+            times = median_times(
+                {name: run for name, run in runs.items() if name != TRUTH}, 0.2 if quick else 1.0, "cpu"
+            )
+        except UserError:
+            continue  # parameters that are not there
+        ours = times.pop("limpid")
+        found += [Ratio(f"{metric} beside {name}", other / ours) for name, other in times.items()]
+    return found
 
 
 def main() -> None:

@@ -5,6 +5,9 @@ NCHW with the same batch, optimizer, loss terms and threads. The loop is Lightni
 against our bare step.
 
     python benchmarks/train_step.py [--models rfd_student fdr] [--steps 10] [--threads 2] [OVERRIDE ...]
+    python benchmarks/train_step.py --quality 150 [--seeds 3] [OVERRIDE ...]
+
+With one thread, times are those of the processor. Memory is what a step takes above what was held before it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import contextlib
 import copy
 import io
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -23,18 +25,27 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import lightning
 import torch
 from hydra import compose, initialize
 from omegaconf import open_dict
 
 from limpid import targets
 from limpid.inference import restored_image
+from limpid.metrics import psnr
 from limpid.systems import Restorer
 from limpid.verbs import compose as limpid_compose
 from limpid.verbs.prepare import finish
 from limpid.worker import _system
+from measuring import Ratio, growth_mb, interleaved, peak_mb, table
 
-MODELS = ("aod_net", "rfd_student", "fdr")
+#: By model, how its training differs from what the mini budget says: sizes, and weights that need no file.
+SETTINGS = {
+    "fdr": ["data.batch_size=16", "data.crop=63"],
+    "aosr": ["data.crop=192", "budget.vgg19_weights=random"],
+    "mprnet": [],
+}
+MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps
 
 
@@ -56,7 +67,9 @@ def batch_of(config: dict[str, Any]) -> dict[str, Any]:
     return batch
 
 
-def ours(system: Restorer, optimizer: Any, batch: dict[str, Any], precision: str) -> Callable[[], None]:
+def ours(
+    system: Restorer, optimizer: Any, batch: dict[str, Any], precision: str, clip: float | None = None
+) -> Callable[[], None]:
     """Our step, without Lightning around it."""
 
     def step() -> None:
@@ -64,12 +77,14 @@ def ours(system: Restorer, optimizer: Any, batch: dict[str, Any], precision: str
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
             loss, _ = system.loss(system(batch["input"]), batch)  # type: ignore[misc]
         loss.backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(system.network.parameters(), clip)
         optimizer.step()
 
     return step
 
 
-def plain(system: Restorer, optimizer: Any, batch: dict[str, Any]) -> Callable[[], None]:
+def plain(system: Restorer, optimizer: Any, batch: dict[str, Any], clip: float | None = None) -> Callable[[], None]:
     """The same network and terms in eager float32 and NCHW."""
     network = system.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
@@ -77,26 +92,16 @@ def plain(system: Restorer, optimizer: Any, batch: dict[str, Any]) -> Callable[[
         optimizer.zero_grad(set_to_none=True)
         loss, _ = system.loss(network(batch["input"]), batch)  # type: ignore[misc]
         loss.backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(system.network.parameters(), clip)
         optimizer.step()
 
     return step
 
 
-def interleaved(steps: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The median seconds of each, taken in turn, after one of each that warms up."""
-    took: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(repeats + 1):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if turn:
-                took[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in took.items()}
-
-
-def compare(model: str, repeats: int, overrides: list[str]) -> None:
-    """Print both ratios of one model: the network's step, and its loss terms on a ready output."""
-    config = composed(model, overrides)
+def compare(model: str, repeats: int, overrides: list[str]) -> Ratio:
+    """The network's step, its memory, and its loss terms on a ready output beside a bare L1."""
+    config = composed(model, [*SETTINGS.get(model, ()), *overrides])
     batch = batch_of(config)
     first = _system(config).train()
     second = copy.deepcopy(first)
@@ -104,19 +109,44 @@ def compare(model: str, repeats: int, overrides: list[str]) -> None:
     optimizers = [system.optimizer(system.network.parameters()) for system in (first, second)]  # type: ignore[misc]
     own, other = ours(first, optimizers[0], batch, precision), plain(second, optimizers[1], batch)
     seconds = interleaved({"ours": own, "plain": other}, repeats)
+    memory = {"ours": growth_mb(own), "plain": growth_mb(other)}
     output = second.network(batch["input"])
     bare = {"l1": lambda: (restored_image(output) - batch["target"]).abs().mean()}
     terms = interleaved({"terms": lambda: second.loss(output, batch), **bare}, repeats)  # type: ignore[misc]
     share = {name: f"{value / seconds['ours']:.1%}" for name, value in terms.items()}
-    print(
-        f"{model}, batch {tuple(batch['input'].shape)}, {precision}: ours {seconds['ours'] * 1000:.0f} ms, plain "
-        f"{seconds['plain'] * 1000:.0f} ms, {seconds['plain'] / seconds['ours']:.2f} times as fast; its loss terms "
-        f"take {share['terms']} of our step forwards (a bare L1 {share['l1']})"
+    facts = (
+        f"batch {'x'.join(map(str, batch['input'].shape))}, {precision}: {seconds['ours'] * 1000:.0f} ms and "
+        f"{memory['ours']:.0f} MiB, plain {seconds['plain'] * 1000:.0f} ms and {memory['plain']:.0f} MiB; loss terms "
+        f"{share['terms']} of our step (a bare L1 {share['l1']})"
     )
+    return Ratio(f"training step of {model}", seconds["plain"] / seconds["ours"], 3, facts)
 
 
-def loop(model: str, steps: int, overrides: list[str]) -> None:
-    """Print what Lightning, callbacks, logging and data add to the bare step of a small network.
+def quality(steps: int, seeds: int, overrides: list[str]) -> None:
+    """Print the PSNR on the validation scenes after a short training of the student, ours and plain, for each seed."""
+    for seed in range(seeds):
+        config = composed("rfd_student", [f"seed={seed}", "data.crop=64", *overrides])
+        lightning.seed_everything(seed, verbose=False)
+        first = _system(config).train()
+        second = copy.deepcopy(first)
+        data = targets.construct(config["data"], "data")
+        data.steps = steps
+        optimizers = [system.optimizer(system.network.parameters()) for system in (first, second)]  # type: ignore[misc]
+        clip = config["trainer"]["gradient_clip_val"]
+        for batch in data.train_dataloader():
+            ours(first, optimizers[0], batch, str(config["trainer"]["precision"]), clip)()
+            plain(second, optimizers[1], batch, clip)()
+        found = []
+        for system in (first, second):
+            system.eval()
+            scores = [psnr(system.restore(b["input"]), b["target"]).mean() for b in data.val_dataloader()]
+            found.append(torch.stack(scores).mean().item())
+        difference = found[0] - found[1]
+        print(f"seed {seed}, {steps} steps: {found[0]:.2f} dB, plain {found[1]:.2f} dB, {difference:+.3f}", flush=True)
+
+
+def loop(model: str, steps: int, overrides: list[str]) -> Ratio:
+    """What Lightning, callbacks, logging and data add to the bare step of a small network: the ratio is bare by whole.
 
     One core steps, the other loads: with both in one process the figure would be the data's own cost.
     """
@@ -129,7 +159,7 @@ def loop(model: str, steps: int, overrides: list[str]) -> None:
     system = _system(config).train()
     optimizer = system.optimizer(system.network.parameters())  # type: ignore[misc]
     step = {"bare": ours(system, optimizer, batch, str(config["trainer"]["precision"]))}
-    bare = [interleaved(step, steps // 5)["bare"]]
+    bare = [interleaved(step, steps // 5, time.perf_counter)["bare"]]
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LIMPID_RUNS"] = folder
@@ -140,13 +170,25 @@ def loop(model: str, steps: int, overrides: list[str]) -> None:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 assert train.run([*words, *settings]) == 0
             seconds.append(time.perf_counter() - start)
-    bare.append(interleaved(step, steps // 5)["bare"])  # before and after, for the machine's own drift
+    bare.append(
+        interleaved(step, steps // 5, time.perf_counter)["bare"]
+    )  # before and after, for the machine's own drift
     whole = (seconds[1] - seconds[0]) / (steps - steps // 10)
     before, after = (f"{value * 1000:.1f}" for value in bare)
-    print(
-        f"loop with {model}, one thread and one loading process: {whole * 1000:.1f} ms a step; bare step {before} ms "
-        f"before and {after} after, so the loop adds {whole / statistics.mean(bare) - 1:.1%}"
+    mean = statistics.mean(bare)
+    facts = (
+        f"one thread and one loading process: {whole * 1000:.1f} ms a step; bare step {before} ms before and {after} "
+        f"after, so the loop adds {whole / mean - 1:.1%}"
     )
+    return Ratio(f"bare step of {model} beside the whole loop", mean / whole, None, facts)
+
+
+def ratios(quick: bool) -> list[Ratio]:
+    """What `make bench` shows."""
+    limpid_compose.register()
+    with initialize(config_path=None, version_base="1.3"):
+        found = [compare(model, 2 if quick else 10, []) for model in MODELS]
+    return found if quick else [*found, *(loop(model, steps, []) for model, steps in LOOP.items())]
 
 
 def main() -> None:
@@ -155,17 +197,23 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-loop", action="store_true", help="leave out the loop, which takes minutes")
+    parser.add_argument("--quality", type=int, metavar="STEPS", help="only train the student so long, and compare")
+    parser.add_argument("--seeds", type=int, default=3, help="of --quality")
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     limpid_compose.register()
     with initialize(config_path=None, version_base="1.3"):
+        if options.quality:
+            quality(options.quality, options.seeds, options.overrides)
+            return
+        print(table([]))
         for model in options.models:
-            compare(model, options.steps, options.overrides)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"threads {options.threads}; the process held at most {peak:.0f} MB")
-    for model, steps in LOOP.items():
-        loop(model, steps, options.overrides)
+            print(compare(model, options.steps, options.overrides), flush=True)
+    print(f"threads {options.threads}; the process held at most {peak_mb():.0f} MiB")
+    for model, steps in LOOP.items() if not options.no_loop else ():
+        print(loop(model, steps, options.overrides), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limpid.priors.wmcp import WMCP
+from measuring import Ratio
 
 REPEATS = 5
 SIZES = ((240, 320), (460, 620), (720, 960), (1000, 1000), (1440, 1920))
@@ -69,6 +70,23 @@ def growth_mb(function: Callable[[Tensor], object], x: Tensor) -> float:
     return resident_mb(peak=True) - before
 
 
+def beside_plain(fast: WMCP, plain: WMCP, repeats: int) -> Ratio:
+    """The time of one image, the two forms in turn."""
+    x = hazy_scene(*COMPARED)
+    pairs = [(seconds(fast, x), seconds(plain, x)) for _ in range(repeats)]
+    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+    facts = f"{x.shape[2]}x{x.shape[3]}: {ours:.3f} s, plain {theirs:.3f} s"
+    return Ratio("wmcp beside unfold and median", theirs / ours, None, facts)
+
+
+def ratios(quick: bool) -> list[Ratio]:
+    """What `make bench` shows."""
+    fixed = {"smallest_patch": 15, "largest_patch": 15}
+    fast, plain = WMCP(**fixed), PlainWMCP(**fixed)
+    fast(hazy_scene(80, 80))
+    return [beside_plain(fast, plain, 1 if quick else REPEATS)]
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -87,9 +105,7 @@ def main() -> None:
     print(f"memory growth, plain form, {x.shape[2]} x {x.shape[3]}: {growth_mb(plain, x):.0f} MB")
 
     difference = (fast.estimate(x).scene_depth - plain.estimate(x).scene_depth).abs().max().item()
-    pairs = [(seconds(fast, x), seconds(plain, x)) for _ in range(REPEATS)]
-    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(f"{x.shape[2]} x {x.shape[3]}: {ours:.3f} s, plain form {theirs:.3f} s, ratio {ours / theirs:.2f}")
+    print(beside_plain(fast, plain, REPEATS))
     print(f"largest difference of the depth: {difference:.1e}")
 
     for height, width in SIZES:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from limpid.networks.layouts import ImageMean, weigh_pixels
+
 
 def _conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, padding=1)
@@ -18,7 +20,7 @@ class ChannelAttention(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         self.weight = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            ImageMean(),
             nn.Conv2d(channels, channels // reduction, 1),
             nn.ReLU(),
             nn.Conv2d(channels // reduction, channels, 1),
@@ -44,7 +46,7 @@ class PixelAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Scale the pixels of `features` `(N, C, H, W)`."""
-        return features * self.weight(features)
+        return weigh_pixels(features, self.weight(features))
 
 
 class AttentionBlock(nn.Module):
@@ -82,8 +84,9 @@ class GroupFusion(nn.Module):
     def __init__(self, channels: int, groups: int, hidden: int) -> None:
         super().__init__()
         self.groups = groups
+        self.mean = ImageMean()
         self.weight = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            nn.Identity(),  # keeps the names of the weights
             nn.Conv2d(groups * channels, hidden, 1),
             nn.ReLU(),
             nn.Conv2d(hidden, groups * channels, 1),
@@ -92,8 +95,13 @@ class GroupFusion(nn.Module):
 
     def forward(self, outputs: Sequence[Tensor]) -> Tensor:
         """Fuse `groups` tensors `(N, C, H, W)` into one."""
-        weights = self.weight(torch.cat(list(outputs), 1)).chunk(self.groups, 1)
-        return torch.stack([w * output for w, output in zip(weights, outputs, strict=True)]).sum(0)
+        # The mean of each channel is taken before the groups are joined: joined maps would be copied for it alone.
+        means = torch.cat([self.mean(output) for output in outputs], 1)
+        weights = self.weight(means).chunk(self.groups, 1)
+        fused = weights[0] * outputs[0]
+        for weight, output in zip(weights[1:], outputs[1:], strict=True):
+            fused = fused + weight * output
+        return fused
 
 
 class FFANet(nn.Module):

@@ -1,0 +1,155 @@
+"""One step of Uni-Removal's transfer beside a plain one, which runs every teacher on everything.
+
+Ours runs each teacher on the images of its own type, and VGG-19 once on each of the three batches of images: the
+student's, the teachers', the degraded ones. Plain goes through the types in a loop: each teacher restores the whole
+batch, VGG-19 sees all it restored and the degraded images again, and the rows of its type are kept. Both reach
+the same loss. They take turns, with the same batch, weights, optimizer and threads; plain is in float32 and NCHW, and
+once more in our precision and layout, so that what the form alone gains is seen.
+
+    python benchmarks/transfer_step.py [--steps 5] [--threads 2] [OVERRIDE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch
+from hydra import initialize
+from torch import Tensor
+
+from limpid.losses.contrastive import contrastive_loss
+from limpid.losses.edge import stage_images
+from limpid.systems.uni_removal import KnowledgeTransfer, Taught, teacher_of, with_features
+from limpid.verbs import compose as limpid_compose
+from limpid.worker import _system
+from measuring import Ratio, growth_mb, interleaved, table
+from train_step import batch_of, composed
+
+KINDS = ("haze", "rain", "blur")
+OVERRIDES = [
+    "data=scenes_mixture",
+    "budget.vgg19_weights=random",
+    "model.weights=random",
+    *(f"model.teachers.{kind}.ckpt=null" for kind in KINDS),
+]
+
+
+def transfer(memory_format: str, overrides: list[str]) -> tuple[KnowledgeTransfer, dict[str, Any]]:
+    """A narrow student with its three teachers, all with random weights, and a batch of the three types."""
+    config = composed("uni_removal_transfer", [*OVERRIDES, f"memory_format={memory_format}", *overrides])
+    system: Any = _system(config)
+    system.setup("fit")
+    return system.train(), batch_of(config)
+
+
+def our_loss(system: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
+    """What `KnowledgeTransfer.training_step` computes."""
+    assert system.loss is not None
+    total: Tensor = system.loss(system(batch["input"]), {**batch, "teacher_output": system.taught(batch)})[0]
+    return total
+
+
+def plain_loss(system: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
+    """The same loss, type by type."""
+    assert system.loss is not None
+    x, domain, terms = batch["input"], batch["domain"], system.loss.terms
+    contrast: Any = terms["image_contrast"]
+    student = system(x)
+    anchors = contrast.embed(student.restored)
+    stages: list[Tensor] = []
+    features = {name: torch.empty(0) for name in system.taps}
+    losses = []
+    for kind in KINDS:
+        at = torch.tensor([k == kind for k in domain])
+        with torch.no_grad():
+            output = with_features(teacher_of(system.teachers, kind), x, system.taps)
+            positives, negatives = contrast.embed(output.restored), contrast.embed(x)
+        stages = [torch.where(at[:, None, None, None], new, old) for new, old in _pairs(stage_images(output), stages)]
+        features = {
+            name: torch.where(at[:, None, None, None], new, features[name] if len(features[name]) else new)
+            for name, new in output.features.items()
+        }
+        own = torch.eye(len(x), dtype=torch.bool)[at]
+        every = torch.ones(int(at.sum()), len(x), dtype=torch.bool)
+        losses.append(contrastive_loss(anchors[at], positives, negatives, own, every, contrast.temperature))
+    taught = {**batch, "teacher_output": Taught(stages[-1], tuple(stages), features)}
+    values = {name: term(student, taught) for name, term in terms.items() if name != "image_contrast"}
+    values["image_contrast"] = torch.cat(losses).mean()
+    return torch.stack([system.loss.weights[name] * value.float() for name, value in values.items()]).sum()
+
+
+def _pairs(new: Any, old: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(new, old or new, strict=True))
+
+
+def stepped(
+    loss: Callable[[KnowledgeTransfer, dict[str, Any]], Tensor],
+    system: KnowledgeTransfer,
+    batch: dict[str, Any],
+    mixed: bool,
+) -> Callable[[], float]:
+    """One step that goes down `loss`; it returns the loss."""
+    assert system.optimizer is not None
+    optimizer = system.optimizer(system.network.parameters())
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            total = loss(system, batch)
+        total.backward()
+        optimizer.step()
+        return total.item()
+
+    return step
+
+
+def compare(repeats: int, overrides: list[str]) -> list[Ratio]:
+    """Ours beside plain, in float32 and in our precision."""
+    system, batch = transfer("channels_last", overrides)
+    second, third = copy.deepcopy(system), transfer("contiguous_format", overrides)[0]
+    start = {"ours": our_loss(third, batch).item(), "plain": plain_loss(third, batch).item()}
+    assert abs(start["ours"] - start["plain"]) < 1e-4 * abs(start["plain"]), start  # one loss, two ways to it
+    steps = {
+        "ours": stepped(our_loss, system, batch, True),
+        "plain": stepped(plain_loss, third, batch, False),
+        "plain alike": stepped(plain_loss, second, batch, True),
+    }
+    seconds = interleaved(steps, repeats)
+    memory = {name: growth_mb(step) for name, step in steps.items()}
+    each = {name: f"{value * 1000:.0f} ms and {memory[name]:.0f} MiB" for name, value in seconds.items()}
+    size = "x".join(map(str, batch["input"].shape))
+    return [
+        Ratio("transfer step", seconds["plain"] / seconds["ours"], 3, f"batch {size}: {each['ours']}, {each['plain']}"),
+        Ratio("transfer step, by its form alone", seconds["plain alike"] / seconds["ours"], None, each["plain alike"]),
+        Ratio("transfer step, memory", memory["plain"] / memory["ours"]),
+    ]
+
+
+def ratios(quick: bool) -> list[Ratio]:
+    """What `make bench` shows."""
+    limpid_compose.register()
+    with initialize(config_path=None, version_base="1.3"):
+        return compare(1 if quick else 5, [])
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("overrides", nargs="*")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    limpid_compose.register()
+    with initialize(config_path=None, version_base="1.3"):
+        print(table(compare(options.steps, options.overrides)))
+
+
+if __name__ == "__main__":
+    main()
