@@ -47,7 +47,7 @@ types: setup ## Check types
 	$(BIN)/mypy
 
 bench: setup ## Print the ratios that docs/performance.md quotes
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks
 
 docs: setup ## Build the documentation into build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
