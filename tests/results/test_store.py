@@ -169,6 +169,7 @@ def test_kept_figures_outlive_the_store(tmp_path: Path, monkeypatch: pytest.Monk
     assert table.keep(table.entries(chosen, tmp_path / "runs", lambda row: None)) == [kept]
     [entry] = table.entries(chosen, tmp_path / "another store", lambda row: None)
     assert entry["runs"][0]["metrics"]["sots_indoor"]["psnr"]["mean"] == 20.0
+    assert entry["runs"][0]["path"].startswith("runs/rfd/table5/student/"), "not where this machine's store lies"
     [both] = table.entries(chosen, tmp_path / "runs", lambda row: None)
     assert len(both["runs"]) == 1, "the store's own is not shown twice"
     finished(tmp_path / "runs", "rfd/table5/student", 1, 30.0)

@@ -73,7 +73,7 @@ def keep(entries: Iterable[Entry]) -> list[Path]:
     """
     papers: dict[str, dict[str, list[Entry]]] = {}
     for entry in entries:
-        done = [run for run in entry["runs"] if run["status"] == "done" and run["budget"] != "smoke"]
+        done = [_placed(run) for run in entry["runs"] if run["status"] == "done" and run["budget"] != "smoke"]
         if done:
             place = entry["same_as"] or f"{entry['paper']}/{entry['table']}/{entry['row']}"
             papers.setdefault(place.split("/")[0], {})[place] = done
@@ -83,6 +83,11 @@ def keep(entries: Iterable[Entry]) -> list[Path]:
         write_json(file, dict(sorted({**(read_json(file) or {}), **places}.items())))
         files.append(file)
     return files
+
+
+def _placed(run: Entry) -> Entry:
+    """`run` with its place in a store, and not where that store lies on one machine."""
+    return {**run, "path": Path("runs", *Path(run["path"]).parts[-5:]).as_posix()}
 
 
 def lines(entry: Entry) -> list[dict[str, Any]]:

@@ -274,4 +274,4 @@ def key_of(override: str) -> str:
 def _beyond_the_row(typed: list[str], row: Mapping[str, Any] | None) -> list[str]:
     """What was typed besides the row, the budget, the seed, and what changes no result."""
     silent = {*_NAMED_OTHERWISE, *([f"{row['paper']}/{row['table']}"] if row else [])}
-    return [override for override in typed if key_of(override) not in silent]
+    return [o for o in typed if key_of(o) not in silent and not key_of(o).endswith(".root")]
