@@ -131,7 +131,7 @@ def test_lightning_takes_the_settings_of_every_trainer(
         place = processes.place(config["trainer"])
     data: RestorationData = targets.construct(config["data"], "data")
     data.plan(10, None, place.world)
-    made = worker._trainer({**config, "does": "train"}, Run(tmp_path), data, place)
+    made = worker._trainer({**config, "does": "train"}, Run(tmp_path), data, place, [])
     expected = {"ddp": 4, "ddp_cpu": 2, "fsdp": 4, "multi_node": 8}.get(trainer, 1)
     assert (place.world, made.world_size) == (expected, expected)
     assert made.global_rank == place.rank
