@@ -195,8 +195,9 @@ def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: S
     if form == "json":
         print(json.dumps(entries, indent=2, ensure_ascii=False))
         return 0
-    from rich.console import Console
     from rich.table import Table
+
+    from limpid.verbs.console import answers
 
     table = Table(header_style="bold", caption=f"Sets below {root}; `limpid data check NAME` reads their files.")
     for column in ("set", "domain", "kind", "there", "images of the published"):
@@ -207,7 +208,7 @@ def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: S
             for split in entry["splits"]
         )
         table.add_row(entry["name"], entry["domain"], entry["kind"], "yes" if entry["present"] else "no", counts)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    answers().print(table)
     return 0
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from limpid.results import paired, table
 from limpid.results.rows import Row
 from limpid.results.store import Run
+from limpid.verbs.console import answers
 
 
 def show(config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
@@ -25,7 +26,7 @@ def show(config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
         f"{whole.label} ({whole.place})" if whole else f"{config['choices']['model']} on {config['choices']['data']}"
     )
     shown = {"label": label, "expected": expected, "runs": [entry], "why_not": None, "same_as": None}
-    console = _console()
+    console = answers()
     if results.get("skipped"):
         console.print(f"already done, nothing to do (rerun=true starts over): {run.path}", soft_wrap=True)
     _print([shown], console)
@@ -36,7 +37,7 @@ def show(config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
 
 def print_tables(entries: list[table.Entry]) -> None:
     """Print entries on stdout, one table for each table of a paper."""
-    console = _console()
+    console = answers()
     groups: dict[str, list[table.Entry]] = {}
     for entry in entries:
         groups.setdefault(f"{entry['paper']}/{entry['table']}", []).append(entry)
@@ -66,7 +67,7 @@ def print_differences(reference: str, others: list[tuple[str, dict[str, dict[str
             cells = [_interval(found.get(metric)) for metric in metrics]
             n = str(next(iter(found.values())).n)
             shown.add_row(escape(method) if i == 0 else "", name, n, *cells)
-    _console().print(shown)
+    answers().print(shown)
 
 
 def _interval(difference: paired.Difference | None) -> str:
@@ -76,12 +77,6 @@ def _interval(difference: paired.Difference | None) -> str:
     intervals = [(difference.low, difference.high), *([difference.over_seeds] if difference.over_seeds else [])]
     beside = " | ".join(f"{low:+.3f} to {high:+.3f}" for low, high in intervals)
     return f"{f'[bold]{mean}[/]' if difference.is_one else mean} [dim]({beside})[/]"
-
-
-def _console() -> Console:
-    # Piped output is not cut at 80 columns.
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
 
 
 def _print(entries: list[table.Entry], console: Console, title: str | None = None) -> None:

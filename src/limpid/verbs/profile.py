@@ -74,8 +74,9 @@ def _print(results: list[dict[str, Any]], form: str) -> None:
     if form == "json":
         print(json.dumps(results[0] if len(results) == 1 else results, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from limpid.verbs.console import answers
 
     table = Table(header_style="bold")
     for column in ("model", "image", "parameters", "size MB", "GFLOPs", "latency ms", "memory MB"):
@@ -84,7 +85,7 @@ def _print(results: list[dict[str, Any]], form: str) -> None:
         image = "x".join(map(str, result["image_size"]))
         figures = (_number(result[k]) for k in ("size_mb", "gflops", "latency_ms", "peak_memory_mb"))
         table.add_row(result["model"], image, f"{result['params']:,}", *figures)
-    Console().print(table)
+    answers().print(table)
 
 
 def _number(value: float | None) -> str:

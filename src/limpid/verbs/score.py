@@ -139,8 +139,9 @@ def _print(result: Mapping[str, Any], form: str) -> None:
         writer.writeheader()
         writer.writerows(result["per_image"])
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from limpid.verbs.console import answers
 
     table = Table(header_style="bold")
     table.add_column("image")
@@ -151,4 +152,4 @@ def _print(result: Mapping[str, Any], form: str) -> None:
     table.add_section()
     count = f"mean of {len(result['per_image'])}"
     table.add_row(count, *(f"{value['mean']:.4f}" for value in result["metrics"].values()), style="bold")
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    answers().print(table)

@@ -80,8 +80,9 @@ def _list(form: str) -> int:
     if not entries:
         print(f"There are no weights yet; your own go to {zoo.own_folder()} (`limpid zoo add`, `limpid zoo import`).")
         return 0
-    from rich.console import Console
     from rich.table import Table
+
+    from limpid.verbs.console import answers
 
     table = Table(header_style="bold")
     for column in ("name", "network", "task", "trained on", "parameters", "MB", "score"):
@@ -90,7 +91,7 @@ def _list(form: str) -> int:
         name = f"{card.name} *" if card.default else card.name
         numbers = (f"{card.parameters:,}", f"{card.bytes / 1e6:.2f}")
         table.add_row(name, card.network, card.task, card.trained_on, *numbers, _score(card))
-    Console().print(table)
+    answers().print(table)
     if any(card.default for card in entries):
         print("* what `limpid predict model=NETWORK` takes. `limpid zoo show NAME` says more.")
     return 0
