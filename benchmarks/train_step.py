@@ -170,9 +170,8 @@ def loop(model: str, steps: int, overrides: list[str]) -> Ratio:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 assert train.run([*words, *settings]) == 0
             seconds.append(time.perf_counter() - start)
-    bare.append(
-        interleaved(step, steps // 5, time.perf_counter)["bare"]
-    )  # before and after, for the machine's own drift
+    # Before and after, for the machine's own drift.
+    bare.append(interleaved(step, steps // 5, time.perf_counter)["bare"])
     whole = (seconds[1] - seconds[0]) / (steps - steps // 10)
     before, after = (f"{value * 1000:.1f}" for value in bare)
     mean = statistics.mean(bare)
