@@ -16,9 +16,6 @@ from limpid.networks.taps import OUTPUT
 #: How two affinities may be compared; see `affinity_distance`.
 DISTANCES = ("l2", "l1", "kl", "fro_over_n2")
 
-#: Blocks of rows that `l1` and `kl` work in: the student's, the teacher's, and one more.
-_BUFFERS = 3
-
 
 def pooled(features: Tensor, grid: tuple[int, int]) -> Tensor:
     """`features` `(N, C, H, W)` averaged over cells to a `grid` of positions, flattened: `(N, C, P)` (equations 7, 8).
@@ -37,7 +34,7 @@ def pooled(features: Tensor, grid: tuple[int, int]) -> Tensor:
     return F.avg_pool2d(features, (height, width))[..., : grid[0], : grid[1]].flatten(2)
 
 
-def affinity_distance(student: Tensor, teacher: Tensor, distance: str = "l2", memory_mb: float = 256.0) -> Tensor:
+def affinity_distance(student: Tensor, teacher: Tensor, distance: str = "l2", memory_mb: float = 4.0) -> Tensor:
     """How far the spatial affinities ``H = S^T S`` and ``C = T^T T`` `(P, P)` of each image are apart, over the batch.
 
     ============  ==========================================================================================
@@ -58,7 +55,8 @@ def affinity_distance(student: Tensor, teacher: Tensor, distance: str = "l2", me
         teacher: T, `(N, C', P)`; no gradient reaches it.
         distance: one of `DISTANCES`.
         memory_mb: what `l1` and `kl` may take for blocks of rows, in MiB, forward and backward; one row at least is
-            taken. (A whole 460x620 image has P = 17,825 positions at a quarter: 1.2 GiB for one matrix.)
+            taken. Blocks that fit into a CPU's cache are the fastest there, larger ones on a GPU. (A whole 460x620
+            image has P = 17,825 positions at a quarter: 1.2 GiB for one matrix.)
 
     Returns:
         One number, float32, or float64 where `student` is.
@@ -89,7 +87,7 @@ def _squared_differences(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class _ByRows(torch.autograd.Function):
-    """`l1` and `kl` of each image, in blocks of rows that share three buffers; the gradient is found on the way.
+    """`l1` and `kl` of each image, in blocks of rows that share their buffers; the gradient is found on the way.
 
     Automatic differentiation would keep a graph of every block: small objects between large ones, so that the memory of
     one block is not fit for the next, and the process grows by the size of whole matrices.
@@ -99,23 +97,20 @@ class _ByRows(torch.autograd.Function):
     def forward(ctx: Any, student: Tensor, teacher: Tensor, distance: str, memory_mb: float) -> Tensor:
         """The distances; `student` `(N, C, P)`, `teacher` `(N, C', P)`."""
         positions = student.shape[-1]
-        fitting = int(memory_mb * 2**20 / (_BUFFERS * student.element_size() * positions))
+        slopes, buffers = (_l1_slopes, 1) if distance == "l1" else (_kl_slopes, 2)
+        fitting = int(memory_mb * 2**20 / (buffers * student.element_size() * positions))
         rows = max(1, min(fitting, positions))
-        buffers = [student.new_empty(rows, positions) for _ in range(_BUFFERS)]
-        slopes = _l1_slopes if distance == "l1" else _kl_slopes
+        blocks = student.new_empty(buffers, rows, positions)
         gradient = torch.zeros_like(student)
         totals = student.new_zeros(len(student), dtype=torch.float32 if student.device.type == "mps" else torch.float64)
         for n, (s, t) in enumerate(zip(student, teacher, strict=True)):
             for start in range(0, positions, rows):
                 block = slice(start, min(start + rows, positions))
-                h, c, spare = (buffer[: block.stop - start] for buffer in buffers)
-                torch.mm(s[:, block].mT, s, out=h)
-                torch.mm(t[:, block].mT, t, out=c)
-                totals[n] += slopes(h, c, spare).sum(dtype=totals.dtype)
-                gradient[n, :, block] += s @ h.mT
-                gradient[n] += s[:, block] @ h
-        ctx.save_for_backward(gradient)
-        return totals.to(student.dtype)
+                parts = slopes(s, t, block, gradient[n], *blocks[:, : block.stop - start])
+                totals[n] += parts.sum(dtype=totals.dtype)
+        scale = positions**2 if distance == "l1" else positions
+        ctx.save_for_backward(gradient.div_(scale))
+        return totals.div_(scale).to(student.dtype)
 
     @staticmethod
     @once_differentiable
@@ -125,24 +120,33 @@ class _ByRows(torch.autograd.Function):
         return gradient * gradients[0][:, None, None], None, None, None
 
 
-def _l1_slopes(h: Tensor, c: Tensor, spare: Tensor) -> Tensor:
-    """The parts of the L1 distance that the rows `h` and `c` make up; `h` becomes their slope."""
-    positions = h.shape[-1]
-    parts = torch.linalg.vector_norm(h.sub_(c), ord=1, dim=1) / positions**2
-    h.sign_().div_(positions**2)
+def _l1_slopes(s: Tensor, t: Tensor, block: slice, gradient: Tensor, difference: Tensor) -> Tensor:
+    """``|H - C|`` summed over each row of `block`; what they add to the slope by `s` goes into `gradient`."""
+    torch.mm(s[:, block].mT, s, out=difference).addmm_(t[:, block].mT, t, alpha=-1)
+    parts = torch.linalg.vector_norm(difference, ord=1, dim=1)
+    gradient.addmm_(s[:, block], difference.sign_(), alpha=2)  # H - C is symmetric: columns add what rows do
     return parts
 
 
-def _kl_slopes(h: Tensor, c: Tensor, spare: Tensor) -> Tensor:
-    """The parts of the KL divergence that the rows `h` and `c` make up; `h` becomes their slope."""
-    for rows in (h, c):  # the logarithm of the softmax, in place
-        rows.sub_(rows.amax(1, keepdim=True))
-        rows.sub_(torch.exp(rows, out=spare).sum(1, keepdim=True).log_())
-    probability = torch.exp(h, out=spare)
-    h.sub_(c)
-    parts = torch.mul(probability, h, out=c).sum(1)
-    h.sub_(parts[:, None]).mul_(probability).div_(h.shape[-1])
-    return parts / h.shape[-1]
+def _kl_slopes(s: Tensor, t: Tensor, block: slice, gradient: Tensor, share: Tensor, difference: Tensor) -> Tensor:
+    """The divergence of each row of `block`; what they add to the slope by `s` goes into `gradient`."""
+    torch.mm(t[:, block].mT, t, out=difference)
+    _, teacher_logarithm = _softmax_(difference)
+    torch.mm(s[:, block].mT, s, out=share)
+    torch.mm(s[:, block].mT, s, out=difference).addmm_(t[:, block].mT, t, alpha=-1)
+    share, student_logarithm = _softmax_(share)
+    parts = difference.mul_(share).sum(1, keepdim=True)
+    difference.addcmul_(share, parts, value=-1)
+    gradient[:, block].add_(s @ difference.mT)
+    gradient.addmm_(s[:, block], difference)
+    return parts - student_logarithm + teacher_logarithm
+
+
+def _softmax_(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """`rows` made distributions in place, and the logarithm of each one's sum of exponentials, `(rows, 1)`."""
+    largest = rows.amax(1, keepdim=True)
+    total = rows.sub_(largest).exp_().sum(1, keepdim=True)
+    return rows.div_(total), total.log() + largest
 
 
 class FeatureAffinity(nn.Module):
@@ -175,7 +179,7 @@ class FeatureAffinity(nn.Module):
         distance: str = "l2",
         pool: int = 4,
         normalise: bool = False,
-        memory_mb: float = 256.0,
+        memory_mb: float = 4.0,
     ) -> None:
         super().__init__()
         if distance not in DISTANCES:
