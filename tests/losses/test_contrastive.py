@@ -191,6 +191,25 @@ def test_the_regularisation_is_equation_9(regularisation: ContrastiveRegularisat
     assert all(p.grad is None for p in regularisation.vgg.module.parameters())
 
 
+def test_all_inputs_of_the_batch_can_be_negatives(regularisation: ContrastiveRegularisation) -> None:
+    restored, target, degraded = (
+        torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(k)) for k in range(3)
+    )
+    whole = ContrastiveRegularisation(LAYER_WEIGHTS, weights="random", negatives="batch")
+    a, p, n = (whole.vgg(x) for x in (restored, target, degraded))
+    expected = 0.0
+    for name, weight in LAYER_WEIGHTS.items():
+        for i in range(3):
+            far = sum(float((a[name][i] - n[name][j]).abs().mean()) for j in range(3)) / 3
+            expected += weight * float((a[name][i] - p[name][i]).abs().mean()) / (far + 1e-7) / 3
+    batch = {"target": target, "input": degraded}
+    assert whole(restored, batch).item() == pytest.approx(expected, rel=1e-5)
+    alone = {key: value[:1] for key, value in batch.items()}
+    torch.testing.assert_close(whole(restored[:1], alone), regularisation(restored[:1], alone))
+    with pytest.raises(ValueError, match="own or batch"):
+        ContrastiveRegularisation(LAYER_WEIGHTS, weights="random", negatives="all")
+
+
 def test_the_regularisation_at_its_ends(regularisation: ContrastiveRegularisation) -> None:
     target, degraded = images(seed=1), images(seed=2)
     batch = {"target": target, "input": degraded}

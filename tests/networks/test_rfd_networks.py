@@ -15,7 +15,7 @@ from limpid.networks.drn import DRN, MeanShift
 from limpid.networks.fsrcnn import FSRCNN
 from limpid.networks.gca_net import GCANet, ResidualBlock, SharedConvolution, edges
 from limpid.networks.grid_dehaze import GridDehazeNet
-from limpid.networks.msbdn import MSBDN, FeatureFusion
+from limpid.networks.msbdn import MSBDN, FeatureFusion, HalfFusion, ResidualDenseBlock
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.srresnet import SRResNet
 from limpid.networks.taps import forward_with_features
@@ -30,6 +30,7 @@ SMALL = {
     "gca_net": {"channels": 8},
     "grid_dehaze": {"channels": 4, "growth": 4},
     "msbdn": {"channels": 4, "blocks": 1, "level_blocks": 1},
+    "msbdn_rdff": {"channels": 4, "blocks": 1, "level_blocks": 1},
 }
 
 
@@ -296,6 +297,25 @@ def test_fusion_leaves_features_that_agree_with_every_level(channels: tuple[int,
     torch.testing.assert_close(fusion(features, [far, near]), features)
     assert (fusion(features, [far, near + 1]) - features).abs().max() > 0
     assert (fusion(features, [far + 1, near]) - features).abs().max() > 0
+
+
+def test_a_residual_dense_block_shows_every_layer_all_before_it() -> None:
+    torch.manual_seed(0)
+    block = ResidualDenseBlock(2, layers=2)
+    x = torch.rand(1, 2, 5, 6)
+    first = F.relu(F.conv2d(x, block.dense[0].weight, padding=1))
+    second = F.relu(F.conv2d(torch.cat([x, first], 1), block.dense[1].weight, padding=1))
+    torch.testing.assert_close(block(x), x + F.conv2d(torch.cat([x, first, second], 1), block.join.weight))
+    assert parameters(ResidualDenseBlock(16)) == 9 * 16 * 16 * (1 + 2 + 3 + 4) + 5 * 16 * 16
+
+
+def test_half_of_the_channels_is_fused_and_the_other_half_refined() -> None:
+    torch.manual_seed(0)
+    fuse = HalfFusion([8, 4])
+    features, other = torch.rand(1, 8, 4, 6), torch.rand(1, 4, 8, 12)
+    result = fuse(features, [other])
+    torch.testing.assert_close(result[:, :4], fuse.fusion(features[:, :4], [other[:, :2]]))
+    torch.testing.assert_close(result[:, 4:], fuse.dense(features[:, 4:]))
 
 
 def test_msbdn_strengthens_operates_and_subtracts() -> None:

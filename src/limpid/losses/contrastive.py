@@ -19,15 +19,18 @@ class ContrastiveRegularisation(nn.Module):
 
     J' is the restored image (the anchor), J the target (the positive), I the input (the negative); distances are mean
     absolute differences, one ratio per image. AECR-Net's code divides means over the batch instead, so that an
-    image's term depends on the others, and does not normalise VGG's input.
+    image's term depends on the others, and does not normalise VGG's input. MAWR's second stage has all inputs of the
+    batch for negatives: the denominator is then the mean of the distances to them.
 
     Args:
         layers: weight of each layer, by name.
         weights: see `frozen_vgg19`.
         normalise: see `frozen_vgg19`.
         epsilon: added to the denominator.
+        negatives: ``own``, an image's own input, or ``batch``, every input of the batch.
 
     Raises:
+        ValueError: `negatives` is neither.
         CannotRun: VGG-19's weights are not there.
     """
 
@@ -37,9 +40,12 @@ class ContrastiveRegularisation(nn.Module):
         weights: str | None = None,
         normalise: bool = True,
         epsilon: float = 1e-7,
+        negatives: str = "own",
     ) -> None:
         super().__init__()
-        self.layers, self.epsilon = dict(layers), epsilon
+        if negatives not in ("own", "batch"):
+            raise ValueError(f"negatives is {negatives!r}, but it must be own or batch.")
+        self.layers, self.epsilon, self.negatives = dict(layers), epsilon, negatives
         self.vgg = frozen_vgg19(weights, list(layers), normalise)
 
     def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
@@ -48,10 +54,14 @@ class ContrastiveRegularisation(nn.Module):
         with torch.no_grad():
             positive, negative = self.vgg(batch["target"]), self.vgg(batch["input"])
         ratios = [
-            weight * _distance(anchor[name], positive[name]) / (_distance(anchor[name], negative[name]) + self.epsilon)
+            weight * _distance(anchor[name], positive[name]) / self._repulsion(anchor[name], negative[name])
             for name, weight in self.layers.items()
         ]
         return torch.stack(ratios).sum(0).mean()
+
+    def _repulsion(self, anchor: Tensor, negative: Tensor) -> Tensor:
+        turns = range(len(anchor) if self.negatives == "batch" else 1)
+        return torch.stack([_distance(anchor, negative.roll(turn, 0)) for turn in turns]).mean(0) + self.epsilon
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:

@@ -31,7 +31,13 @@ class WeightedLoss(nn.Module):
         self.terms = nn.ModuleDict({name: term["term"] for name, term in kept.items()})
 
     def forward(self, output: Any, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total and the unweighted value of each term, in float32 whatever the autocast."""
-        values = {name: term(output, batch) for name, term in self.terms.items()}
-        total = torch.stack([self.weights[name] * value.float() for name, value in values.items()]).sum()
+        """The total and the unweighted value of each term, in float32 whatever the autocast.
+
+        A term whose weight is 0 for now is not asked; what it learns itself gets a gradient of 0, because processes
+        that average gradients wait for all of them.
+        """
+        values = {name: term(output, batch) for name, term in self.terms.items() if self.weights[name] != 0}
+        idle = [p for name, term in self.terms.items() if name not in values for p in term.parameters()]
+        parts = [self.weights[name] * value.float() for name, value in values.items()]
+        total = torch.stack(parts + [0 * p.float().sum() for p in idle if p.requires_grad]).sum()
         return total, values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -77,6 +78,49 @@ class FeatureFusion(nn.Module):
         return features
 
 
+class ResidualDenseBlock(nn.Module):
+    """Convolutions with ReLU that each see all before them, joined by a 1x1 convolution; no biases; skip.
+
+    Args:
+        channels: of the features, and of what each convolution adds.
+        layers: how many there are.
+    """
+
+    def __init__(self, channels: int, layers: int = 4) -> None:
+        super().__init__()
+        self.dense = nn.ModuleList(
+            nn.Conv2d(channels * (k + 1), channels, 3, padding=1, bias=False) for k in range(layers)
+        )
+        self.join = nn.Conv2d(channels * (layers + 1), channels, 1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Refine `features` `(N, C, H, W)`."""
+        found = features
+        for convolution in self.dense:
+            found = torch.cat([found, F.relu(convolution(found))], 1)
+        refined: Tensor = self.join(found) + features
+        return refined
+
+
+class HalfFusion(nn.Module):
+    """One half of the channels is fused with the first halves of other levels; a dense block refines the other half.
+
+    Args:
+        channels: as of `FeatureFusion`, of whole levels.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.fusion = FeatureFusion([wide // 2 for wide in channels])
+        self.dense = ResidualDenseBlock(channels[0] // 2)
+
+    def forward(self, features: Tensor, others: Sequence[Tensor]) -> Tensor:
+        """Correct `features` `(N, C, H, W)` by the `others`, the farthest level first."""
+        half = features.shape[1] // 2
+        fused = self.fusion(features[:, :half], [other[:, : other.shape[1] // 2] for other in others])
+        return torch.cat([fused, self.dense(features[:, half:])], 1)
+
+
 class MSBDN(nn.Module):
     """Multi-Scale Boosted Dehazing Network with Dense Feature Fusion (Dong et al., CVPR 2020): 31,353,061 parameters.
 
@@ -95,24 +139,32 @@ class MSBDN(nn.Module):
     `back.k` project between the levels k and k + 1 steps away: up_convs and down_convs in the encoder, the reverse in
     the decoder.
 
+    With `residual_dense` it is the form that the release calls RDFF, 28,712,861 parameters, which MAWR (Chen et al.,
+    CVPR 2022) trains: only the first half of a level's channels is fused, with the first halves of the levels before,
+    and a residual dense block refines the second.
+
     Args:
         channels: of the first level; each of the four below has twice as many.
         blocks: residual blocks at the smallest level.
         level_blocks: residual blocks of every other level.
+        residual_dense: whether one half of the channels goes through residual dense blocks instead of the fusions.
     """
 
-    def __init__(self, channels: int = 16, blocks: int = 18, level_blocks: int = 3) -> None:
+    def __init__(
+        self, channels: int = 16, blocks: int = 18, level_blocks: int = 3, residual_dense: bool = False
+    ) -> None:
         super().__init__()
+        fusion = HalfFusion if residual_dense else FeatureFusion
         width = [channels * 2**level for level in range(5)]
         pairs = list(pairwise(width))
         self.head = _conv(3, width[0], 11)
         self.encode = nn.ModuleList(ResidualBlocks(wide, level_blocks) for wide in width[:-1])
         self.down = nn.ModuleList(_conv(fine, coarse, stride=2) for fine, coarse in pairs)
-        self.encoder_fusion = nn.ModuleList(FeatureFusion(width[level::-1]) for level in range(1, 5))
+        self.encoder_fusion = nn.ModuleList(fusion(width[level::-1]) for level in range(1, 5))
         self.blocks = ResidualBlocks(width[-1], blocks)
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 3, stride=2) for fine, coarse in reversed(pairs))
         self.decode = nn.ModuleList(ResidualBlocks(wide, level_blocks) for wide in width[-2::-1])
-        self.decoder_fusion = nn.ModuleList(FeatureFusion(width[level:]) for level in reversed(range(4)))
+        self.decoder_fusion = nn.ModuleList(fusion(width[level:]) for level in reversed(range(4)))
         self.tail = _conv(width[0], 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,17 +172,17 @@ class MSBDN(nn.Module):
         height, width = x.shape[-2:]
         features = self.head(pad_to_multiple(x, 16, least=32))  # a reflection at 1/16 needs two pixels
         fused, skips = [features], []
-        for encode, down, fusion in zip(self.encode, self.down, self.encoder_fusion, strict=True):
+        for encode, down, fuse in zip(self.encode, self.down, self.encoder_fusion, strict=True):
             features = encode(features)
             skips.append(features)
-            features = fusion(down(features), fused)
+            features = fuse(down(features), fused)
             fused.append(features)
         features = self.blocks(2 * features) - features
         fused = [features]
-        for up, decode, fusion in zip(self.up, self.decode, self.decoder_fusion, strict=True):
+        for up, decode, fuse in zip(self.up, self.decode, self.decoder_fusion, strict=True):
             skip = skips.pop()
             below = F.interpolate(up(features), skip.shape[-2:], mode="bilinear", align_corners=False)
-            features = fusion(decode(skip + below) - below, fused)
+            features = fuse(decode(skip + below) - below, fused)
             fused.append(features)
         restored: Tensor = self.tail(features)[..., :height, :width]
         return restored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from itertools import chain
 from typing import Any
 
 import torch
@@ -106,10 +107,11 @@ class Restorer(LightningModule):
         return {"loss": total, "terms": {name: value.detach() for name, value in terms.items()}}
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over the trainable parameters, and its learning rate over the whole run."""
+        """The optimizer over what the network and the loss learn, and its learning rate over the whole run."""
         assert self.optimizer is not None
         assert self.scheduler is not None
-        optimizer = self.optimizer(p for p in self.network.parameters() if p.requires_grad)
+        learnt = chain(self.network.parameters(), self.loss.parameters() if self.loss is not None else ())
+        optimizer = self.optimizer(p for p in learnt if p.requires_grad)
         steps = max(1, self.trainer.datamodule.steps // self.trainer.accumulate_grad_batches)  # type: ignore[attr-defined]
         schedule = self.scheduler(optimizer, steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from limpid.errors import UserError
 from limpid.inference import restore, restored_image
-from limpid.losses.contrastive import FeatureContrast
 from limpid.losses.edge import stage_images
 from limpid.networks.frozen import Frozen
 from limpid.networks.taps import forward_with_features
@@ -51,8 +50,8 @@ class Student(Restorer):
 
     def prepare(self, decay: Mapping[str, Mapping[str, float]] | None) -> None:
         """Note which features the loss compares, and which of its terms fade; see `KnowledgeTransfer`."""
-        terms = [] if self.loss is None else [t for t in self.loss.terms.values() if isinstance(t, FeatureContrast)]
-        self.taps = list(dict.fromkeys(name for term in terms for name in term.features))
+        terms = [] if self.loss is None else self.loss.terms.values()
+        self.taps = list(dict.fromkeys(name for term in terms for name in getattr(term, "features", ())))
         self.decay = {name: dict(by) for name, by in (decay or {}).items()}
         self.full_weights = {} if self.loss is None else dict(self.loss.weights)
 
@@ -99,6 +98,9 @@ class KnowledgeTransfer(Student):
             teacher for an image.
     """
 
+    #: What trains a teacher.
+    TEACHER_ROW = "uni_removal/teachers={kind}"
+
     def __init__(
         self,
         *arguments: Any,
@@ -116,17 +118,22 @@ class KnowledgeTransfer(Student):
         """Load the teachers for training."""
         if stage == "fit" and not self.teachers:
             same = (self.network_name, self.network_config)
-            loaded = load_teachers(self.teacher_settings, self.weights, same)
+            loaded = load_teachers(self.teacher_settings, self.weights, same, self.TEACHER_ROW)
             for kind, (teacher, origin) in loaded.items():
                 if self.taps and _shapes(teacher.module) != _shapes(self.network):
                     raise UserError(
                         f"The teacher for {kind} has another structure than the student, so that their features cannot "
                         f"be compared; give model.teachers.{kind}.ckpt one that was trained at the same budget, or set "
-                        "loss.terms.feature_contrast.weight=0."
+                        f"{self._weight_of_features()}=0."
                     )
                 teacher.module.to(memory_format=self.memory_format)  # type: ignore[call-overload]
                 self.teachers[kind] = teacher
                 self.provenance.setdefault("teachers", {})[kind] = origin
+
+    def _weight_of_features(self) -> str:
+        assert self.loss is not None
+        name = next(name for name, term in self.loss.terms.items() if getattr(term, "features", ()))
+        return f"loss.terms.{name}.weight"
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """The loss of one batch, with what the teachers make of it at hand."""
@@ -220,7 +227,10 @@ def teacher_of(teachers: nn.ModuleDict, kind: str) -> nn.Module:
 
 
 def load_teachers(
-    teachers: Mapping[str, Mapping[str, Any]], weights: str | None, same: tuple[str, Mapping[str, Any]] | None = None
+    teachers: Mapping[str, Mapping[str, Any]],
+    weights: str | None,
+    same: tuple[str, Mapping[str, Any]] | None = None,
+    row: str = KnowledgeTransfer.TEACHER_ROW,
 ) -> dict[str, tuple[Frozen, dict[str, Any]]]:
     """The frozen teachers by type of degradation, and what is known of each.
 
@@ -228,6 +238,7 @@ def load_teachers(
         teachers: see `KnowledgeTransfer`.
         weights: see there.
         same: name and settings of the student: the paper's teachers have its structure, random ones get it.
+        row: what trains a teacher, with ``{kind}`` in its name, for the message when there is none.
 
     Raises:
         CannotRun: one has no weights.
@@ -238,7 +249,7 @@ def load_teachers(
         own = {"network": settings["network"], "ckpt": settings.get("ckpt"), "seed": settings.get("seed", 0)}
         structure = same[1] if same and same[0] == own["network"] else None
         remedy = (
-            f"The teacher for {kind} has no weights; train it (`limpid train +uni_removal/teachers={kind}`) and give "
+            f"The teacher for {kind} has no weights; train it (`limpid train +{row.format(kind=kind)}`) and give "
             f"model.teachers.{kind}.ckpt=RUN/checkpoints/best.ckpt, or set model.weights=random to learn from teachers "
             "that learnt nothing."
         )
