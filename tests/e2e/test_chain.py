@@ -17,12 +17,14 @@ import yaml
 from tests.conftest import Limpid, environment
 
 from limpid import checkpoint
+from limpid.verbs import chain
 
 SETTINGS = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0", "allow_targets=[toy]")
 
 TOY = '''
 from pathlib import Path
 from limpid import checkpoint
+from limpid.verbs import chain
 from limpid.systems import Restorer
 
 class Continued(Restorer):
@@ -87,6 +89,17 @@ def test_a_row_may_start_without_its_prerequisites(toy: Path, limpid: Limpid) ->
     assert set(runs_of(toy)) == {"third"}
     done = limpid("train", "+toy/chain=third", *SETTINGS, "prerequisites=rnu", expect=2, PYTHONPATH=str(toy))
     assert "prerequisites=rnu is unknown; it is ask, run or none." in done.stderr
+
+
+def test_a_teacher_that_is_no_network_needs_no_weights() -> None:
+    plain = {
+        "prerequisites": "ask",
+        "does": "train",
+        "row": {"needs": ["rfd/table4/dsc_mc_fsrcnn"]},
+        "model": {"teacher": {"network": "dsc_mc_fsrcnn", "ckpt": "needs:0"}},
+    }
+    assert chain.marked(plain) == [0]
+    assert chain.marked({**plain, "model": {"teacher": {"network": None, "ckpt": "needs:0"}}}) == []
 
 
 def test_without_a_row_nothing_says_where_weights_come_from(toy: Path, limpid: Limpid) -> None:

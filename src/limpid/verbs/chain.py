@@ -34,6 +34,8 @@ CHOICES = ("ask", "run", "none")
 def marked(plain: Mapping[str, Any]) -> list[int]:
     """Which of `row.needs` the configuration asks for, in order; none where it starts without them, or only tests.
 
+    A part whose `network` is null has no weights, and asks for none: the clear image in a teacher's place.
+
     Raises:
         UserError: it asks for one that its row does not name, or `prerequisites` is none of `CHOICES`.
     """
@@ -43,7 +45,7 @@ def marked(plain: Mapping[str, Any]) -> list[int]:
     if asked == "none" or plain["does"] != "train":
         return []
     needs = (plain.get("row") or {}).get("needs") or []
-    found = sorted({int(mark[1]) for mark in map(_MARK.fullmatch, _words(plain)) if mark})
+    found = sorted({int(mark[1]) for mark in map(_MARK.fullmatch, _words(plain, asking=True)) if mark})
     for index in found:
         if index >= len(needs):
             raise UserError(
@@ -132,12 +134,14 @@ def _place(plain: Mapping[str, Any]) -> str:
     return f"{row['paper']}/{row['table']}/{row['name']}"
 
 
-def _words(value: Any) -> list[str]:
-    """Every string anywhere in nested dicts and lists."""
+def _words(value: Any, asking: bool = False) -> list[str]:
+    """Every string anywhere in nested dicts and lists; with `asking`, not in dicts whose `network` is None."""
     if isinstance(value, Mapping):
-        return [word for key, member in value.items() if key != "row" for word in _words(member)]
+        if asking and "network" in value and value["network"] is None:
+            return []
+        return [word for key, member in value.items() if key != "row" for word in _words(member, asking)]
     if isinstance(value, list | tuple):
-        return [word for member in value for word in _words(member)]
+        return [word for member in value for word in _words(member, asking)]
     return [value] if isinstance(value, str) else []
 
 
