@@ -164,12 +164,14 @@ def test_a_row_that_shares_a_run_shows_it(tmp_path: Path) -> None:
 def test_kept_figures_outlive_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "measured.json"
     monkeypatch.setattr(table, "measured_file", lambda paper: kept)
-    finished(tmp_path / "runs", "rfd/table5/student", 0, 20.0)
+    started_from = f"model.teacher.ckpt='{(tmp_path / 'runs').as_posix()}/rfd/a/best.ckpt'"
+    finished(tmp_path / "runs", "rfd/table5/student", 0, 20.0, overrides=[started_from])
     chosen: list[Row] = rows("rfd/table5/student")
     assert table.keep(table.entries(chosen, tmp_path / "runs", lambda row: None)) == [kept]
     [entry] = table.entries(chosen, tmp_path / "another store", lambda row: None)
     assert entry["runs"][0]["metrics"]["sots_indoor"]["psnr"]["mean"] == 20.0
     assert entry["runs"][0]["path"].startswith("runs/rfd/table5/student/"), "not where this machine's store lies"
+    assert entry["runs"][0]["overrides"] == ["model.teacher.ckpt='runs/rfd/a/best.ckpt'"]
     [both] = table.entries(chosen, tmp_path / "runs", lambda row: None)
     assert len(both["runs"]) == 1, "the store's own is not shown twice"
     finished(tmp_path / "runs", "rfd/table5/student", 1, 30.0)

@@ -14,16 +14,22 @@ from limpid.results.store import Run, find
 Entry = dict[str, Any]
 
 
+#: How deep a run's directory lies in its store.
+_DEPTH = 5
+
+
 def run_entry(run: Run) -> Entry:
     """What a table says of one run."""
     config, results, status = run.config() or {}, run.results() or {}, run.status()
+    store = Path(*run.path.parts[:-_DEPTH]).as_posix() + "/"
     return {
         "status": status["status"],
         "budget": ((results.get("provenance") or {}).get("trained") or {}).get("budget")
         or (config.get("budget") or {}).get("name"),
         "seed": config.get("seed"),
         "data": (config.get("choices") or {}).get("data"),
-        "overrides": config.get("overrides") or [],
+        # Other runs that it started from by their place in the store, wherever that lies.
+        "overrides": [override.replace(store, "runs/") for override in config.get("overrides") or []],
         "narrowed": config.get("narrowed"),
         "comparable": bool(results.get("comparable")) and status["status"] == "done",
         "metrics": results.get("metrics") or {},
@@ -87,7 +93,7 @@ def keep(entries: Iterable[Entry]) -> list[Path]:
 
 def _placed(run: Entry) -> Entry:
     """`run` with its place in a store, and not where that store lies on one machine."""
-    return {**run, "path": Path("runs", *Path(run["path"]).parts[-5:]).as_posix()}
+    return {**run, "path": Path("runs", *Path(run["path"]).parts[-_DEPTH:]).as_posix()}
 
 
 def lines(entry: Entry) -> list[dict[str, Any]]:
