@@ -55,8 +55,8 @@ def affinity_distance(student: Tensor, teacher: Tensor, distance: str = "l2", me
         teacher: T, `(N, C', P)`; no gradient reaches it.
         distance: one of `DISTANCES`.
         memory_mb: what `l1` and `kl` may take for blocks of rows, in MiB, forward and backward; one row at least is
-            taken. Blocks that fit into a CPU's cache are the fastest there, larger ones on a GPU. (A whole 460x620
-            image has P = 17,825 positions at a quarter: 1.2 GiB for one matrix.)
+            taken. Blocks that fit into a CPU's cache are the fastest there. (A whole 460x620 image has P = 17,825
+            positions at a quarter: 1.2 GiB for one matrix.)
 
     Returns:
         One number, float32, or float64 where `student` is.
