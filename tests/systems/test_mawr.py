@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from tests.systems.test_uni_removal import batch_of
+from tests.systems.test_restorer import prepared
+from tests.systems.test_uni_removal import RANDOM, Killed, batch_of
+from tests.test_rows import hydra  # noqa: F401 - the fixture that initialises Hydra
 from torch import nn
 from torch.nn import functional as F
 
-from limpid import checkpoint
+from limpid import checkpoint, worker
 from limpid.errors import CannotRun, UserError
 from limpid.losses import L1, WeightedLoss
 from limpid.losses.transfer import ProjectedFeatures, TeacherL1
@@ -22,6 +25,10 @@ from limpid.systems.mawr import TwoStageLearning
 NARROW: dict[str, Any] = {"channels": 4, "blocks": 1, "level_blocks": 1, "residual_dense": True}
 FEATURES = {"encode.2": 4, "encode.3": 8, "encoder_fusion.3": 16, "blocks": 16}
 KINDS = ("haze", "rain", "blur")
+SHORT = (
+    "data.batch_size=2", "data.crop=32", "trainer.precision=32-true", "log_every=1", "callbacks.checkpoint.every=1",
+    "trainer.max_steps=4", "trainer.val_check_interval=4", "data.val.clean.count=1", "data.test_images=1",
+)  # fmt: skip
 TEACHERS = {kind: {"network": "msbdn_rdff", "ckpt": None, "seed": i} for i, kind in enumerate(KINDS)}
 
 
@@ -88,13 +95,31 @@ def test_projections_are_learnt_with_the_student_and_rest_after_the_first_stage(
     assert {kind: checkpoint.weights_fingerprint(t.module.state_dict()) for kind, t in made.teachers.items()} == before
 
 
-def test_the_optimizer_gets_what_the_loss_learns() -> None:
-    made = two_stages()
-    made.optimizer, made.scheduler = torch.optim.Adam, lambda optimizer, steps: None  # type: ignore[assignment]
-    made._trainer = SimpleNamespace(datamodule=SimpleNamespace(steps=4), accumulate_grad_batches=2)  # type: ignore[assignment]
-    (group,) = made.configure_optimizers()["optimizer"].param_groups
-    assert made.loss is not None
-    assert len(group["params"]) == len(list(made.network.parameters())) + len(list(made.loss.parameters()))
+def test_a_run_interrupted_in_its_second_stage_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    place = "uni_removal/baselines/mawr"
+    settings = (*RANDOM, *SHORT)
+    whole = worker.perform(prepared(place, tmp_path / "whole", *settings))
+    config = prepared(place, tmp_path / "killed", *settings)
+    original = TwoStageLearning.training_step
+
+    def dies(self: TwoStageLearning, batch: Any, batch_idx: int) -> Any:
+        if batch_idx == 3:
+            raise Killed
+        return original(self, batch, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TwoStageLearning, "training_step", dies)
+        with pytest.raises(Killed):
+            worker.perform(config)
+    assert worker.perform(config)["metrics"] == whole["metrics"]
+    first, second = (checkpoint.read(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("whole", "killed"))
+    assert {name.split(".")[0] for name in first["state_dict"]} == {"network", "loss"}, "projections, and no teacher"
+    (optimizer,) = first["optimizer_states"]
+    assert len(optimizer["param_groups"][0]["params"]) == len(first["state_dict"]), "what the loss learns is trained"
+    for name, value in first["state_dict"].items():
+        assert torch.equal(value, second["state_dict"][name]), name
+    curves = [(tmp_path / run / "curves.csv").read_text() for run in ("whole", "killed")]
+    assert curves[0] == curves[1]
 
 
 def test_projected_features_by_their_definition() -> None:
