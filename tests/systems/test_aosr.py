@@ -10,6 +10,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from tests.systems.interruption import interrupted, parts
 from tests.systems.test_restorer import prepared
 from tests.test_rows import ROWS, composed, hydra  # noqa: F401 - the fixture that initialises Hydra
 from torch import nn
@@ -26,7 +27,8 @@ from limpid.losses.pix2pix import CrossEntropyAdversarial, discriminator_loss, g
 from limpid.metrics import ciede2000, psnr
 from limpid.networks.aosr import AOSRNet
 from limpid.networks.patchgan import PatchGAN
-from limpid.systems.pix2pix import Pix2pix, constant_then_linear
+from limpid.systems.pix2pix import Pix2pix
+from limpid.systems.schedules import constant_then_linear
 from limpid.verbs.prepare import _plan_keys
 
 OURS = "aosr/table1/ours"
@@ -205,11 +207,11 @@ def test_the_two_take_turns(tmp_path: Path) -> None:
         network, "none", {}, loss,
         lambda parameters: torch.optim.SGD(parameters, lr=rate),
         lambda optimizer, steps: constant_then_linear(optimizer, steps, constant=0.0),
-        discriminator=discriminator, clip=clip,
+        discriminator=discriminator,
     )  # fmt: skip
     trainer = lightning.Trainer(
         accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False, enable_checkpointing=False,
-        enable_model_summary=False, default_root_dir=tmp_path,
+        enable_model_summary=False, default_root_dir=tmp_path, gradient_clip_val=clip,
     )  # fmt: skip
     trainer.fit(system, datamodule=_Data())
 
@@ -239,30 +241,10 @@ def test_the_two_take_turns(tmp_path: Path) -> None:
 SMALL = ["network.channels=4", "network.levels=5", "model.discriminator.channels=4", "trainer.max_steps=4"]
 
 
-def test_a_training_of_pix2pix_that_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = "aosr/table1/pix2pix_h"
-    whole, broken = (prepared(place, tmp_path / name, *SMALL) for name in ("whole", "broken"))
-    worker.perform(whole)
-    step = Pix2pix.training_step
-
-    def stops(self: Pix2pix, batch: Any, batch_idx: int) -> Any:
-        if batch_idx == 2:
-            raise UserError("stopped")
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Pix2pix, "training_step", stops)
-        with pytest.raises(UserError, match="stopped"):
-            worker.perform(broken)
-    worker.perform(broken)
-    first, second = (
-        checkpoint.read(tmp_path / name / "checkpoints" / "last.ckpt")["state_dict"] for name in ("whole", "broken")
-    )
-    assert any(name.startswith("discriminator.") for name in first), "the discriminator is kept to go on"
-    assert checkpoint.weights_fingerprint(first) == checkpoint.weights_fingerprint(second)
-    rebuilt = checkpoint.network(checkpoint.read(tmp_path / "whole" / "checkpoints" / "last.ckpt"), tmp_path)
+def test_a_training_of_pix2pix_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    states = interrupted("aosr/table1/pix2pix_h", tmp_path, Pix2pix, 2, *SMALL)
+    assert "discriminator" in parts(states["cut"]), "the discriminator is kept to go on"
+    rebuilt = checkpoint.network(states["whole"], tmp_path)
     assert isinstance(rebuilt, type(limpid.build("pix2pix_h", channels=4, levels=5)))
 
 

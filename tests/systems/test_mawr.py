@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.systems.test_restorer import prepared
-from tests.systems.test_uni_removal import RANDOM, Killed, batch_of
+from tests.systems.interruption import interrupted, parts
+from tests.systems.test_uni_removal import RANDOM, batch_of
 from tests.test_rows import hydra  # noqa: F401 - the fixture that initialises Hydra
 from torch import nn
 from torch.nn import functional as F
 
-from limpid import checkpoint, worker
+from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.losses import L1, WeightedLoss
 from limpid.losses.transfer import ProjectedFeatures, TeacherL1
@@ -97,29 +97,11 @@ def test_projections_are_learnt_with_the_student_and_rest_after_the_first_stage(
 
 def test_a_run_interrupted_in_its_second_stage_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     place = "uni_removal/baselines/mawr"
-    settings = (*RANDOM, *SHORT)
-    whole = worker.perform(prepared(place, tmp_path / "whole", *settings))
-    config = prepared(place, tmp_path / "killed", *settings)
-    original = TwoStageLearning.training_step
-
-    def dies(self: TwoStageLearning, batch: Any, batch_idx: int) -> Any:
-        if batch_idx == 3:
-            raise Killed
-        return original(self, batch, batch_idx)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TwoStageLearning, "training_step", dies)
-        with pytest.raises(Killed):
-            worker.perform(config)
-    assert worker.perform(config)["metrics"] == whole["metrics"]
-    first, second = (checkpoint.read(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("whole", "killed"))
-    assert {name.split(".")[0] for name in first["state_dict"]} == {"network", "loss"}, "projections, and no teacher"
-    (optimizer,) = first["optimizer_states"]
-    assert len(optimizer["param_groups"][0]["params"]) == len(first["state_dict"]), "what the loss learns is trained"
-    for name, value in first["state_dict"].items():
-        assert torch.equal(value, second["state_dict"][name]), name
-    curves = [(tmp_path / run / "curves.csv").read_text() for run in ("whole", "killed")]
-    assert curves[0] == curves[1]
+    states = interrupted(place, tmp_path, TwoStageLearning, 3, *RANDOM, *SHORT)
+    whole = states["whole"]
+    assert parts(whole) == {"network", "loss"}, "projections, and no teacher"
+    (optimizer,) = whole["optimizer_states"]
+    assert len(optimizer["param_groups"][0]["params"]) == len(whole["state_dict"]), "what the loss learns is trained"
 
 
 def test_projected_features_by_their_definition() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.systems.interruption import interrupted, parts
 from tests.systems.test_restorer import prepared
 from tests.test_rows import hydra  # noqa: F401 - the fixture that initialises Hydra
 from torch import Tensor
@@ -21,8 +22,9 @@ from limpid.losses.contrastive import FeatureContrast, ImageContrast, contrastiv
 from limpid.losses.transfer import TeacherL1
 from limpid.networks.mprnet import MPRNet
 from limpid.networks.patchgan import PatchGAN
+from limpid.systems.adversarial import clear_images
 from limpid.systems.uni_removal import KnowledgeTransfer, Specialists, load_teachers
-from limpid.systems.uni_removal_adaptation import DomainAdaptation, clear_images, load_start
+from limpid.systems.uni_removal_adaptation import DomainAdaptation, load_start
 
 NARROW = {"channels": 8, "level_step": 4, "orsnet_step": 4, "orsnet_blocks": 1}
 KINDS = ("haze", "rain", "blur")
@@ -260,40 +262,16 @@ def test_one_step_is_the_students_then_the_discriminators(tmp_path: Path) -> Non
     assert values["loss/discriminator"] == pytest.approx(judged.item(), rel=1e-4)
 
 
-class Killed(Exception):
-    """Stands for a power cut."""
-
-
 def test_an_interrupted_adaptation_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
-    place = "uni_removal/table5/kt_bda_eicl_efcl"
-    vgg = "loss.terms.image_contrast.term.layers=[relu1_1]"
-    whole = worker.perform(prepared(place, tmp_path / "whole", START, *ADAPT, vgg))
-    config = prepared(place, tmp_path / "killed", START, *ADAPT, vgg)
-    original = DomainAdaptation.training_step
-
-    def dies(self: DomainAdaptation, batch: Any, batch_idx: int) -> Any:
-        if batch_idx == 3:
-            raise Killed
-        return original(self, batch, batch_idx)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DomainAdaptation, "training_step", dies)
-        with pytest.raises(Killed):
-            worker.perform(config)
-    saved = checkpoint.read(tmp_path / "killed" / "checkpoints" / "last.ckpt")
-    assert saved["provenance"]["step"] == 2, "between two optimizer steps, in the middle of the run"
-    assert len(saved["optimizer_states"]) == len(saved["lr_schedulers"]) == 2
-    assert [s["state"][0]["step"].item() for s in saved["optimizer_states"]] == [1, 1], "two batches are one step"
-    again = worker.perform(config)
-    assert again["metrics"] == whole["metrics"]
-    states = [checkpoint.read(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("whole", "killed")]
-    assert states[0]["state_dict"].keys() == states[1]["state_dict"].keys()
-    assert {name.split(".")[0] for name in states[0]["state_dict"]} == {"network", "discriminator"}
-    for name, value in states[0]["state_dict"].items():
-        assert torch.equal(value, states[1]["state_dict"][name]), name
-    curves = [(tmp_path / run / "curves.csv").read_text() for run in ("whole", "killed")]
-    assert curves[0] == curves[1]
-    assert all(f",loss/{name}," in curves[0] for name in ("adversarial", "identity", "image_contrast", "discriminator"))
+    place, vgg = "uni_removal/table5/kt_bda_eicl_efcl", "loss.terms.image_contrast.term.layers=[relu1_1]"
+    states = interrupted(place, tmp_path, DomainAdaptation, 3, START, *ADAPT, vgg)
+    cut = states["cut"]
+    assert cut["provenance"]["step"] == 2, "between two optimizer steps, in the middle of the run"
+    assert len(cut["optimizer_states"]) == len(cut["lr_schedulers"]) == 2
+    assert [s["state"][0]["step"].item() for s in cut["optimizer_states"]] == [1, 1], "two batches are one step"
+    assert parts(states["whole"]) == {"network", "discriminator"}
+    curves = (tmp_path / "whole" / "curves.csv").read_text()
+    assert all(f",loss/{name}," in curves for name in ("adversarial", "identity", "image_contrast", "discriminator"))
 
 
 def test_from_teachers_to_a_student_to_its_adaptation(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from limpid.systems.restorer import Restorer
+from limpid.errors import UserError
+from limpid.systems.restorer import Batch, Restorer
 
 
 class Adversarial(Restorer):
@@ -37,15 +39,19 @@ class Adversarial(Restorer):
         self.trainer.accumulate_grad_batches = self.accumulate
 
     def configure_optimizers(self) -> Any:
-        """An optimizer and a learning rate over the whole run for the network, and for the discriminator."""
+        """An optimizer and a learning rate over the whole run for the generators, and for the discriminator."""
         assert self.optimizer is not None
         assert self.scheduler is not None
         steps = max(1, self.trainer.datamodule.steps // self.accumulate)  # type: ignore[attr-defined]
         optimizers = [
-            self.optimizer(p for p in module.parameters() if p.requires_grad)
-            for module in (self.network, self.discriminator)
+            self.optimizer(p for module in modules for p in module.parameters() if p.requires_grad)
+            for modules in (self.generators(), [self.discriminator])
         ]
         return optimizers, [{"scheduler": self.scheduler(o, steps=steps), "interval": "step"} for o in optimizers]
+
+    def generators(self) -> list[nn.Module]:
+        """What learns against the discriminator: the network, and what the loss learns."""
+        return [self.network] if self.loss is None else [self.network, self.loss]
 
     def learn(self, player: int, loss: Tensor, batch_idx: int) -> None:
         """Add the gradient of `loss`, and make a step where this batch completes what is accumulated.
@@ -65,3 +71,38 @@ class Adversarial(Restorer):
         optimizer.step()
         optimizer.zero_grad()
         self.lr_schedulers()[player].step()  # type: ignore[index]
+
+    def report(
+        self, total: Tensor, terms: Mapping[str, Tensor], judged: Tensor, batch_idx: int
+    ) -> dict[str, Tensor | dict[str, Tensor]]:
+        """Log a step's losses where it is their turn, and give what a step returns.
+
+        Args:
+            total: the generators' loss.
+            terms: of it, by name.
+            judged: the discriminator's loss.
+            batch_idx: the run's clock.
+        """
+        if (batch_idx + 1) % self.log_every == 0:
+            named = {f"loss/{name}": value for name, value in terms.items()}
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.record({"loss": total, **named, "loss/discriminator": judged, "learning_rate": rate})
+        return {"loss": total.detach(), "terms": {name: value.detach() for name, value in terms.items()}}
+
+
+def clear_images(batch: Batch) -> Tensor:
+    """The clear images of `batch`; of pairs, each image's is the reference of the one before it.
+
+    Raises:
+        UserError: there are none.
+    """
+    if "clear" in batch:
+        clear: Tensor = batch["clear"]
+    elif "target" in batch:
+        clear = batch["target"].roll(1, 0)
+    else:
+        raise UserError(
+            f"Training without references needs clear images beside degraded ones, and {batch['name'][0]} comes "
+            "without any; choose data with them, such as data=scenes_unpaired."
+        )
+    return clear

@@ -45,3 +45,15 @@ def step(optimizer: Optimizer, steps: int, factor: float, every: float, of: floa
     """
     # `of` times the step first, in exact arithmetic where they are whole, so that a decay comes at its very step.
     return LambdaLR(optimizer, lambda now: factor ** math.floor(now * of / (every * steps)))
+
+
+def constant_then_linear(optimizer: Optimizer, steps: int, constant: float) -> LambdaLR:
+    """The learning rate stays as it is, then falls linearly to 0 at the end of the run.
+
+    Args:
+        optimizer: whose learning rate is scaled.
+        steps: length of the whole run.
+        constant: share of the run before it falls.
+    """
+    first = constant * steps
+    return LambdaLR(optimizer, lambda now: 1.0 if now <= first else max(0.0, (steps - now) / (steps - first)))

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.inference import restored_image
 from limpid.losses.adversarial import discriminator_loss
-from limpid.systems.adversarial import Adversarial
+from limpid.systems.adversarial import Adversarial, clear_images
 from limpid.systems.restorer import Batch
 from limpid.systems.uni_removal import Student, refuse_another
 
@@ -73,11 +73,7 @@ class DomainAdaptation(Adversarial, Student):
         self.discriminator.requires_grad_(True)
         judged = discriminator_loss(self.discriminator(clear), self.discriminator(restored.detach()))
         self.learn(1, judged, batch_idx)
-        if (batch_idx + 1) % self.log_every == 0:
-            named = {f"loss/{name}": value for name, value in terms.items()}
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            self.record({"loss": total, **named, "loss/discriminator": judged, "learning_rate": rate})
-        return {"loss": total.detach(), "terms": {name: value.detach() for name, value in terms.items()}}
+        return self.report(total, terms, judged, batch_idx)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to go on from another student than the run began with.
@@ -87,24 +83,6 @@ class DomainAdaptation(Adversarial, Student):
         """
         before, now = (p.get("start") for p in (checkpoint["provenance"], self.provenance))
         refuse_another("student", "model.start.ckpt", before, now)
-
-
-def clear_images(batch: Batch) -> Tensor:
-    """The clear images of `batch`; of pairs, each image's is the reference of the one before it.
-
-    Raises:
-        UserError: there are none.
-    """
-    if "clear" in batch:
-        clear: Tensor = batch["clear"]
-    elif "target" in batch:
-        clear = batch["target"].roll(1, 0)
-    else:
-        raise UserError(
-            f"Adaptation needs clear images beside degraded ones, and {batch['name'][0]} comes without any; choose "
-            "data with them, such as data=scenes_unpaired."
-        )
-    return clear
 
 
 def load_start(

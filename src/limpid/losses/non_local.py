@@ -1,0 +1,231 @@
+"""NLCL's terms (Ye et al., CVPR 2022): a rainy image is a background and a rain layer, told apart patch by patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limpid.errors import UserError
+from limpid.inference import restored_image
+from limpid.losses.contrastive import contrastive_loss
+
+#: The value of the rain layer's image where there is no rain: what is added to an image may be negative too.
+NO_RAIN = 0.5
+
+
+class Recomposition(nn.Module):
+    """Mean squared difference of background plus rain and the rainy image.
+
+    The batch must hold the image of the rain layer, `rain`, which is `NO_RAIN` where there is none.
+    """
+
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+        """The mean over all pixels and channels, in float32."""
+        return F.mse_loss(restored_image(output).float() + batch["rain"].float() - NO_RAIN, batch["input"])
+
+
+class InputL1(nn.Module):
+    """Mean absolute difference of the restored image and the degraded one: what is removed shall be little."""
+
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+        """The mean over all pixels and channels, in float32."""
+        return F.l1_loss(restored_image(output).float(), batch["input"])
+
+
+def similar_places(images: Tensor, count: int, patch: int = 16, search: int = 40) -> Tensor:
+    """Where in each image patches are that resemble one another: non-local self-similarity.
+
+    One patch is drawn at random, at the same place in all images. Around it, patches are ranked by their squared
+    distance from it, itself the first.
+
+    Args:
+        images: `(N, C, H, W)`.
+        count: patches wanted; fewer are found in a window with fewer places.
+        patch: side of a patch in pixels.
+        search: side of the window of places, around the drawn one; it ends at the image's border.
+
+    Returns:
+        The patches' centres as shares of height and width, `(N, K, 2)`.
+
+    Raises:
+        UserError: the images have room for a single patch only.
+    """
+    height, width = images.shape[-2:]
+    if min(height, width) <= patch:
+        raise UserError(
+            f"Patches of {patch} pixels are compared with others of the same image, and one of {width}x{height} has no "
+            "others; give data.crop more pixels."
+        )
+    images = images.detach().float()
+    corner = [int(torch.randint(side - patch + 1, ())) for side in (height, width)]
+    first = [max(0, at - search // 2) for at in corner]
+    last = [min(side - patch, at + search // 2) for at, side in zip(corner, (height, width), strict=True)]
+    window = images[..., first[0] : last[0] + patch, first[1] : last[1] + patch]
+    drawn = images[..., corner[0] : corner[0] + patch, corner[1] : corner[1] + patch].flatten(1)
+    distances = (F.unfold(window, patch) - drawn.unsqueeze(2)).square().sum(1)
+    nearest = distances.topk(min(count, distances.shape[1]), largest=False).indices
+    columns = last[1] - first[1] + 1
+    corners = torch.stack([first[0] + nearest // columns, first[1] + nearest % columns], 2)
+    return (corners + patch / 2) / torch.tensor([height, width], device=images.device)
+
+
+def features_at(features: Tensor, places: Tensor) -> Tensor:
+    """The vectors `(N, K, C)` of `features` `(N, C, h, w)` at `places`, see `similar_places`."""
+    height, width = features.shape[-2:]
+    row, column = (places * torch.tensor([height, width], device=places.device)).long().unbind(2)
+    index = (row * width + column).unsqueeze(1).expand(-1, features.shape[1], -1)
+    return features.flatten(2).gather(2, index).transpose(1, 2)
+
+
+def layer_contrast(background: Tensor, rain: Tensor, temperature: float) -> Tensor:
+    """``-1/|P| sum_p log(sim(a, p) / sum_o sim(a, o))``, ``sim = exp(cosine / temperature)``: the mean over anchors a.
+
+    Every vector is an anchor once; its positives p in P are the others of its layer, and o are all but itself.
+
+    Args:
+        background: `(K, D)`, at least two.
+        rain: `(L, D)`, at least two.
+        temperature: tau, above 0.
+
+    Returns:
+        One value, in float32 or the vectors' own type if that is finer.
+    """
+    with torch.autocast(background.device.type, enabled=False):
+        vectors = torch.cat([background, rain])
+        vectors = F.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=1, eps=1e-6)
+        layer = torch.arange(len(vectors), device=vectors.device) >= len(background)
+        itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+        similarity = vectors @ vectors.T / temperature
+        others = similarity.masked_fill(itself, -torch.inf).logsumexp(1, keepdim=True)
+        positive = (layer[:, None] == layer) & ~itself
+        return ((others - similarity) * positive).sum(1).div(positive.sum(1)).mean()
+
+
+class Projections(nn.Module):
+    """One projection for each tap, two linear layers, to vectors that are compared.
+
+    Args:
+        features: names of the features, and how many times `channels` each has.
+        channels: of the narrowest.
+        width: channels of the vectors, and between the two layers.
+    """
+
+    def __init__(self, features: Mapping[str, int], channels: int, width: int) -> None:
+        super().__init__()
+        self.place = {name: i for i, name in enumerate(features)}
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Linear(times * channels, width), nn.ReLU(), nn.Linear(width, width))
+            for times in features.values()
+        )
+
+    def forward(self, name: str, features: Tensor, places: Tensor) -> Tensor:
+        """The vectors `(N, K, width)` of the tap `name`, whose `features` are `(N, C, h, w)`, at `places`."""
+        vectors: Tensor = self.layers[self.place[name]](features_at(features, places))
+        return vectors
+
+
+class _NonLocal(nn.Module):
+    """What the two contrasts share: taps, the size of vectors, and how places are found."""
+
+    def __init__(self, features: Mapping[str, int], temperature: float, patch: int, search: int) -> None:
+        super().__init__()
+        self.features, self.temperature, self.patch, self.search = dict(features), temperature, patch, search
+
+    def places(self, images: Tensor, count: int) -> Tensor:
+        return similar_places(images, count, self.patch, self.search)
+
+
+class LocationContrast(_NonLocal):
+    """A patch of the restored image resembles the same place of its input more than other, similar places of it.
+
+    The network's own features are compared. The batch must hold `passed`: for the rainy images, and for clear ones that
+    the network is given too, what went in, its features, and the features of what came out. Gradients reach the last
+    alone.
+
+    Args:
+        features: names of the network's features, and how many times `channels` each has.
+        channels: of the network.
+        width: of the vectors that are compared.
+        patches: places in an image.
+        temperature: tau.
+        patch: see `similar_places`.
+        search: see `similar_places`.
+    """
+
+    PART = "network"
+
+    def __init__(
+        self,
+        features: Mapping[str, int],
+        channels: int,
+        width: int = 256,
+        patches: int = 256,
+        temperature: float = 0.07,
+        patch: int = 16,
+        search: int = 40,
+    ) -> None:
+        super().__init__(features, temperature, patch, search)
+        self.patches, self.projections = patches, Projections(features, channels, width)
+
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+        """The mean over places, images and taps, in float32."""
+        losses = []
+        for image, before, after in batch["passed"]:
+            places = self.places(image, self.patches)
+            same = torch.eye(places.shape[1], dtype=torch.bool, device=places.device)
+            for name in self.features:
+                anchors = self.projections(name, after[name], places)
+                positives = self.projections(name, before[name].detach(), places)
+                for anchor, positive in zip(anchors, positives, strict=True):
+                    losses.append(contrastive_loss(anchor, positive, positive, same, ~same, self.temperature).mean())
+        return torch.stack(losses).mean()
+
+
+class LayerContrast(_NonLocal):
+    """Patches of the background resemble one another and none of the rain layer's, and those one another.
+
+    The discriminator's features are compared, `layer_contrast` of each image by itself. The batch must hold the image
+    `rain`, and the features of both layers, `background_features` and `rain_features`.
+
+    Args:
+        features: names of the discriminator's features, and how many times `channels` each has.
+        channels: of the discriminator's first convolution.
+        width: of the vectors that are compared.
+        background_patches: of an image; few, because backgrounds differ more from place to place than rain does.
+        rain_patches: of an image.
+        temperature: tau.
+        patch: see `similar_places`.
+        search: see `similar_places`.
+    """
+
+    PART = "discriminator"
+
+    def __init__(
+        self,
+        features: Mapping[str, int],
+        channels: int,
+        width: int = 256,
+        background_patches: int = 8,
+        rain_patches: int = 128,
+        temperature: float = 0.07,
+        patch: int = 16,
+        search: int = 40,
+    ) -> None:
+        super().__init__(features, temperature, patch, search)
+        self.background_patches, self.rain_patches = background_patches, rain_patches
+        self.background, self.rain = Projections(features, channels, width), Projections(features, channels, width)
+
+    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+        """The mean over images and taps, in float32."""
+        background_places = self.places(restored_image(output), self.background_patches)
+        rain_places = self.places(batch["rain"], self.rain_patches)
+        losses = []
+        for name in self.features:
+            background = self.background(name, batch["background_features"][name], background_places)
+            rain = self.rain(name, batch["rain_features"][name], rain_places)
+            losses += [layer_contrast(b, r, self.temperature) for b, r in zip(background, rain, strict=True)]
+        return torch.stack(losses).mean()
