@@ -153,6 +153,28 @@ def test_weights_trained_on_other_data_say_so(tmp_path: Path, monkeypatch: pytes
     assert [line["what"] for line in table.lines(entry)][1] == "budget mini, trained on scenes, seed 0, not comparable"
 
 
+def test_runs_from_another_run_of_their_own_seed_are_one_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "measured_file", lambda paper: tmp_path / "none.json")
+    for seed, start in ((0, 0), (1, 1), (2, 1)):
+        started = [f"model.start.ckpt=runs/uni_removal/table4/bkt/mini/seed-{start}-0f/checkpoints/best.ckpt"]
+        finished(tmp_path, "rfd/table5/student", seed, 20.0 + seed, overrides=started)
+    [entry] = table.entries(rows("rfd/table5/student"), tmp_path, lambda row: None)
+    together, alone = [line["what"] for line in table.lines(entry)][1:]
+    assert "bkt/mini/seed-*-0f/" in together
+    assert "seeds 0, 1, not" in together
+    assert "bkt/mini/seed-1-0f/" in alone
+    assert "seed 2, not" in alone
+
+
+def test_a_table_says_where_its_paper_prints_two_values_of_one_run(tmp_path: Path) -> None:
+    [entry] = table.entries(rows("uni_removal/table2/ours"), tmp_path, lambda row: None)
+    said = "brisque on spa is 40.489 here and 30.689 in table5/kt_bda_eicl_efcl, the same run"
+    assert entry["printed_otherwise"] == [said]
+    assert f"as printed, {said}" in table.markdown([entry])
+    of_paper = {e["row"]: e["printed_otherwise"] for e in table.entries(rows("fdr"), tmp_path, lambda row: None)}
+    assert not any(of_paper.values()), "0.68 and 0.6799 are one value in two precisions"
+
+
 def test_a_row_that_shares_a_run_shows_it(tmp_path: Path) -> None:
     finished(tmp_path, "rfd/table5/ours", 0, 20.0)
     [entry] = table.entries(rows("rfd/table8/l2"), tmp_path, lambda row: "not built")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,33 @@ def _in_print(row: Row) -> tuple[Any, ...]:
     number = re.fullmatch(r"table(\d+)", row.table)
     printed = (0, int(number[1])) if number else (1, 0)
     return (row.paper, printed, row.table, row.order is None, row.order or 0, row.name)
+
+
+def printed_otherwise(row: Row, others: Iterable[Row]) -> list[str]:
+    """Where the paper prints another value of the same run: a phrase for each, such as two values of one model and set.
+
+    Fewer digits of the same value are not another one.
+
+    Args:
+        row: whose values are looked at.
+        others: the paper's rows, `row` among them or not.
+    """
+    found = []
+    for other in others:
+        if other.run_place != row.run_place or other.place == row.place:
+            continue
+        for name, values in row.expected.items():
+            for metric, value in values.items():
+                theirs = other.expected.get(name, {}).get(metric)
+                if theirs is not None and not _one_value(value, theirs):
+                    there = f"{other.table}/{other.name}"
+                    found.append(f"{metric} on {name} is {value:g} here and {theirs:g} in {there}, the same run")
+    return found
+
+
+def _one_value(a: float, b: float) -> bool:
+    digits = min(-int(Decimal(str(value)).as_tuple().exponent) for value in (a, b))
+    return abs(a - b) <= 0.5000001 * 10.0**-digits
 
 
 def row_file(place: str) -> Path:

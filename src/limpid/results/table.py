@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from limpid.results.files import read_json, write_json
-from limpid.results.rows import Row, measured_file
+from limpid.results.rows import Row, measured_file, printed_otherwise
+from limpid.results.rows import rows as every_row
 from limpid.results.store import Run, find
 
 Entry = dict[str, Any]
@@ -47,7 +48,7 @@ def entries(rows: Iterable[Row], store: Path, why_not: Callable[[Row], str | Non
         store: the run store.
         why_not: why a row cannot run here, or None if it can.
     """
-    result = []
+    result, known = [], every_row()
     for row in rows:
         runs = [run_entry(run) for run in find(store / row.run_place)]
         present = {_identity(entry) for entry in runs}
@@ -66,6 +67,7 @@ def entries(rows: Iterable[Row], store: Path, why_not: Callable[[Row], str | Non
                 "runnable": reason is None,
                 "why_not": reason,
                 "expected": row.expected,
+                "printed_otherwise": printed_otherwise(row, known),
                 "runs": runs + [entry for entry in kept if _identity(entry) not in present],
             }
         )
@@ -154,6 +156,8 @@ def markdown(entries: list[Entry]) -> str:
             out.append("| " + " | ".join([*cells, *(number(line["values"].get(m)) for m in metrics)]) + " |")
         if entry["why_not"]:
             out.append(f"| | cannot run: {entry['why_not']} |" + " |" * (1 + len(metrics)))
+        if entry["printed_otherwise"]:
+            out.append(f"| | as printed, {'; '.join(entry['printed_otherwise'])} |" + " |" * (1 + len(metrics)))
     notes = [f"{metric}: {', '.join(ids)}" for metric, ids in protocols(entries).items()]
     return "\n".join([*out, *(["", "Protocols: " + "; ".join(notes)] if notes else [])])
 
@@ -172,8 +176,11 @@ def settings_of(run: Mapping[str, Any]) -> tuple[str, ...]:
     """What tells groups of runs apart: budget, overrides, a narrower network, weights trained on other data."""
     trained_on = (run["provenance"].get("trained") or {}).get("data", run["data"])
     elsewhere = [] if trained_on == run["data"] else [f"trained on {trained_on}"]
+    # Each run from the same row's run of its own seed: that is one setting.
+    own = f"/seed-{run['seed']}-"
+    overrides = sorted(override.replace(own, "/seed-*-") for override in run["overrides"])
     narrowed = (f"{k}={v}" for k, v in (run["narrowed"] or {}).items())
-    return (str(run["budget"]), *sorted(run["overrides"]), *narrowed, *elsewhere)
+    return (str(run["budget"]), *overrides, *narrowed, *elsewhere)
 
 
 def _described(runs: list[Entry], status: str, settings: list[str]) -> str:

@@ -26,6 +26,7 @@ def show(config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
         f"{whole.label} ({whole.place})" if whole else f"{config['choices']['model']} on {config['choices']['data']}"
     )
     shown = {"label": label, "expected": expected, "runs": [entry], "why_not": None, "same_as": None}
+    shown["printed_otherwise"] = []
     console = answers()
     if results.get("skipped"):
         console.print(f"already done, nothing to do (rerun=true starts over): {run.path}", soft_wrap=True)
@@ -106,5 +107,9 @@ def _print(entries: list[table.Entry], console: Console, title: str | None = Non
     notes = "; ".join(f"{metric} = {', '.join(ids)}" for metric, ids in table.protocols(entries).items())
     for reason, names in reasons.items():
         console.print(f"{', '.join(names)}: {reason}", soft_wrap=True, highlight=False, markup=False, style="dim")
+    for entry in entries:
+        if entry["printed_otherwise"]:
+            phrases = "; ".join(entry["printed_otherwise"])
+            console.print(f"{entry['row']}: as printed, {phrases}", soft_wrap=True, highlight=False, markup=False)
     if notes:
         console.print(f"protocols: {notes}", soft_wrap=True, highlight=False, markup=False)

@@ -111,6 +111,7 @@ class TableView:
     columns: Sequence[Column]
     rows: Sequence[RowView]
     reasons: Sequence[str]
+    printed_otherwise: Mapping[str, Sequence[str]] = field(default_factory=dict)
     distributions: Sequence[Distribution] = field(default_factory=list)
     differences: Sequence[Paired] = field(default_factory=list)
 
@@ -157,6 +158,7 @@ def _table(
         columns,
         [_row(entry, reasons) for entry in entries],
         reasons,
+        {entry["label"]: entry["printed_otherwise"] for entry in entries if entry["printed_otherwise"]},
         _distributions(entries, stored),
         _differences(entries, stored),
     )
