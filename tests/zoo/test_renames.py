@@ -155,6 +155,11 @@ def xydeblur() -> list[str]:
     return both(*names)
 
 
+def nlcl() -> list[str]:
+    blocks = [f"gen.{b}.res.{c}" for b in range(1, 17) for c in (0, 3)]
+    return both("gen.0", *blocks, "gen.17.conv.0", "gen.17.conv.3", "gen.18")
+
+
 def drn_s(blocks: int = 30) -> list[str]:
     names = ["sub_mean", "add_mean", "head", "tail.0", "tail.1", "tail.2"]
     for level in (0, 1):
@@ -288,6 +293,16 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
             "Decoder1_3.layers.0.main.0.main.0.weight": "decoder.blocks.2.0.conv1.weight",
             "Decoder1_2.layers.6.main.0.weight": "decoder.up.1.weight",
             "Convs1_2.main.0.weight": "decoder.merge.1.weight",
+        },
+    ),
+    "nlcl": (
+        nlcl(),
+        {},
+        {
+            "gen.0.weight": "head.weight",
+            "gen.16.res.3.bias": "blocks.15.body.3.bias",
+            "gen.17.conv.3.weight": "tail.3.weight",
+            "gen.18.bias": "tail.4.bias",
         },
     ),
     "drn_s": (
