@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -31,14 +32,14 @@ def test_layers_add_up_with_no_rain_at_one_half() -> None:
 
 
 def nearest_by_hand(image: Tensor, corner: tuple[int, int], count: int, patch: int, search: int) -> list[Tensor]:
-    """Centres as shares of the image, of the patches nearest to the one at `corner`; nearest first."""
+    """Centres of the patches nearest to the one at `corner`; nearest first."""
     _, height, width = image.shape
     drawn = image[:, corner[0] : corner[0] + patch, corner[1] : corner[1] + patch]
     found = []
-    for y in range(max(0, corner[0] - search // 2), min(height - patch, corner[0] + search // 2) + 1):
-        for x in range(max(0, corner[1] - search // 2), min(width - patch, corner[1] + search // 2) + 1):
+    for y in range(max(0, corner[0] - search // 2), min(height - patch + 1, corner[0] + search // 2)):
+        for x in range(max(0, corner[1] - search // 2), min(width - patch + 1, corner[1] + search // 2)):
             distance = (image[:, y : y + patch, x : x + patch] - drawn).square().sum().item()
-            found.append((distance, torch.tensor([(y + patch / 2) / height, (x + patch / 2) / width])))
+            found.append((distance, torch.tensor([y + patch // 2, x + patch // 2])))
     return [place for _, place in sorted(found, key=lambda entry: entry[0])[:count]]
 
 
@@ -50,20 +51,33 @@ def test_places_are_those_of_the_nearest_patches_around_the_drawn_one(seed: int)
     torch.manual_seed(seed)
     places = similar_places(images, 9, patch=4, search=10)
     for image, own in zip(images, places, strict=True):
-        torch.testing.assert_close(own, torch.stack(nearest_by_hand(image, corner, 9, 4, 10)))
+        assert torch.equal(own, torch.stack(nearest_by_hand(image, corner, 9, 4, 10)))
+
+
+def test_a_window_has_as_many_places_a_side_as_it_says() -> None:
+    torch.manual_seed(0)
+    places = similar_places(torch.rand(1, 3, 200, 200), 10_000)
+    assert places.shape == (1, 1600, 2)
+    assert (places.amax(1) - places.amin(1)).tolist() == [[39, 39]]
 
 
 def test_a_small_window_gives_fewer_places_and_none_a_sentence() -> None:
     assert similar_places(torch.rand(1, 3, 18, 17), 256).shape == (1, 6, 2)
-    with pytest.raises(UserError, match=r"Patches of 16 pixels .* one of 40x16 has no others; give data\.crop more"):
-        similar_places(torch.rand(1, 3, 16, 40), 8)
+    assert similar_places(torch.rand(1, 3, 16, 18), 256).shape == (1, 3, 2)
+    for height, width in ((16, 16), (15, 40)):
+        with pytest.raises(UserError, match=rf"Patches of 16 pixels .* one of {width}x{height} has no two of them"):
+            similar_places(torch.rand(1, 3, height, width), 8)
 
 
 def test_features_are_taken_where_the_place_falls_at_any_size() -> None:
     features = torch.arange(24.0).view(1, 1, 4, 6)
-    places = torch.tensor([[[0.0, 0.0], [0.5, 0.5], [0.99, 0.99]]])
-    assert features_at(features, places).flatten().tolist() == [0, 15, 23]
-    assert features_at(features.repeat(1, 5, 1, 1)[:, :, :2, :3], places).shape == (1, 3, 5)
+    places = torch.tensor([[[0, 0], [4, 6], [7, 11]]])
+    assert features_at(features, places, (8, 12)).flatten().tolist() == [0, 15, 23]
+    assert features_at(features, places[:, :1] + 3, (4, 6)).flatten().tolist() == [21]
+    assert features_at(features.repeat(1, 5, 1, 1)[:, :, :2, :3], places, (8, 12)).shape == (1, 3, 5)
+    large = torch.arange(300.0).view(1, 1, 1, 300)
+    every = torch.stack([torch.zeros(300, dtype=torch.long), torch.arange(300)], 1)[None]
+    assert torch.equal(features_at(large, every, (1, 300)).flatten(), torch.arange(300.0)), "no place is off by one"
 
 
 def test_the_layers_contrast_by_its_sum() -> None:
@@ -106,7 +120,9 @@ def test_location_contrast_is_least_where_places_keep_their_features() -> None:
     losses = []
     for i in range(2):
         theirs, own = (
-            F.normalize(term.projections.layers[0](features_at(f["head"][i : i + 1], places[i : i + 1]))[0], dim=1)
+            F.normalize(
+                term.projections.layers[0](features_at(f["head"][i : i + 1], places[i : i + 1], (20, 20)))[0], dim=1
+            )
             for f in (before, kept)
         )
         losses.append(F.cross_entropy(own @ theirs.T / 0.07, torch.arange(12)))
@@ -125,8 +141,8 @@ def test_layer_contrast_asks_few_places_of_the_background_and_many_of_the_rain()
     places = similar_places(background, 5), similar_places(rain, 20)
     losses = [
         layer_contrast(
-            term.background(name, features[0][name], places[0])[0],
-            term.rain(name, features[1][name], places[1])[0],
+            term.background(name, features[0][name], places[0], (24, 24))[0],
+            term.rain(name, features[1][name], places[1], (24, 24))[0],
             0.07,
         )
         for name in ("body.0", "body.2")
@@ -134,3 +150,29 @@ def test_layer_contrast_asks_few_places_of_the_background_and_many_of_the_rain()
     torch.testing.assert_close(value, torch.stack(losses).mean())
     assert places[0].shape[1] == 5
     assert places[1].shape[1] == 20
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"features": {}},
+        {"temperature": 0.0},
+        {"patch": 0},
+        {"search": 1},
+        {"background_patches": 1},
+        {"rain_patches": 1},
+    ],
+)
+def test_what_has_nothing_to_compare_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"at least one feature|above 0|at least 2 patches of at least 1 pixel"):
+        LayerContrast(**{"features": {"body.0": 1}, "channels": 4, **wrong})
+    if "background_patches" in wrong:
+        with pytest.raises(ValueError, match="but there are 1 of 16 pixels in one of 40"):
+            LocationContrast({"head": 1}, channels=4, patches=1)
+
+
+def test_features_of_another_network_are_named_in_a_sentence() -> None:
+    term = LocationContrast({"head": 2}, channels=3, width=8, patches=4)
+    features = {"head": torch.rand(1, 5, 20, 20)}
+    with pytest.raises(UserError, match="The features head have 5 channels, but the loss expects 6"):
+        term(None, {"passed": [(torch.rand(1, 3, 20, 20), features, features)]})

@@ -141,6 +141,17 @@ def test_features_of_teacher_and_student_are_reached_by_name() -> None:
         forward_with_features(student, x, ["groups"])
 
 
+def test_a_compiled_network_gives_the_features_of_each_call() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 3, 3))
+    network.compile(backend="eager")
+    first, second = torch.rand(2, 1, 3, 8, 8)
+    network(first)  # the code that is compiled here knows of no taps
+    for x in (first, second):
+        output, features = forward_with_features(network, x, ["0"])
+        torch.testing.assert_close(features["0"], network[0](x))
+        torch.testing.assert_close(output, network[2](features["0"].relu()))
+
+
 # SRResNet and DRN ----------------------------------------------------------------------------------------------------
 
 

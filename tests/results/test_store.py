@@ -13,7 +13,7 @@ from limpid.callbacks.curves import Curves
 from limpid.errors import UserError
 from limpid.results import identity, table
 from limpid.results.files import write_csv
-from limpid.results.rows import Row, rows
+from limpid.results.rows import Row, printed_otherwise, rows
 from limpid.results.store import Run
 
 CONFIG: dict[str, Any] = {
@@ -153,16 +153,19 @@ def test_weights_trained_on_other_data_say_so(tmp_path: Path, monkeypatch: pytes
     assert [line["what"] for line in table.lines(entry)][1] == "budget mini, trained on scenes, seed 0, not comparable"
 
 
-def test_runs_from_another_run_of_their_own_seed_are_one_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("end", ["", "-0f"])
+def test_runs_from_another_run_of_their_own_seed_are_one_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
     monkeypatch.setattr(table, "measured_file", lambda paper: tmp_path / "none.json")
     for seed, start in ((0, 0), (1, 1), (2, 1)):
-        started = [f"model.start.ckpt=runs/uni_removal/table4/bkt/mini/seed-{start}-0f/checkpoints/best.ckpt"]
+        started = [f"model.start.ckpt=runs/uni_removal/table4/bkt/mini/seed-{start}{end}/checkpoints/best.ckpt"]
         finished(tmp_path, "rfd/table5/student", seed, 20.0 + seed, overrides=started)
     [entry] = table.entries(rows("rfd/table5/student"), tmp_path, lambda row: None)
     together, alone = [line["what"] for line in table.lines(entry)][1:]
-    assert "bkt/mini/seed-*-0f/" in together
+    assert f"bkt/mini/seed-*{end}/" in together
     assert "seeds 0, 1, not" in together
-    assert "bkt/mini/seed-1-0f/" in alone
+    assert f"bkt/mini/seed-1{end}/" in alone
     assert "seed 2, not" in alone
 
 
@@ -173,6 +176,16 @@ def test_a_table_says_where_its_paper_prints_two_values_of_one_run(tmp_path: Pat
     assert f"as printed, {said}" in table.markdown([entry])
     of_paper = {e["row"]: e["printed_otherwise"] for e in table.entries(rows("fdr"), tmp_path, lambda row: None)}
     assert not any(of_paper.values()), "0.68 and 0.6799 are one value in two precisions"
+
+
+@pytest.mark.parametrize(("here", "there", "said"), [(40.5, 40.46, True), (31.0, 31.4, True), (40.46, 40.463, False)])
+def test_a_last_0_that_a_file_does_not_keep_counts(here: float, there: float, said: bool) -> None:
+    def made(table: str, name: str, value: float, same_as: str | None = None) -> Row:
+        return Row("p", table, name, name, "ours", "test", "m", same_as, expected={"s": {"psnr": value}})
+
+    own, other = made("table1", "a", here), made("table2", "b", there, "p/table1/a")
+    known = [own, other, made("table1", "c", 20.25), made("table2", "d", 20.25)]
+    assert bool(printed_otherwise(own, known)) is bool(printed_otherwise(other, known)) is said
 
 
 def test_a_row_that_shares_a_run_shows_it(tmp_path: Path) -> None:

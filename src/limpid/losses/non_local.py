@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,8 +39,8 @@ class InputL1(nn.Module):
 def similar_places(images: Tensor, count: int, patch: int = 16, search: int = 40) -> Tensor:
     """Where in each image patches are that resemble one another: non-local self-similarity.
 
-    One patch is drawn at random, at the same place in all images. Around it, patches are ranked by their squared
-    distance from it, itself the first.
+    One patch is drawn at random, at the same place in all images. The patches around it are ranked by their squared
+    distance from it.
 
     Args:
         images: `(N, C, H, W)`.
@@ -49,34 +49,41 @@ def similar_places(images: Tensor, count: int, patch: int = 16, search: int = 40
         search: side of the window of places, around the drawn one; it ends at the image's border.
 
     Returns:
-        The patches' centres as shares of height and width, `(N, K, 2)`.
+        Row and column of the patches' centres in pixels, `(N, K, 2)`, whole numbers; the nearest patch first.
 
     Raises:
-        UserError: the images have room for a single patch only.
+        UserError: the images are too small for two patches.
     """
     height, width = images.shape[-2:]
-    if min(height, width) <= patch:
+    if min(height, width) < patch or max(height, width) == patch:
         raise UserError(
             f"Patches of {patch} pixels are compared with others of the same image, and one of {width}x{height} has no "
-            "others; give data.crop more pixels."
+            "two of them; give data.crop more pixels."
         )
     images = images.detach().float()
     corner = [int(torch.randint(side - patch + 1, ())) for side in (height, width)]
     first = [max(0, at - search // 2) for at in corner]
-    last = [min(side - patch, at + search // 2) for at, side in zip(corner, (height, width), strict=True)]
+    last = [min(side - patch, at + (search - 1) // 2) for at, side in zip(corner, (height, width), strict=True)]
     window = images[..., first[0] : last[0] + patch, first[1] : last[1] + patch]
     drawn = images[..., corner[0] : corner[0] + patch, corner[1] : corner[1] + patch].flatten(1)
     distances = (F.unfold(window, patch) - drawn.unsqueeze(2)).square().sum(1)
     nearest = distances.topk(min(count, distances.shape[1]), largest=False).indices
     columns = last[1] - first[1] + 1
-    corners = torch.stack([first[0] + nearest // columns, first[1] + nearest % columns], 2)
-    return (corners + patch / 2) / torch.tensor([height, width], device=images.device)
+    return torch.stack([first[0] + nearest // columns, first[1] + nearest % columns], 2) + patch // 2
 
 
-def features_at(features: Tensor, places: Tensor) -> Tensor:
-    """The vectors `(N, K, C)` of `features` `(N, C, h, w)` at `places`, see `similar_places`."""
+def features_at(features: Tensor, places: Tensor, size: Sequence[int]) -> Tensor:
+    """The vectors `(N, K, C)` of `features` at places of the image.
+
+    Args:
+        features: `(N, C, h, w)`.
+        places: row and column in the image, `(N, K, 2)`, as `similar_places` gives them.
+        size: height and width of the image.
+    """
     height, width = features.shape[-2:]
-    row, column = (places * torch.tensor([height, width], device=places.device)).long().unbind(2)
+    row, column = (
+        places[..., axis] * own // of for axis, (own, of) in enumerate(zip((height, width), size, strict=True))
+    )
     index = (row * width + column).unsqueeze(1).expand(-1, features.shape[1], -1)
     return features.flatten(2).gather(2, index).transpose(1, 2)
 
@@ -122,29 +129,50 @@ class Projections(nn.Module):
             for times in features.values()
         )
 
-    def forward(self, name: str, features: Tensor, places: Tensor) -> Tensor:
-        """The vectors `(N, K, width)` of the tap `name`, whose `features` are `(N, C, h, w)`, at `places`."""
-        vectors: Tensor = self.layers[self.place[name]](features_at(features, places))
+    def forward(self, name: str, features: Tensor, places: Tensor, size: Sequence[int]) -> Tensor:
+        """The vectors `(N, K, width)` of the tap `name` at places of an image, see `features_at`.
+
+        Raises:
+            UserError: the features have not as many channels as was said.
+        """
+        layers = self.layers[self.place[name]]
+        expected = layers[0].in_features  # type: ignore[index]
+        if features.shape[1] != expected:
+            raise UserError(
+                f"The features {name} have {features.shape[1]} channels, but the loss expects {expected}; set the "
+                "term's features and channels to those of the network and of model.discriminator."
+            )
+        vectors: Tensor = layers(features_at(features, places, size))
         return vectors
 
 
 class _NonLocal(nn.Module):
-    """What the two contrasts share: taps, the size of vectors, and how places are found."""
+    """What the two contrasts share: taps, the temperature, and how places are found."""
 
-    def __init__(self, features: Mapping[str, int], temperature: float, patch: int, search: int) -> None:
+    def __init__(self, features: Mapping[str, int], temperature: float, patch: int, search: int, *counts: int) -> None:
         super().__init__()
+        if not features:
+            raise ValueError("A non-local contrast needs the name of at least one feature.")
+        if temperature <= 0:
+            raise ValueError(f"temperature is {temperature}, but it must be above 0.")
+        if min(search, *counts) < 2 or patch < 1:
+            raise ValueError(
+                "Non-local contrasts compare at least 2 patches of at least 1 pixel in a window of at least 2 places "
+                f"a side, but there are {min(counts)} of {patch} pixels in one of {search}."
+            )
         self.features, self.temperature, self.patch, self.search = dict(features), temperature, patch, search
 
     def places(self, images: Tensor, count: int) -> Tensor:
+        """See `similar_places`."""
         return similar_places(images, count, self.patch, self.search)
 
 
 class LocationContrast(_NonLocal):
     """A patch of the restored image resembles the same place of its input more than other, similar places of it.
 
-    The network's own features are compared. The batch must hold `passed`: for the rainy images, and for clear ones that
-    the network is given too, what went in, its features, and the features of what came out. Gradients reach the last
-    alone.
+    The network's own features are compared. The batch must hold `passed`, a list: for the rainy images, and for clear
+    ones that the network is given too, what went in `(N, 3, H, W)`, its features, and the features of what came out
+    when that is put in, dicts of `(N, C, h, w)`. Gradients reach the last alone.
 
     Args:
         features: names of the network's features, and how many times `channels` each has.
@@ -154,6 +182,10 @@ class LocationContrast(_NonLocal):
         temperature: tau.
         patch: see `similar_places`.
         search: see `similar_places`.
+
+    Raises:
+        ValueError: no feature is named, or a number is too small to compare anything.
+        UserError: (in a step) see `similar_places` and `Projections`.
     """
 
     PART = "network"
@@ -168,7 +200,7 @@ class LocationContrast(_NonLocal):
         patch: int = 16,
         search: int = 40,
     ) -> None:
-        super().__init__(features, temperature, patch, search)
+        super().__init__(features, temperature, patch, search, patches)
         self.patches, self.projections = patches, Projections(features, channels, width)
 
     def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
@@ -178,8 +210,8 @@ class LocationContrast(_NonLocal):
             places = self.places(image, self.patches)
             same = torch.eye(places.shape[1], dtype=torch.bool, device=places.device)
             for name in self.features:
-                anchors = self.projections(name, after[name], places)
-                positives = self.projections(name, before[name].detach(), places)
+                anchors = self.projections(name, after[name], places, image.shape[-2:])
+                positives = self.projections(name, before[name].detach(), places, image.shape[-2:])
                 for anchor, positive in zip(anchors, positives, strict=True):
                     losses.append(contrastive_loss(anchor, positive, positive, same, ~same, self.temperature).mean())
         return torch.stack(losses).mean()
@@ -189,7 +221,8 @@ class LayerContrast(_NonLocal):
     """Patches of the background resemble one another and none of the rain layer's, and those one another.
 
     The discriminator's features are compared, `layer_contrast` of each image by itself. The batch must hold the image
-    `rain`, and the features of both layers, `background_features` and `rain_features`.
+    `rain` `(N, 3, H, W)`, and the features of both layers, `background_features` and `rain_features`, dicts of
+    `(N, C, h, w)`.
 
     Args:
         features: names of the discriminator's features, and how many times `channels` each has.
@@ -200,6 +233,10 @@ class LayerContrast(_NonLocal):
         temperature: tau.
         patch: see `similar_places`.
         search: see `similar_places`.
+
+    Raises:
+        ValueError: no feature is named, or a number is too small to compare anything.
+        UserError: (in a step) see `similar_places` and `Projections`.
     """
 
     PART = "discriminator"
@@ -215,7 +252,7 @@ class LayerContrast(_NonLocal):
         patch: int = 16,
         search: int = 40,
     ) -> None:
-        super().__init__(features, temperature, patch, search)
+        super().__init__(features, temperature, patch, search, background_patches, rain_patches)
         self.background_patches, self.rain_patches = background_patches, rain_patches
         self.background, self.rain = Projections(features, channels, width), Projections(features, channels, width)
 
@@ -223,9 +260,9 @@ class LayerContrast(_NonLocal):
         """The mean over images and taps, in float32."""
         background_places = self.places(restored_image(output), self.background_patches)
         rain_places = self.places(batch["rain"], self.rain_patches)
-        losses = []
+        losses, size = [], batch["rain"].shape[-2:]
         for name in self.features:
-            background = self.background(name, batch["background_features"][name], background_places)
-            rain = self.rain(name, batch["rain_features"][name], rain_places)
+            background = self.background(name, batch["background_features"][name], background_places, size)
+            rain = self.rain(name, batch["rain_features"][name], rain_places, size)
             losses += [layer_contrast(b, r, self.temperature) for b, r in zip(background, rain, strict=True)]
         return torch.stack(losses).mean()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
@@ -113,31 +113,35 @@ def _in_print(row: Row) -> tuple[Any, ...]:
     return (row.paper, printed, row.table, row.order is None, row.order or 0, row.name)
 
 
-def printed_otherwise(row: Row, others: Iterable[Row]) -> list[str]:
-    """Where the paper prints another value of the same run: a phrase for each, such as two values of one model and set.
+def printed_otherwise(row: Row, known: Sequence[Row]) -> list[str]:
+    """Where a paper prints another value of the same run: a phrase for each, such as two values of one model and set.
 
-    Fewer digits of the same value are not another one.
+    Fewer digits of the same value are not another one. A metric is taken to be printed with as many digits as the
+    longest of its values in a table.
 
     Args:
         row: whose values are looked at.
-        others: the paper's rows, `row` among them or not.
+        known: all rows, `row` among them.
     """
     found = []
-    for other in others:
+    for other in known:
         if other.run_place != row.run_place or other.place == row.place:
             continue
         for name, values in row.expected.items():
             for metric, value in values.items():
                 theirs = other.expected.get(name, {}).get(metric)
-                if theirs is not None and not _one_value(value, theirs):
+                digits = min(_digits(one, metric, known) for one in (row, other))
+                if theirs is not None and abs(value - theirs) > 0.5000001 * 10.0**-digits:
                     there = f"{other.table}/{other.name}"
                     found.append(f"{metric} on {name} is {value:g} here and {theirs:g} in {there}, the same run")
     return found
 
 
-def _one_value(a: float, b: float) -> bool:
-    digits = min(-int(Decimal(str(value)).as_tuple().exponent) for value in (a, b))
-    return abs(a - b) <= 0.5000001 * 10.0**-digits
+def _digits(row: Row, metric: str, known: Iterable[Row]) -> int:
+    """How many digits behind the point the table of `row` prints of a metric; a file does not keep a last 0."""
+    table = [other for other in known if (other.paper, other.table) == (row.paper, row.table)]
+    printed = [values[metric] for other in table for values in other.expected.values() if metric in values]
+    return max((-int(Decimal(str(value)).as_tuple().exponent) for value in printed), default=0)
 
 
 def row_file(place: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -177,8 +178,8 @@ def settings_of(run: Mapping[str, Any]) -> tuple[str, ...]:
     trained_on = (run["provenance"].get("trained") or {}).get("data", run["data"])
     elsewhere = [] if trained_on == run["data"] else [f"trained on {trained_on}"]
     # Each run from the same row's run of its own seed: that is one setting.
-    own = f"/seed-{run['seed']}-"
-    overrides = sorted(override.replace(own, "/seed-*-") for override in run["overrides"])
+    own = re.compile(rf"/seed-{run['seed']}(?=[-/])")
+    overrides = sorted(own.sub("/seed-*", override) for override in run["overrides"])
     narrowed = (f"{k}={v}" for k, v in (run["narrowed"] or {}).items())
     return (str(run["budget"]), *overrides, *narrowed, *elsewhere)
 

@@ -14,17 +14,18 @@ from limpid.systems.restorer import Batch, Restorer
 
 
 class Adversarial(Restorer):
-    """A network and a `discriminator`, each with the optimizer and the learning rate of the configuration.
+    """Generators and a `discriminator`, either side with the optimizer and the learning rate of the configuration.
 
     Lightning refuses to accumulate and to clip gradients where a system steps its optimizers itself. Here
-    `trainer.accumulate_grad_batches` and `trainer.gradient_clip_val` mean what they mean elsewhere, for either network
-    by itself, and `learn` does both. A subclass sets `discriminator` and calls `learn` once for each network in
-    each training step. Both networks and both optimizers are part of a checkpoint.
+    `trainer.accumulate_grad_batches` and `trainer.gradient_clip_val` mean what they mean elsewhere, for either side by
+    itself, and `learn` does both. A subclass sets `discriminator` and calls `learn` once for each side in each training
+    step. Both sides and both optimizers are part of a checkpoint.
     """
 
     discriminator: nn.Module
     accumulate: int = 1
     clip: float | None = None
+    rate: float = 0.0  #: the generators' learning rate in their last step
 
     def configure_callbacks(self) -> list[Any]:
         """Take over accumulating and clipping, before Lightning looks whether it has to refuse them."""
@@ -57,11 +58,13 @@ class Adversarial(Restorer):
         """Add the gradient of `loss`, and make a step where this batch completes what is accumulated.
 
         Args:
-            player: 0 for the network, 1 for the discriminator.
+            player: 0 for the generators, 1 for the discriminator.
             loss: of the batch.
             batch_idx: the run's clock.
         """
         self.manual_backward(loss / self.accumulate)
+        if player == 0:
+            self.rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         done, steps = batch_idx + 1, self.trainer.datamodule.steps  # type: ignore[attr-defined]
         if done % self.accumulate and done != steps:
             return
@@ -85,8 +88,7 @@ class Adversarial(Restorer):
         """
         if (batch_idx + 1) % self.log_every == 0:
             named = {f"loss/{name}": value for name, value in terms.items()}
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            self.record({"loss": total, **named, "loss/discriminator": judged, "learning_rate": rate})
+            self.record({"loss": total, **named, "loss/discriminator": judged, "learning_rate": self.rate})
         return {"loss": total.detach(), "terms": {name: value.detach() for name, value in terms.items()}}
 
 

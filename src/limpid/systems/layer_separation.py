@@ -36,13 +36,19 @@ class LayerSeparation(Adversarial):
 
     def __init__(self, *arguments: Any, rain: nn.Module, discriminator: nn.Module, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.rain = rain.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.rain = rain
         self.discriminator = discriminator
         terms: list[Any] = [] if self.loss is None else list(self.loss.terms.values())
         self.taps = {
             part: list(dict.fromkeys(name for t in terms if getattr(t, "PART", None) == part for name in t.features))
             for part in ("network", "discriminator")
         }
+
+    def arrange(self, memory_format: str = "channels_last", compile: bool = False) -> None:
+        """Say how both generators are computed; see `Restorer`."""
+        super().arrange(memory_format, compile)
+        if hasattr(self, "rain"):  # not while the base is made
+            self.rain.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def generators(self) -> list[nn.Module]:
         """The two generators, and what the loss learns."""
@@ -53,22 +59,21 @@ class LayerSeparation(Adversarial):
         assert self.loss is not None
         degraded, clear = batch["input"], clear_images(batch)
         output, degraded_features = self.featured("network", degraded)
-        clear_output, clear_features = self.featured("network", clear)
-        background, rain = restored_image(output), self.rain(degraded)
+        background = restored_image(output)
+        rain = self.rain(degraded.contiguous(memory_format=self.memory_format))
         judged = discriminator_loss(self.discriminator(clear), self.discriminator(background.detach()))
         self.learn(1, judged, batch_idx)
         self.discriminator.requires_grad_(False)  # the generators' loss passes through it and leaves nothing there
         scores, background_features = self.featured("discriminator", background)
-        made = {
-            "rain": rain,
-            "scores": scores,
-            "background_features": background_features,
-            "rain_features": self.featured("discriminator", rain)[1],
-            "passed": [
+        made: dict[str, Any] = {"rain": rain, "scores": scores, "background_features": background_features}
+        if self.taps["discriminator"]:
+            made["rain_features"] = self.featured("discriminator", rain)[1]
+        if self.taps["network"]:
+            clear_output, clear_features = self.featured("network", clear)
+            made["passed"] = [
                 (degraded, degraded_features, self.featured("network", background)[1]),
                 (clear, clear_features, self.featured("network", restored_image(clear_output))[1]),
-            ],
-        }
+            ]
         total, terms = self.loss(output, {**batch, **made})
         self.learn(0, total, batch_idx)
         self.discriminator.requires_grad_(True)
@@ -76,4 +81,5 @@ class LayerSeparation(Adversarial):
 
     def featured(self, part: str, x: torch.Tensor) -> tuple[Any, dict[str, torch.Tensor]]:
         """What the network or the discriminator makes of `x`, and the features of it that the loss compares."""
+        x = x.contiguous(memory_format=self.memory_format)
         return forward_with_features(getattr(self, part), x, self.taps[part])
