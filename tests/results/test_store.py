@@ -200,7 +200,7 @@ def test_kept_figures_outlive_the_store(tmp_path: Path, monkeypatch: pytest.Monk
     kept = tmp_path / "measured.json"
     monkeypatch.setattr(table, "measured_file", lambda paper: kept)
     started_from = f"model.teacher.ckpt='{(tmp_path / 'runs').as_posix()}/rfd/a/best.ckpt'"
-    finished(tmp_path / "runs", "rfd/table5/student", 0, 20.0, overrides=[started_from])
+    finished(tmp_path / "runs", "rfd/table5/student", 0, 20.0, overrides=[started_from, "data.val.clean.root=/mine"])
     chosen: list[Row] = rows("rfd/table5/student")
     assert table.keep(table.entries(chosen, tmp_path / "runs", lambda row: None)) == [kept]
     [entry] = table.entries(chosen, tmp_path / "another store", lambda row: None)

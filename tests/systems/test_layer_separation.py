@@ -126,7 +126,7 @@ def test_both_generators_are_computed_alike() -> None:
     for name, expected in (("channels_last", True), ("contiguous_format", False)):
         system.arrange(name)
         for generator in (system.network, system.rain):
-            weight = generator.blocks[0].body[0].weight  # type: ignore[union-attr, index]
+            weight = next(generator.parameters())
             assert weight.is_contiguous(memory_format=torch.channels_last) is expected
 
 

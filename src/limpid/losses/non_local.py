@@ -124,9 +124,9 @@ class Projections(nn.Module):
     def __init__(self, features: Mapping[str, int], channels: int, width: int) -> None:
         super().__init__()
         self.place = {name: i for i, name in enumerate(features)}
+        self.channels = [times * channels for times in features.values()]
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Linear(times * channels, width), nn.ReLU(), nn.Linear(width, width))
-            for times in features.values()
+            nn.Sequential(nn.Linear(count, width), nn.ReLU(), nn.Linear(width, width)) for count in self.channels
         )
 
     def forward(self, name: str, features: Tensor, places: Tensor, size: Sequence[int]) -> Tensor:
@@ -135,14 +135,14 @@ class Projections(nn.Module):
         Raises:
             UserError: the features have not as many channels as was said.
         """
-        layers = self.layers[self.place[name]]
-        expected = layers[0].in_features  # type: ignore[index]
+        place = self.place[name]
+        expected = self.channels[place]
         if features.shape[1] != expected:
             raise UserError(
                 f"The features {name} have {features.shape[1]} channels, but the loss expects {expected}; set the "
                 "term's features and channels to those of the network and of model.discriminator."
             )
-        vectors: Tensor = layers(features_at(features, places, size))
+        vectors: Tensor = self.layers[place](features_at(features, places, size))
         return vectors
 
 

@@ -30,8 +30,12 @@ def run_entry(run: Run) -> Entry:
         or (config.get("budget") or {}).get("name"),
         "seed": config.get("seed"),
         "data": (config.get("choices") or {}).get("data"),
-        # Other runs that it started from by their place in the store, wherever that lies.
-        "overrides": [override.replace(store, "runs/") for override in config.get("overrides") or []],
+        # Other runs that it started from by their place in the store, wherever that lies; not where its data lay.
+        "overrides": [
+            override.replace(store, "runs/")
+            for override in config.get("overrides") or []
+            if not override.partition("=")[0].endswith(".root")
+        ],
         "narrowed": config.get("narrowed"),
         "comparable": bool(results.get("comparable")) and status["status"] == "done",
         "metrics": results.get("metrics") or {},
