@@ -19,9 +19,9 @@ from hydra import initialize
 from torch import Tensor
 from torch.nn import functional as F
 
+from limpid.config import compose as limpid_compose
 from limpid.losses.affinity import affinity_distance, pooled
-from limpid.verbs import compose as limpid_compose
-from limpid.worker import _system
+from limpid.runs.runner import _system
 from measuring import Ratio, growth_mb, interleaved, table
 from train_step import composed, ours
 

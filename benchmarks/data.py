@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from skimage import data as photographs
 
-from limpid import targets
+from limpid.config import instantiate
+from limpid.config.recipes import card
 from limpid.data.cache import cached
 from limpid.data.datamodule import TrainingView
-from limpid.data.modules import Recipe
-from limpid.data.recipes import card
+from limpid.data.datamodules import Recipe
 from measuring import Ratio
 
 CROP = 128
@@ -100,8 +100,8 @@ def pairs(folder: Path, images: int, seconds: float) -> list[Ratio]:
             file = folder / f"GOPRO_Large/train/a/{kind}/{number:06}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(file), picture(height, width, 2 * number + n))
-    plain = targets.construct({**card("gopro", folder), "split": "train"}, "gopro")
-    kept = cached(targets.construct({**card("gopro", folder), "split": "train"}, "gopro"), folder / "cache", 10)
+    plain = instantiate.construct({**card("gopro", folder), "split": "train"}, "gopro")
+    kept = cached(instantiate.construct({**card("gopro", folder), "split": "train"}, "gopro"), folder / "cache", 10)
     d4 = Recipe("gopro", folder).augment
     runs = {
         "a loop of cv2.imread and crop": lambda: plain_loop(plain.files, orders[0], images),
@@ -144,7 +144,7 @@ def names(folder: Path, count: int) -> None:
         for turn in range(10):
             (home / f"hazy/{number}_{turn + 1}_0.9{turn}.png").touch()
     start = time.process_time()
-    found = targets.construct(card("reside_its", folder), "reside_its").pairs()
+    found = instantiate.construct(card("reside_its", folder), "reside_its").pairs()
     paired = time.process_time()
     data = Recipe("reside_its", folder, batch_size=8)
     data.require(training=True)

@@ -22,7 +22,7 @@ from torch import nn
 
 import limpid
 from limpid import checkpoint
-from limpid.data.files import write_image
+from limpid.data.image_io import write_image
 from limpid.data.scenes import Scenes
 from limpid.inference import Full, Inference, Tiled, receptive_radius
 from limpid.metrics import psnr

@@ -30,13 +30,13 @@ import torch
 from hydra import compose, initialize
 from omegaconf import open_dict
 
-from limpid import targets
+from limpid.config import compose as limpid_compose
+from limpid.config import instantiate
 from limpid.inference import restored_image
 from limpid.metrics import psnr
-from limpid.systems import Restorer
-from limpid.verbs import compose as limpid_compose
-from limpid.verbs.prepare import finish
-from limpid.worker import _system
+from limpid.models import Restorer
+from limpid.runs.resolve import finish
+from limpid.runs.runner import _system
 from measuring import Ratio, growth_mb, interleaved, peak_mb, table
 
 #: By model, how its training differs from what the mini budget says: sizes, and weights that need no file.
@@ -61,7 +61,7 @@ def composed(model: str, overrides: list[str]) -> dict[str, Any]:
 
 def batch_of(config: dict[str, Any]) -> dict[str, Any]:
     """The first batch of the training set."""
-    data = targets.construct(config["data"], "data")
+    data = instantiate.construct(config["data"], "data")
     data.steps = 1
     batch: dict[str, Any] = next(iter(data.train_dataloader()))
     return batch
@@ -129,7 +129,7 @@ def quality(steps: int, seeds: int, overrides: list[str]) -> None:
         lightning.seed_everything(seed, verbose=False)
         first = _system(config).train()
         second = copy.deepcopy(first)
-        data = targets.construct(config["data"], "data")
+        data = instantiate.construct(config["data"], "data")
         data.steps = steps
         optimizers = [system.optimizer(system.network.parameters()) for system in (first, second)]  # type: ignore[misc]
         clip = config["trainer"]["gradient_clip_val"]
@@ -150,7 +150,7 @@ def loop(model: str, steps: int, overrides: list[str]) -> Ratio:
 
     One core steps, the other loads: with both in one process the figure would be the data's own cost.
     """
-    from limpid.verbs import train
+    from limpid.commands import train
 
     torch.set_num_threads(1)
     with initialize(config_path=None, version_base="1.3"):

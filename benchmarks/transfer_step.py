@@ -23,11 +23,11 @@ import torch
 from hydra import initialize
 from torch import Tensor
 
+from limpid.config import compose as limpid_compose
+from limpid.losses.charbonnier import stage_images
 from limpid.losses.contrastive import contrastive_loss
-from limpid.losses.edge import stage_images
-from limpid.systems.uni_removal import KnowledgeTransfer, Taught, teacher_of, with_features
-from limpid.verbs import compose as limpid_compose
-from limpid.worker import _system
+from limpid.models.uni_removal import KnowledgeTransfer, Taught, teacher_of, with_features
+from limpid.runs.runner import _system
 from measuring import Ratio, growth_mb, interleaved, table
 from train_step import batch_of, composed
 

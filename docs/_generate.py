@@ -23,10 +23,10 @@ from limpid import cli
 from limpid.errors import UserError
 from limpid.figures import FIGURES
 from limpid.metrics import METRICS
-from limpid.registry import build, registered
+from limpid.config.registry import build, registered
 from limpid.results import table
 from limpid.results.rows import Row, row_file, rows
-from limpid.verbs import data
+from limpid.commands import data
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -39,7 +39,7 @@ WIDE = "---\nhide: [toc]\n---\n\n"
 
 #: Groups whose options have pages of their own.
 ELSEWHERE = {
-    "set": "[a page for each](sets/index.md)",
+    "dataset": "[a page for each](sets/index.md)",
     "network": "[one page](networks.md)",
     "metrics": "[a page for each protocol](metrics/index.md)",
 }
@@ -194,9 +194,9 @@ def sets(written: set[str]) -> Iterator[tuple[str, str]]:
     recipes = {file.stem: file.read_text(encoding="utf-8") for file in sorted((CONF / "data").glob("*.yaml"))}
     overview = []
     for name, card in data.cards("data").items():
-        file = CONF / "set" / f"{name}.yaml"
+        file = CONF / "dataset" / f"{name}.yaml"
         about = data.describe(name, card)
-        users = [f"`data={recipe}`" for recipe, text in recipes.items() if re.search(rf"/set@\S+ {name}\b", text)]
+        users = [f"`data={recipe}`" for recipe, text in recipes.items() if re.search(rf"/dataset@\S+ {name}\b", text)]
         splits = [f"{s['split']} {s['expected']:,}" for s in about["splits"] if s["expected"]]
         facts = {
             "what degrades it": about["domain"],

@@ -12,33 +12,36 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "limpid"
 
 # Floors from the ground up; a module may import its own part and what stands below. The foundation serves all.
-FOUNDATION = {"errors", "places", "targets", "registry", "checkpoint", "zoo", "environment", "__init__"}
-GROUND = {"networks", "priors", "metrics", "data", "results", "inference", "profiling"}
+FOUNDATION = {"errors", "paths", "__init__"}
+GROUND = {"networks", "priors", "metrics", "inference", "store", "checkpoint", "config", "lr_schedulers", "profiling"}
+LOSSES = FOUNDATION | GROUND | {"losses"}
+SHARED = LOSSES | {"results", "data", "zoo", "models"}
+BESIDE = SHARED | {"callbacks", "loggers", "serving", "exporting", "figures"}
 ALLOWED = {
-    **dict.fromkeys(GROUND, FOUNDATION),
+    **dict.fromkeys(GROUND, FOUNDATION | {"config", "store", "checkpoint"}),
+    "checkpoint": FOUNDATION | {"config", "zoo"},
     "losses": FOUNDATION | {"inference", "networks"},
-    "systems": FOUNDATION | GROUND | {"losses"},
-    "callbacks": FOUNDATION | GROUND | {"losses"},
-    "processes": FOUNDATION,
-    "worker": FOUNDATION | GROUND | {"losses", "systems", "callbacks", "processes"},
-    "serving": FOUNDATION | GROUND,
-    "exporting": FOUNDATION | GROUND,
-    "figures": FOUNDATION | GROUND | {"losses", "systems"},
-    "verbs": FOUNDATION
-    | GROUND
-    | {"losses", "systems", "callbacks", "worker", "processes", "figures", "serving", "exporting"},
-    "cli": FOUNDATION | {"verbs"},
+    **dict.fromkeys(("results", "data", "zoo"), FOUNDATION | GROUND),
+    "models": SHARED,
+    **dict.fromkeys(("callbacks", "loggers", "serving", "exporting", "figures"), BESIDE),
+    "runs": BESIDE | {"runs"},
+    "commands": BESIDE | {"runs"},
+    "cli": FOUNDATION | {"commands", "config"},
 }
 FORBIDDEN = {
     "networks": {"lightning", "hydra", "omegaconf"},
     "priors": {"lightning", "hydra", "omegaconf"},
     "metrics": {"lightning", "hydra", "omegaconf"},
+    "inference": {"lightning", "hydra", "omegaconf"},
+    "store": {"hydra", "omegaconf", "torch", "lightning"},
+    "checkpoint": {"hydra", "omegaconf", "lightning"},
+    "lr_schedulers": {"hydra", "omegaconf", "lightning"},
     "data": {"hydra", "omegaconf"},
     "results": {"hydra", "omegaconf", "torch", "lightning"},
     "losses": {"hydra", "omegaconf", "lightning"},
-    "systems": {"hydra", "omegaconf"},
+    "models": {"hydra", "omegaconf"},
     "callbacks": {"hydra", "omegaconf"},
-    "worker": {"hydra", "omegaconf"},
+    "loggers": {"hydra", "omegaconf"},
 }
 
 

@@ -19,19 +19,19 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 import limpid
-from limpid import targets
 from limpid.cli import status
+from limpid.config import instantiate
+from limpid.config.compose import register
 from limpid.data import fetch
 from limpid.data.check import check
 from limpid.data.datamodule import EvaluationView, RestorationData
-from limpid.data.files import read_image
+from limpid.data.datasets import Images, Listed
+from limpid.data.datasets.images import read_depth
+from limpid.data.image_io import read_image
 from limpid.data.make import make, plan
-from limpid.data.photographs import read_photograph, size_of
-from limpid.data.sets import Images, Listed
-from limpid.data.sets.images import read_depth
+from limpid.data.photo_io import read_photograph, size_of
 from limpid.errors import UserError
-from limpid.results import identity
-from limpid.verbs.compose import register
+from limpid.store import fingerprint
 
 
 @pytest.fixture
@@ -149,14 +149,14 @@ def test_names_in_the_zoo_are_no_paths(home: Path) -> None:
         "torch.utils.cpp_extension.load_inline",
         "torch.distributed.elastic.multiprocessing.subprocess_handler.SubprocessHandler",
         "torch.nn.modules.module.torch.os.system",
-        "limpid.results.files.write_text",  # Limpid's own, and writes where it is told to
+        "limpid.store.atomic_io.write_text",  # Limpid's own, and writes where it is told to
         "limpid.cli.main",
         "torch.nn.Module.__subclasses__",
     ],
 )
 def test_a_config_cannot_name_a_program(path: str) -> None:
     with pytest.raises(UserError, match=r"network\._target_ names .* allow_targets"):
-        targets.construct({"_target_": path}, "network")
+        instantiate.construct({"_target_": path}, "network")
 
 
 EVIL = "_target_: os.system\ncommand: touch ../escaped\n"
@@ -222,11 +222,11 @@ def test_a_rows_run_stays_in_the_store(home: Path, capfd: pytest.CaptureFixture[
 def test_no_name_leads_out_of_the_store(home: Path, name: str) -> None:
     config = {"seed": 0, "fingerprint": "0", "choices": {"model": "gamma", "data": "scenes"}}
     fine: dict[str, Any] = {**config, "row": None, "budget": {"name": "smoke"}}
-    assert identity.run_path(home, fine, None).is_relative_to(home)
+    assert fingerprint.run_path(home, fine, None).is_relative_to(home)
     block = {"paper": "evil", "table": "t", "name": "a"}
     for change in ({"budget": {"name": name}}, {"row": block | {"paper": name}}, {"row": {"same_as": name}}):
         with pytest.raises(UserError, match="leads out of the run store"):
-            identity.run_path(home, fine | change, None)
+            fingerprint.run_path(home, fine | change, None)
 
 
 class Named:

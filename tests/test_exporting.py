@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 import limpid
 from limpid import checkpoint, exporting
+from limpid.config.registry import registered
 from limpid.errors import CannotRun, UserError
 from limpid.exporting import NO_GRAPH, NO_ONNX, Subject, export
 from limpid.inference import restore
 from limpid.networks.padding import _padded_by_index, pad_to_multiple
-from limpid.registry import registered
 from limpid.zoo import files
 
 #: Settings that make a large network quick to export; its kinds of steps stay the same.

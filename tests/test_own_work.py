@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from limpid import targets
+from limpid.commands import score
+from limpid.config import instantiate
 from limpid.errors import UserError
 from limpid.results import table
 from limpid.results.rows import read_row
-from limpid.verbs import score
 
 ROW = "row: {paper: p, table: t, name: r, label: R, kind: ours, does: train, model: aod_net}\n"
 
@@ -34,9 +34,9 @@ def test_a_package_here_is_imported_only_if_it_is_allowed(here: Path) -> None:
     (here / "lies_here.py").write_text("class Thing:\n    def __init__(self, size=1):\n        self.size = size\n")
     card = {"_target_": "lies_here.Thing", "size": 3}
     with pytest.raises(UserError, match=r"add allow_targets=\[lies_here\]"):
-        targets.construct(card, "thing")
+        instantiate.construct(card, "thing")
     assert str(here) not in sys.path
-    assert targets.construct(card, "thing", ["lies_here"]).size == 3
+    assert instantiate.construct(card, "thing", ["lies_here"]).size == 3
     assert sys.path[-1] == str(here), "behind all that is installed"
 
 

@@ -13,13 +13,13 @@ from hydra import compose, initialize
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import open_dict
 
-from limpid import targets
-from limpid.places import shipped
-from limpid.results import identity
+from limpid.commands import table
+from limpid.config import compose as limpid_compose
+from limpid.config import instantiate
+from limpid.paths import shipped
 from limpid.results.rows import NO_SET, Row, rows
-from limpid.verbs import compose as limpid_compose
-from limpid.verbs import table
-from limpid.verbs.prepare import GIVEN, finish
+from limpid.runs.resolve import GIVEN, finish
+from limpid.store import fingerprint
 
 FACTS = yaml.safe_load((Path(__file__).parent / "facts" / "tables.yaml").read_text())
 ROWS = {row.place: row for row in rows()}
@@ -110,7 +110,7 @@ def test_every_row_composes_with_the_budget(budget: str) -> None:
 @pytest.mark.parametrize("place", BUILT)
 def test_what_a_built_row_sets_exists(place: str) -> None:
     plain = composed(place)
-    targets.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], GIVEN)
+    instantiate.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], GIVEN)
 
 
 @pytest.mark.parametrize("place", [place for place in BUILT if ROWS[place].does == "train"])
@@ -140,7 +140,7 @@ def test_every_row_composes_with_made_data() -> None:
 
 @pytest.mark.parametrize("place", [place for place in BUILT if ROWS[place].same_as])
 def test_rows_that_share_a_run_are_the_same_run(place: str) -> None:
-    assert identity.fingerprint(composed(place)) == identity.fingerprint(composed(str(ROWS[place].same_as)))
+    assert fingerprint.fingerprint(composed(place)) == fingerprint.fingerprint(composed(str(ROWS[place].same_as)))
 
 
 def test_what_the_command_line_says_wins_over_budget_and_schedule() -> None:
@@ -149,13 +149,13 @@ def test_what_the_command_line_says_wins_over_budget_and_schedule() -> None:
     assert composed(place)["optimizer"]["lr"] == 1e-4
     mini = composed(place, "budget=mini")
     assert (mini["trainer"]["max_steps"], mini["optimizer"]["lr"], mini["data"]["crop"]) == (500, 1e-3, 96)
-    assert mini["scheduler"]["_target_"].endswith("cosine")
+    assert mini["lr_scheduler"]["_target_"].endswith("cosine")
     assert composed(place, "budget=mini", "trainer.max_steps=7")["trainer"]["max_steps"] == 7
     assert composed(place, "budget=mini", "budget.learning_rate=0.5")["optimizer"]["lr"] == 0.5
     printed = composed(place, "schedule=rfd_student_printed")
     assert printed["optimizer"]["lr"] == 1e-5
-    assert printed["scheduler"] == {
-        "_target_": "limpid.systems.schedules.step", "_partial_": True, "factor": 0.98, "every": 10, "of": 200,
+    assert printed["lr_scheduler"] == {
+        "_target_": "limpid.lr_schedulers.step", "_partial_": True, "factor": 0.98, "every": 10, "of": 200,
     }  # fmt: skip
 
 

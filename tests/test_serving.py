@@ -16,9 +16,9 @@ from PIL import Image
 import limpid
 from limpid import checkpoint, serving
 from limpid.cli import status
-from limpid.data.photographs import read_photograph, write_photograph
+from limpid.data.photo_io import read_photograph, write_photograph
 from limpid.errors import UserError
-from limpid.zoo import making
+from limpid.zoo import create
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_networks_of_the_zoo_are_offered(tmp_path: Path) -> None:
     state = {f"network.{name}": value for name, value in network.state_dict().items()}
     content = {"limpid": 1, "network": "aod_net", "network_config": {}, "provenance": {"data": "scenes"}}
     checkpoint.save({**content, "state_dict": state}, tmp_path / "a.ckpt")
-    making.add("mine", tmp_path / "a.ckpt", tmp_path / "zoo", task="haze", good_for="Thin haze.")
+    create.add("mine", tmp_path / "a.ckpt", tmp_path / "zoo", task="haze", good_for="Thin haze.")
     [method] = serving.methods(["mine"])
     assert method.about == "Thin haze."
     x = torch.rand(1, 3, 16, 16)

@@ -13,9 +13,9 @@ import numpy as np
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from limpid import targets
+from limpid.config import instantiate
 from limpid.data.make import make, plan
-from limpid.data.recipes import card
+from limpid.config.recipes import card
 
 HERE = Path(__file__).parent
 CELL = (120, 160)  # height and width of a picture on a sheet
@@ -69,7 +69,7 @@ def main() -> None:
             rows = []
             for split in splits:
                 plain = card(loader, root / name) | ({"split": split} if split else {})
-                images = targets.construct(plain, loader)
+                images = instantiate.construct(plain, loader)
                 samples = [images.load(i, np.random.default_rng(i)) for i in range(5)]
                 if not rows or name == "div2k_hybrid":
                     rows.append([sample["target"] for sample in samples])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import wandb_workspaces.reports.v2 as panels
 import wandb_workspaces.workspaces as workspaces
 
-from limpid.callbacks.loggers import STEP
+from limpid.loggers import STEP
 from limpid.results.rows import Row, rows
 
 

@@ -17,7 +17,7 @@ __all__ = ["__version__", "build", "load"]
 def __getattr__(name: str) -> Any:
     """Import `build` and `load` only when they are asked for, so that `limpid --help` stays instant."""
     if name == "build":
-        from limpid.registry import build
+        from limpid.config.registry import build
 
         return build
     if name == "load":

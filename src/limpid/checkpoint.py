@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from limpid import zoo
+from limpid.config.registry import build, registered
 from limpid.errors import UserError, nearest
-from limpid.registry import build, registered
 from limpid.zoo import files
 
 #: The version of the format; readers refuse what they do not know.

@@ -15,7 +15,7 @@ from pathlib import Path
 from limpid import __version__
 from limpid.errors import UserError, nearest
 
-#: Verbs composed by Hydra, and the plain ones; each is a module of `limpid.verbs` with a `run(arguments) -> int`.
+#: Verbs composed by Hydra, and the plain ones; each is a module of `limpid.commands` with a `run(arguments) -> int`.
 COMPOSED = {
     "train": "do what a row does (train and test, or test), store the run, print paper beside measured",
     "test": "evaluate a checkpoint or a prior, or score folders of images",
@@ -104,7 +104,7 @@ def _dispatch(arguments: list[str]) -> int:
     verb = arguments[0]
     if verb not in VERBS:
         raise UserError(f"There is no verb {verb!r}{nearest(verb, VERBS) or '; limpid --help lists them.'}")
-    module = importlib.import_module(f"limpid.verbs.{verb}")
+    module = importlib.import_module(f"limpid.commands.{verb}")
     code: int = module.run([quoted(a) for a in arguments[1:]] if verb in COMPOSED else arguments[1:])
     return code
 
@@ -123,7 +123,7 @@ def _complete(arguments: list[str]) -> int:
         shortened = line.replace(f" {words[1]}", "", 1)
         os.environ["COMP_LINE"] = shortened
         os.environ["COMP_POINT"] = str(len(shortened))
-    from limpid.verbs.compose import launch
+    from limpid.config.compose import launch
 
     launch(verb, [a for a in arguments if a not in VERBS], lambda config: None)
     return 0
@@ -155,7 +155,7 @@ def _complaint(error: Exception) -> str | None:
 
 
 def _nearest_group(name: str) -> str:
-    from limpid.places import config_folders
+    from limpid.paths import config_folders
 
     tables = {
         str(folder.relative_to(root))

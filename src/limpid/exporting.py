@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from limpid import __version__, checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.inference import SMALLEST, restore, restored_image
-from limpid.results.files import write_text
+from limpid.store.atomic_io import write_text
 from limpid.zoo import files, sha256
 
 #: The formats and the suffixes of their files.

@@ -79,7 +79,7 @@ def methods(names: Sequence[str] = ()) -> list[Method]:
 
 def _priors() -> list[Method]:
     """Methods that learn nothing, but for the trivial ones."""
-    from limpid.registry import build, network_config, registered
+    from limpid.config.registry import build, network_config, registered
 
     found = []
     for name in sorted(registered(), key=lambda name: (name != "wmcp", name)):  # our own comes first
@@ -90,7 +90,7 @@ def _priors() -> list[Method]:
 
 
 def _first_line(target: str) -> str:
-    from limpid.targets import locate
+    from limpid.config.instantiate import locate
 
     return str(locate(target, "network").__doc__ or "").strip().splitlines()[0]
 
@@ -118,8 +118,8 @@ class Page:
     """
 
     def __init__(self, offered: Sequence[Method], megapixels: float, folder: Path, device: str = "cpu") -> None:
-        from limpid.data.recipes import compose
-        from limpid.targets import construct
+        from limpid.config.instantiate import construct
+        from limpid.config.recipes import compose
 
         self.offered, self.megapixels, self.folder = list(offered), megapixels, folder
         self._device = device
@@ -144,7 +144,7 @@ class Page:
         """
         import torch
 
-        from limpid.data.photographs import read_photograph, size_of, write_photograph
+        from limpid.data.photo_io import read_photograph, size_of, write_photograph
 
         if photograph is None:
             raise UserError("There is no photograph yet; drop one first.")
@@ -310,13 +310,13 @@ def _gradio() -> Any:
 
 
 def _suffixes() -> list[str]:
-    from limpid.data.photographs import FORMATS
+    from limpid.data.photo_io import FORMATS
 
     return sorted(FORMATS)
 
 
 def _show(path: Path, pixels: Any, profile: bytes | None) -> None:
-    from limpid.results.sheets import side_by_side
+    from limpid.results.contact_sheet import side_by_side
 
     picture = side_by_side([pixels])
     picture.thumbnail((_SHOWN, _SHOWN))

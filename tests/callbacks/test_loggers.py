@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from limpid.callbacks import loggers
-from limpid.callbacks.loggers.outcome import outcome
+from limpid import loggers
 from limpid.errors import CannotRun
-from limpid.results.store import Run
+from limpid.loggers.outcome import outcome
+from limpid.store.run_directory import Run
 
 ROW = {"paper": "p", "table": "t", "name": "r", "expected": {"a": {"psnr": 20.0, "ssim": 0.5}, "b": {"psnr": 30.0}}}
 RESULTS = {
@@ -20,7 +20,7 @@ RESULTS = {
 
 
 def config(**more: Any) -> dict[str, Any]:
-    card = {"_target_": "limpid.callbacks.loggers.TensorBoard", "save_dir": None}
+    card = {"_target_": "limpid.loggers.TensorBoard", "save_dir": None}
     return {"logger": {"tensorboard": card}, "allow_targets": [], "seed": 3, "row": ROW, **more}
 
 
@@ -113,10 +113,10 @@ def test_only_the_process_that_writes_has_loggers(told: list[Any], tmp_path: Pat
 
 
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    cards = {"mlflow": {"_target_": "limpid.callbacks.loggers.MLflow"}}
+    cards = {"mlflow": {"_target_": "limpid.loggers.MLflow"}}
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "mlflow" else object())
     with pytest.raises(
         CannotRun, match="^logger=mlflow needs the package mlflow, which is not installed; `pip install "
     ):
         loggers.require(cards)
-    loggers.require({"wandb": {"_target_": "limpid.callbacks.loggers.Wandb"}, "own": {"_target_": "mine.Logger"}})
+    loggers.require({"wandb": {"_target_": "limpid.loggers.Wandb"}, "own": {"_target_": "mine.Logger"}})

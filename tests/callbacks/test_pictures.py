@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from limpid.callbacks import Checkpoints, Pictures
-from limpid.callbacks.pictures import first
-from limpid.results.panels import Panel, read_panel
+from limpid.callbacks.image_logging import first
+from limpid.results.comparison_panel import Panel, read_panel
 
 
 class Logger:

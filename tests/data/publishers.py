@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import yaml
 
-from limpid import targets
-from limpid.places import shipped
+from limpid.config import instantiate
+from limpid.paths import shipped
 
 
 def pixels(name: str, height: int = 16, width: int = 20) -> np.ndarray[Any, Any]:
@@ -41,8 +41,8 @@ def picture(root: Path, name: str, height: int = 16, width: int = 20) -> np.ndar
 
 
 def card(name: str, root: Path, /, **changes: Any) -> Any:
-    """The set of a card in conf/set."""
-    plain = yaml.safe_load((shipped("conf") / "set" / f"{name}.yaml").read_text(encoding="utf-8"))
+    """The set of a card in conf/dataset."""
+    plain = yaml.safe_load((shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
     plain |= {"root": str(root)} | changes
-    targets.check(plain, name)
-    return targets.construct(plain, name)
+    instantiate.check(plain, name)
+    return instantiate.construct(plain, name)

@@ -12,9 +12,9 @@ import torch
 from tests.data.publishers import card, pixels, write
 
 from limpid.data.cache import Cached, Store, as_stored, cached
-from limpid.data.crops import in_unit_range
-from limpid.data.modules import Recipe
-from limpid.data.sets import Halves, Pairs
+from limpid.data.cropping import in_unit_range
+from limpid.data.datamodules import Recipe
+from limpid.data.datasets import Halves, Pairs
 from limpid.errors import UserError
 
 
@@ -139,10 +139,10 @@ def test_draws_at_several_scales_are_the_same_with_a_cache(tmp_path: Path) -> No
 
 
 def card_of(name: str, root: Path) -> Any:
-    from limpid import targets
-    from limpid.data.recipes import card as composed
+    from limpid.config import instantiate
+    from limpid.config.recipes import card as composed
 
-    return targets.construct(composed(name, root), name)
+    return instantiate.construct(composed(name, root), name)
 
 
 def test_mixtures_draws_and_pairs_degraded_further_have_caches_below(tmp_path: Path) -> None:

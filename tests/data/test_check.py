@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from tests.data.publishers import card, picture, pixels, write
 
+from limpid.commands import data
 from limpid.data.check import Problem, Report, check, look, splits_of
-from limpid.data.sets import Degraded
+from limpid.data.datasets import Degraded
 from limpid.errors import CannotRun, UserError
-from limpid.verbs import data
 
 
 def report(name: str, root: Path, **changes: Any) -> Report:
@@ -33,9 +33,9 @@ def gopro(tmp_path: Path) -> Path:
     for split, video, frame in (("train", "a", 1), ("train", "a", 2), ("test", "b", 1)):
         for kind in ("blur", "sharp"):
             picture(tmp_path, f"GoPro/{split}/{video}/{kind}/{frame}.png")
-    (tmp_path / "conf/set").mkdir(parents=True)
-    (tmp_path / "conf/set/tiny.yaml").write_text("""
-_target_: limpid.data.sets.Pairs
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/tiny.yaml").write_text("""
+_target_: limpid.data.datasets.Pairs
 name: tiny
 domain: blur
 root: ${data.root}
@@ -242,7 +242,7 @@ def test_the_list_names_every_card_and_what_is_there(ask: Any) -> None:
 
 
 def test_the_list_survives_broken_sets_and_cards(ask: Any, gopro: Path) -> None:
-    (gopro / "conf/set/broken.yaml").write_text("_target_: limpid.data.sets.Pairs\nname: broken\nrooot: x\n")
+    (gopro / "conf/dataset/broken.yaml").write_text("_target_: limpid.data.datasets.Pairs\nname: broken\nrooot: x\n")
     (gopro / "GoPro/test/b/sharp/1.png").unlink()
     named = {entry["name"]: entry for entry in ask("list", "data.root=.")[1]}
     assert "rooot is not an argument" in named["broken"]["why_not"]
@@ -266,7 +266,7 @@ def test_the_verb_reads_as_a_table_and_as_lines(gopro: Path, monkeypatch: Any, c
 
 
 def test_splits_of_a_card(tmp_path: Path) -> None:
-    plain = {"_target_": "limpid.data.sets.Images", "name": "x", "domain": "any", "root": ".", "homes": ["."]}
+    plain = {"_target_": "limpid.data.datasets.Images", "name": "x", "domain": "any", "root": ".", "homes": ["."]}
     assert list(splits_of(plain, "x")) == ["all"]
     assert list(splits_of(plain | {"split": "test"}, "x")) == ["test"]
     assert list(splits_of(plain | {"splits": {"a": {}, "b": {}}}, "x")) == ["a", "b"]

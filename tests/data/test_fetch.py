@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from tests.data.publishers import card, picture
 
+from limpid.commands import data
+from limpid.config.recipes import compose, names
 from limpid.data import fetch as fetching
-from limpid.data.recipes import compose, names
 from limpid.errors import UserError
-from limpid.verbs import data
 
 
 def archive() -> bytes:
@@ -82,8 +82,8 @@ def there(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     for kind, text in (
         ("fetch", f"files: [{{url: '{url}', sha256: {digest}}}]\nunpack: all\n"),
         (
-            "set",
-            "_target_: limpid.data.sets.Clean\nname: photos\ndomain: clean\nroot: ${data.root}\nhomes: [all]\n"
+            "dataset",
+            "_target_: limpid.data.datasets.Clean\nname: photos\ndomain: clean\nroot: ${data.root}\nhomes: [all]\n"
             "images: photos\nlicence: Free.\n",
         ),
     ):

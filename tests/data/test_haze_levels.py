@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from limpid.data.degradations import scatter, wmcp_haze
-from limpid.data.files import list_images, read_image
+from limpid.data.image_io import list_images, read_image
 
 
 @pytest.mark.parametrize(("level", "low", "high"), [("mild", 0.2, 0.7), ("moderate", 0.8, 1.3), ("dense", 1.4, 1.8)])

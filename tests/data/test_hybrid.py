@@ -18,7 +18,7 @@ from limpid.data.degradations import (
     imresize,
     patch_corners,
 )
-from limpid.data.files import list_images, read_image
+from limpid.data.image_io import list_images, read_image
 from limpid.errors import UserError
 
 THREE_SCALES = (1, 2 / 3, 1 / 3)

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from tests.data.publishers import card, picture, pixels, write
 
-from limpid import targets
-from limpid.data.files import read_image
-from limpid.data.sets.paired import PairedFiles
-from limpid.places import shipped
+from limpid.config import instantiate
+from limpid.data.datasets.paired import PairedFiles
+from limpid.data.image_io import read_image
+from limpid.paths import shipped
 
 RNG = np.random.default_rng(0)
-CARDS = sorted(file.stem for file in (shipped("conf") / "set").glob("*.yaml"))
+CARDS = sorted(file.stem for file in (shipped("conf") / "dataset").glob("*.yaml"))
 
 
 class Layout(NamedTuple):
@@ -271,7 +271,7 @@ def test_the_middle_of_clear_images_is_taken_only_where_there_is_a_frame(tmp_pat
 
 @pytest.mark.parametrize("name", CARDS)
 def test_every_card_says_what_it_is(name: str, tmp_path: Path) -> None:
-    text = (shipped("conf") / "set" / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8")
     plain = yaml.safe_load(text)
     assert text.startswith("# ")
     assert plain["name"] == name
@@ -312,7 +312,7 @@ REAL = {
 @pytest.mark.parametrize(("name", "split"), REAL, ids=["-".join(key) for key in REAL])
 def test_the_real_samples_have_the_psnr_of_their_table(real_data: Path, name: str, split: str) -> None:
     count, expected = REAL[name, split]
-    plain = yaml.safe_load((shipped("conf") / "set" / f"{name}.yaml").read_text(encoding="utf-8"))
+    plain = yaml.safe_load((shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
     images = card(name, real_data, **({"split": split} if plain.get("splits") else {}))
     assert len(images) == count
     samples = [images.load(i, RNG) for i in range(count)]
@@ -347,4 +347,4 @@ def test_publisher_names_of_rain100l(real_data: Path) -> None:
         images.load(0, RNG)["target"], read_image(real_data / "Rain100L_publisher_names/test/norain-001.png")
     )
     assert isinstance(images, PairedFiles)
-    assert targets.locate("limpid.data.sets.Pairs", "set") is type(images)
+    assert instantiate.locate("limpid.data.datasets.Pairs", "set") is type(images)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from tests.data.publishers import card, pixels, write
 
+from limpid.commands import data
 from limpid.data.check import check
 from limpid.data.degradations import average_frames, scatter
-from limpid.data.files import read_image
+from limpid.data.image_io import read_image
 from limpid.data.make import Job, images, make, make_one, plan
 from limpid.errors import CannotRun, UserError
-from limpid.verbs import data
 
 SCENES = {"input": "scenes", "height": 72, "width": 96, "count": 2}
 #: What is made, further words, the card that loads it below the output, and its splits.

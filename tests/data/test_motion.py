@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from limpid.data.degradations import CameraShake, FrameAverage, average_frames, imresize
-from limpid.data.files import list_images, read_image
+from limpid.data.image_io import list_images, read_image
 from limpid.errors import UserError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limpid.data.files import write_image
-from limpid.data.sets import Clean, Pairs
-from limpid.data.sets.parts import Part
+from limpid.data.datasets import Clean, Pairs
+from limpid.data.datasets.splits import Part
+from limpid.data.image_io import write_image
 from limpid.errors import CannotRun, UserError
 
 NAMES = [str(i) for i in range(1, 41)]

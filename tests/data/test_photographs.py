@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from limpid.data.photographs import Photograph, read_photograph, write_photograph
+from limpid.data.photo_io import Photograph, read_photograph, write_photograph
 from limpid.errors import UserError
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

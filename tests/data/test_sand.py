@@ -12,7 +12,7 @@ from limpid.data.degradations import (
     stand_in_depth,
 )
 from limpid.data.degradations.sand_colours import colour_library, estimate_sand_colour, is_sandy
-from limpid.data.files import list_images, read_image
+from limpid.data.image_io import list_images, read_image
 from limpid.errors import UserError
 
 

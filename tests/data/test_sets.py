@@ -11,9 +11,9 @@ import pytest
 from tests.data.publishers import card, pixels, write
 from tests.data.publishers import picture as published
 
-from limpid.data.files import list_images, read_image, write_image
-from limpid.data.sets import Clean, Degraded, Halves, Images, Listed, Pairs
-from limpid.data.sets.names import folders, images
+from limpid.data.datasets import Clean, Degraded, Halves, Images, Listed, Pairs, file_index
+from limpid.data.datasets.file_index import folders, images
+from limpid.data.image_io import list_images, read_image, write_image
 from limpid.errors import CannotRun, UserError
 
 RNG = np.random.default_rng(0)
@@ -314,7 +314,6 @@ def test_stars_stand_for_parts_of_a_path(tmp_path: Path) -> None:
 def test_a_hundred_thousand_names_are_paired_by_reading_each_folder_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from limpid.data.sets import names
 
     for folder in ("hazy", "gt"):
         (tmp_path / folder).mkdir()
@@ -328,7 +327,7 @@ def test_a_hundred_thousand_names_are_paired_by_reading_each_folder_once(
         calls.append(folder.name)
         return listing[folder.name]
 
-    monkeypatch.setattr(names, "image_names", read)
+    monkeypatch.setattr(file_index, "image_names", read)
     assert len(sots(tmp_path, homes=["."])) == 100000
     assert sorted(calls) == ["gt", "hazy"]
 

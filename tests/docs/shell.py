@@ -14,7 +14,7 @@ from tests.docs.blocks import blocks, commands, missing
 
 # One process imports what commands need, but nothing that looks at the current directory; each command is a fork of it.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["limpid.worker", "limpid.metrics", "hydra"])
+_CONTEXT.set_forkserver_preload(["limpid.runs.runner", "limpid.metrics", "hydra"])
 _PATIENCE = 300  # seconds
 
 

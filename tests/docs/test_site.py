@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from limpid import cli
-from limpid.registry import registered
+from limpid.commands import data, score
+from limpid.config.registry import registered
 from limpid.results.rows import rows
-from limpid.verbs import data, score
 from tests.conftest import ROOT
 
 pytest.importorskip("mkdocs", reason="needs mkdocs-material: pip install limpid[docs]")
@@ -63,7 +63,7 @@ def test_every_paper_has_a_page_with_its_tables(made: dict[str, str]) -> None:
 
 def test_every_set_has_a_page_with_its_card(made: dict[str, str]) -> None:
     for name in data.known():
-        assert (ROOT / "conf" / "set" / f"{name}.yaml").read_text().rstrip() in made[f"sets/{name}.md"]
+        assert (ROOT / "conf" / "dataset" / f"{name}.yaml").read_text().rstrip() in made[f"sets/{name}.md"]
     page = made["sets/gopro.md"]
     assert "| images as published | train 2,103, test 1,111 |" in page
     assert "`data=gopro`" in page

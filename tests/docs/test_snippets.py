@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from limpid.cli import COMPOSED, VERBS, quoted
-from limpid.verbs import compose as limpid_compose
+from limpid.config import compose as limpid_compose
 from tests.conftest import ROOT
 from tests.docs import shell
 from tests.docs.blocks import blocks

@@ -17,15 +17,15 @@ import yaml
 from tests.conftest import Limpid, environment
 
 from limpid import checkpoint
-from limpid.verbs import chain
+from limpid.runs import prerequisites
 
 SETTINGS = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0", "allow_targets=[toy]")
 
 TOY = '''
 from pathlib import Path
 from limpid import checkpoint
-from limpid.verbs import chain
-from limpid.systems import Restorer
+from limpid.commands import chain
+from limpid.models import Restorer
 
 class Continued(Restorer):
     """Starts from the weights of another run."""
@@ -98,8 +98,8 @@ def test_a_teacher_that_is_no_network_needs_no_weights() -> None:
         "row": {"needs": ["rfd/table4/dsc_mc_fsrcnn"]},
         "model": {"teacher": {"network": "dsc_mc_fsrcnn", "ckpt": "needs:0"}},
     }
-    assert chain.marked(plain) == [0]
-    assert chain.marked({**plain, "model": {"teacher": {"network": None, "ckpt": "needs:0"}}}) == []
+    assert prerequisites.marked(plain) == [0]
+    assert prerequisites.marked({**plain, "model": {"teacher": {"network": None, "ckpt": "needs:0"}}}) == []
 
 
 def test_without_a_row_nothing_says_where_weights_come_from(toy: Path, limpid: Limpid) -> None:

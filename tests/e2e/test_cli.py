@@ -14,7 +14,7 @@ from PIL import Image
 from tests.conftest import Limpid
 
 from limpid.cli import quoted, status
-from limpid.data.files import write_image
+from limpid.data.image_io import write_image
 
 SMOKE = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0")
 
@@ -31,7 +31,7 @@ SMOKE = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0")
         (["train", "+modle=x"], "There is no setting 'modle'; did you mean 'model'?"),
         (["train", "network.dimm=3"], "There is no setting 'network.dimm'; did you mean 'dim'?"),
         (["train", "+budget.stepz=3"], "There is no setting 'budget.stepz'; did you mean 'steps'?"),
-        (["train", "+model.chanels=3"], "model.chanels is not an argument of limpid.systems.Restorer"),
+        (["train", "+model.chanels=3"], "model.chanels is not an argument of limpid.models.Restorer"),
         (["train", "+network.blocs=3"], "network.blocs is not an argument of limpid.networks.ffa_net.FFANet; did you mean 'blocks'?"),
         (["train", "trainer.max_steps=many"], "trainer.max_steps is 'many', but it must be int."),
         (["train", "seed=-1"], "The seed is -1, but it must be a whole number from 0 on."),
@@ -151,7 +151,7 @@ def test_networks_sets_and_rows_from_outside(limpid: Limpid, tmp_path: Path) -> 
         "mine.py": "from torch import nn\nclass Net(nn.Conv2d):\n"
         "    def __init__(self, size=3):\n        super().__init__(3, 3, size, padding=size // 2)\n",
         "conf/network/mine.yaml": "_target_: mine.Net\nsize: 5\n",
-        "conf/data/mine.yaml": "defaults: [recipe, /set@train: folder, /set@test.mine: folder, _self_]\n"
+        "conf/data/mine.yaml": "defaults: [recipe, /dataset@train: folder, /dataset@test.mine: folder, _self_]\n"
         "train: {homes: [pairs]}\ntest: {mine: {homes: [pairs]}}\n",
         "experiments/own/table1/first.yaml": "# @package _global_\ndefaults:\n  - override /model: mine\n"
         "  - override /data: mine\nrow: {paper: own, table: table1, name: first, label: Mine, kind: ours, does: train, "
@@ -159,8 +159,8 @@ def test_networks_sets_and_rows_from_outside(limpid: Limpid, tmp_path: Path) -> 
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text.replace("defaults: [recipe, /set@train: folder, /set@test.mine: folder, _self_]",
-            "defaults:\n  - recipe\n  - /set@train: folder\n  - /set@test.mine: folder\n  - _self_"))  # fmt: skip
+        (tmp_path / name).write_text(text.replace("defaults: [recipe, /dataset@train: folder, /dataset@test.mine: folder, _self_]",
+            "defaults:\n  - recipe\n  - /dataset@train: folder\n  - /dataset@test.mine: folder\n  - _self_"))  # fmt: skip
     rng = np.random.default_rng(0)
     for kind in ("input", "target"):
         for i in range(3):

@@ -18,7 +18,7 @@ from tests.conftest import Limpid
 from tests.e2e.wandb_file import Segment
 
 from limpid.cli import status
-from limpid.results.panels import read_panel
+from limpid.results.comparison_panel import read_panel
 
 STEPS, EVERY = 4, 2
 SMALL = (

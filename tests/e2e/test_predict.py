@@ -13,7 +13,7 @@ from PIL import Image
 import limpid
 from limpid import checkpoint
 from limpid.cli import status
-from limpid.data.photographs import read_photograph
+from limpid.data.photo_io import read_photograph
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from limpid.losses.adversarial import Adversarial, discriminator_loss, generator_loss
-from limpid.losses.transfer import IdentityL1, TeacherL1
+from limpid.losses.distillation import IdentityL1, TeacherL1
 from limpid.networks.mprnet import MPRNetOutput
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from limpid import targets
+from limpid.config import instantiate
 from limpid.errors import UserError
 from limpid.losses import WeightedLoss
 from limpid.losses.affinity import DISTANCES, FeatureAffinity, affinity_distance, pooled
-from limpid.losses.scales import MSEAtEveryScale, SmoothL1
+from limpid.losses.multi_scale import MSEAtEveryScale, SmoothL1
+from limpid.models.rfd import Tapped
 from limpid.networks.drn import Enlarged
-from limpid.places import shipped
-from limpid.systems.rfd import Tapped
+from limpid.paths import shipped
 
 
 def definition(student: Tensor, teacher: Tensor, distance: str) -> Tensor:
@@ -174,8 +174,8 @@ def test_the_configs_weigh_the_affinity_by_a_quarter(name: str, taps: int) -> No
         config = OmegaConf.merge(config, OmegaConf.load(shipped("conf") / "loss" / f"{name}.yaml"))
         config.pop("defaults")
     plain: Any = OmegaConf.to_container(config)
-    targets.check(plain, "loss")
-    loss: WeightedLoss = targets.construct(plain, "loss")
+    instantiate.check(plain, "loss")
+    loss: WeightedLoss = instantiate.construct(plain, "loss")
     assert loss.weights == {"mse": 1.0, "affinity": 0.25}
     term: Any = loss.terms["affinity"]
     assert len(term.taps) == taps

@@ -9,12 +9,12 @@ import torch
 from omegaconf import OmegaConf
 
 import limpid
-from limpid import targets
+from limpid.config import instantiate
+from limpid.config.compose import register
 from limpid.losses import WeightedLoss
 from limpid.networks.aosr import AOSRNet, AOSROutput
 from limpid.networks.mprnet import MPRNet
-from limpid.places import shipped
-from limpid.verbs.compose import register
+from limpid.paths import shipped
 
 
 def made(name: str, **terms: dict[str, Any]) -> WeightedLoss:
@@ -30,8 +30,8 @@ def made(name: str, **terms: dict[str, Any]) -> WeightedLoss:
     config: Any = OmegaConf.to_container(composed, resolve=True)
     for term, changes in terms.items():
         config["loss"]["terms"][term]["term"].update(changes)
-    targets.check(config["loss"], "loss")
-    loss: WeightedLoss = targets.construct(config["loss"], "loss")
+    instantiate.check(config["loss"], "loss")
+    loss: WeightedLoss = instantiate.construct(config["loss"], "loss")
     return loss
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from limpid import targets
+from limpid.config import instantiate
 from limpid.metrics.protocols import MetricProtocol
-from limpid.places import shipped
+from limpid.paths import shipped
 
 FILES = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((shipped("conf") / "metrics").glob("*.yaml"))}
 CARDS = [(stem, name, card) for stem, cards in FILES.items() for name, card in cards.items()]
@@ -17,8 +17,8 @@ CARDS = [(stem, name, card) for stem, cards in FILES.items() for name, card in c
 
 @pytest.mark.parametrize(("stem", "name", "card"), CARDS, ids=[f"{stem}-{name}" for stem, name, _ in CARDS])
 def test_a_card_says_all_that_decides_its_number(stem: str, name: str, card: dict[str, Any]) -> None:
-    targets.check(card, f"{stem}.{name}")
-    made = targets.construct(card, f"{stem}.{name}")
+    instantiate.check(card, f"{stem}.{name}")
+    made = instantiate.construct(card, f"{stem}.{name}")
     assert isinstance(made, MetricProtocol)
     for said in ("text", "colour_space", "value_range", "rounding", "border", "window", "reduction", "used_by"):
         assert getattr(made, said), f"{stem}.{name} does not say its {said}"

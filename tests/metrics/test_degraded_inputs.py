@@ -10,9 +10,9 @@ import pytest
 import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from limpid import targets
+from limpid.commands.data import cards
+from limpid.config import instantiate
 from limpid.metrics import ciede2000, psnr, ssim
-from limpid.verbs.data import cards
 
 #: Set, split, how many pairs, mean PSNR, mean SSIM (preset wang) as found elsewhere, with as many digits.
 FOUND_ELSEWHERE = [
@@ -33,7 +33,7 @@ FOUND_ELSEWHERE = [
 
 def pairs(real_data: Path, name: str, split: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
     card: dict[str, Any] = {**cards(str(real_data), [name])[name], "split": split}
-    images = targets.construct(card, name)
+    images = instantiate.construct(card, name)
     samples = [images.load(i, np.random.default_rng(0)) for i in range(len(images))]
     return [
         tuple(torch.from_numpy(np.ascontiguousarray(s[k].transpose(2, 0, 1)))[None] for k in ("input", "target"))  # type: ignore[misc]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from limpid.networks.channels_last import ImageMean, weigh_pixels
 from limpid.networks.ffa_net import GroupFusion
-from limpid.networks.layouts import ImageMean, weigh_pixels
 
 FORMATS = (torch.contiguous_format, torch.channels_last)
 TYPES = (torch.float32, torch.bfloat16)

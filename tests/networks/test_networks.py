@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import limpid
+from limpid.config.registry import registered
 from limpid.errors import UserError
 from limpid.inference import restored_image
 from limpid.networks.aod_net import AODNet
 from limpid.networks.ffa_net import FFANet
-from limpid.registry import registered
 
 #: One entry per network: its parameters at the registry's settings, as its paper's tables count them.
 PARAMETERS = {

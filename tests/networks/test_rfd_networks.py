@@ -12,13 +12,13 @@ from limpid.errors import UserError
 from limpid.inference import restored_image
 from limpid.networks.dehazenet import DehazeNet, brightest_of_lowest, guided_filter, hold_inside
 from limpid.networks.drn import DRN, MeanShift
+from limpid.networks.feature_hooks import forward_with_features
 from limpid.networks.fsrcnn import FSRCNN
 from limpid.networks.gca_net import GCANet, ResidualBlock, SharedConvolution, edges
 from limpid.networks.grid_dehaze import GridDehazeNet
 from limpid.networks.msbdn import MSBDN, FeatureFusion, HalfFusion, ResidualDenseBlock
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.srresnet import SRResNet
-from limpid.networks.taps import forward_with_features
 from limpid.priors import filters
 
 SMALL = {

@@ -9,9 +9,9 @@ import numpy as np
 import yaml
 
 from limpid.results import report, table
-from limpid.results.panels import panel, write_panel
+from limpid.results.comparison_panel import panel, write_panel
 from limpid.results.rows import rows
-from limpid.results.store import Run
+from limpid.store.run_directory import Run
 
 #: A file name that would be a script if it were not escaped.
 HOSTILE = "<script>alert('x')</script>"

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from limpid.results import paired
-from limpid.results.files import write_csv
-from limpid.results.store import Run
+from limpid.store.atomic_io import write_csv
+from limpid.store.run_directory import Run
 
 
 def finished(path: Path, scores: dict[str, list[float]], **config: Any) -> Run:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from limpid.results.panels import panel, read_panel, write_panel
+from limpid.results.comparison_panel import panel, read_panel, write_panel
 
 
 def test_a_panel_is_read_back_with_its_columns_and_pixels(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 from tests.results.made_store import HOSTILE, make_paper, make_picture, make_report, make_run, make_store
 
+from limpid.commands import report as verb
 from limpid.errors import UserError
 from limpid.results import report
+from limpid.results.comparison_panel import panel, write_panel
 from limpid.results.paired import Difference
-from limpid.results.panels import panel, write_panel
 from limpid.results.report import labels, pictures, plots, readme
 from limpid.results.report.runs import Picture, RunView
 from limpid.results.report.site import check, thinned
-from limpid.verbs import report as verb
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "col"}
 

@@ -10,7 +10,7 @@ import yaml
 from limpid.cli import status
 from limpid.errors import UserError
 from limpid.results.rows import Row, rows
-from limpid.results.sweep import wandb_sweep
+from limpid.results.wandb_sweep import wandb_sweep
 
 
 def row(name: str, not_built: str | None = None, same_as: str | None = None, table: str = "table5") -> Row:

@@ -14,7 +14,7 @@ from limpid import checkpoint
 from limpid.errors import UserError
 from limpid.inference import restored_image
 from limpid.zoo import renames
-from limpid.zoo.making import published
+from limpid.zoo.create import published
 
 WB = ("weight", "bias")
 

@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 import limpid
 from limpid import checkpoint, zoo
 from limpid.errors import UserError
-from limpid.results.store import Run
+from limpid.store.run_directory import Run
 from limpid.zoo import card as cards
-from limpid.zoo import files, making
+from limpid.zoo import create, files
 
 SHIPPED = zoo.folders()[0]
 
@@ -43,7 +43,7 @@ def trained(path: Path, network: str = "aod_net", seed: int = 0, **settings: Any
 
 
 def entry(folder: Path, name: str = "small", **said: Any) -> cards.Card:
-    return making.add(name, trained(folder.parent / "a.ckpt"), folder, task="haze", **said)
+    return create.add(name, trained(folder.parent / "a.ckpt"), folder, task="haze", **said)
 
 
 def test_a_checkpoint_becomes_an_entry_that_loads_to_the_same_bits(folder: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_run_gives_its_scores_licence_and_commit(folder: Path, tmp_path: Path)
     run = Run(tmp_path / "run")
     trained(run.best_checkpoint)
     finished(run, checkpoint.weights_fingerprint(checkpoint.weights(checkpoint.read(run.best_checkpoint))))
-    card = making.add("mine", run.path, folder, licence="CC-BY-4.0")
+    card = create.add("mine", run.path, folder, licence="CC-BY-4.0")
     assert card.scores == {"scenes": {"psnr": {"value": 21.234568, "n": 24, "protocol": "psnr_rgb"}}}
     assert (card.commit, card.licence, card.data_licence) == ("abc", "CC-BY-4.0", "CC0")
 
@@ -204,10 +204,10 @@ def test_scores_of_other_weights_are_not_taken(folder: Path, tmp_path: Path) -> 
     run = Run(tmp_path / "run")
     trained(run.best_checkpoint)
     with pytest.raises(UserError, match=r"is not finished \(its status is missing\)"):
-        making.add("mine", run.path, folder)
+        create.add("mine", run.path, folder)
     finished(run, "0" * 64)
     with pytest.raises(UserError, match="are of other weights than its chosen checkpoint"):
-        making.add("mine", run.path, folder)
+        create.add("mine", run.path, folder)
     assert not folder.exists()
 
 
@@ -220,7 +220,7 @@ def test_a_wrong_name_writes_nothing(folder: Path) -> None:
 def test_weights_are_float32_whole_numbers_stay(folder: Path, tmp_path: Path) -> None:
     state = {key: value.half() for key, value in limpid.build("aod_net").state_dict().items()}
     torch.save(state, tmp_path / "half.pth")
-    card = making.published("aod_net", tmp_path / "half.pth", "half", folder)
+    card = create.published("aod_net", tmp_path / "half.pth", "half", folder)
     found = files.tensors(card.weights)[0]
     assert {value.dtype for value in found.values()} == {torch.float32}
     assert all(torch.equal(found[key], value.float()) for key, value in state.items())
@@ -232,16 +232,16 @@ def test_numbers_of_numpy_beside_published_weights_are_read(folder: Path, tmp_pa
     state = {f"module.{k}": v for k, v in limpid.build("aod_net").state_dict().items()}
     content = {"step": 5, "max_psnr": np.float64(30.1), "ssims": [np.float32(0.5)], "model": state}
     torch.save(content, tmp_path / "a.pk")
-    assert making.published("aod_net", tmp_path / "a.pk", "a", folder).parameters == 1761
+    assert create.published("aod_net", tmp_path / "a.pk", "a", folder).parameters == 1761
 
 
 def test_published_objects_are_not_opened(folder: Path, tmp_path: Path) -> None:
     torch.save(limpid.build("aod_net"), tmp_path / "module.pth")  # as several releases do
     with pytest.raises(UserError, match="so it is not opened: such a file can run any code"):
-        making.published("aod_net", tmp_path / "module.pth", "x", folder)
+        create.published("aod_net", tmp_path / "module.pth", "x", folder)
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04")
     with pytest.raises(UserError, match="cut short or damaged"):
-        making.published("aod_net", tmp_path / "cut.pth", "x", folder)
+        create.published("aod_net", tmp_path / "cut.pth", "x", folder)
 
 
 def test_weights_of_another_network_are_refused_by_name(folder: Path, tmp_path: Path) -> None:
@@ -249,12 +249,12 @@ def test_weights_of_another_network_are_refused_by_name(folder: Path, tmp_path: 
     with pytest.raises(
         UserError, match=r"do not fit the network rfd_student: it lacks head\.weight, .* There is no table"
     ):
-        making.published("rfd_student", tmp_path / "a.pth", "x", folder)
+        create.published("rfd_student", tmp_path / "a.pth", "x", folder)
     with pytest.raises(
         UserError,
         match=r"do not fit the network gca_net: it lacks .*it has encoder\.0\.bias, .* encoder\.0\.weight is 3x3x1x1 in it",
     ):
-        making.published("gca_net", tmp_path / "a.pth", "x", folder)
+        create.published("gca_net", tmp_path / "a.pth", "x", folder)
     assert not folder.exists()
 
 
@@ -269,7 +269,7 @@ def test_shipped_entries_are_whole_small_and_say_what_they_are() -> None:
         assert (loaded["network"], loaded["network_config"]) == (card.network, card.network_config)
         network = checkpoint.network(loaded, card.weights)
         assert sum(p.numel() for p in network.parameters()) == card.parameters
-        assert making.UNSTATED not in (card.task, card.trained_on, card.licence, card.data_licence)
+        assert create.UNSTATED not in (card.task, card.trained_on, card.licence, card.data_licence)
         assert card.good_for
         assert card.limits
         assert card.scores

@@ -1,12 +1,12 @@
 """Callbacks: progress, checkpoints, status, pictures, averaging, and the guard against a loss that is not a number."""
 
-from limpid.callbacks.averaging import EMA
 from limpid.callbacks.checkpoints import CheckpointFiles, Checkpoints
-from limpid.callbacks.curves import Curves
-from limpid.callbacks.guard import NonFiniteGuard
-from limpid.callbacks.pictures import Pictures
+from limpid.callbacks.ema import EMA
+from limpid.callbacks.image_logging import Pictures
+from limpid.callbacks.nan_guard import NonFiniteGuard
 from limpid.callbacks.progress import Progress
 from limpid.callbacks.status import Status
+from limpid.loggers.csv_logger import Curves
 
 __all__ = [
     "EMA",

@@ -8,7 +8,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from limpid.results.store import Run
+from limpid.store.run_directory import Run
 
 
 class Status(Callback):

@@ -5,7 +5,7 @@ an unrelated `clear` image instead), `name`, `domain`, `index`, and what a task 
 
     from limpid.data import RESIDE
 
-gives a LightningDataModule; see `limpid.data.modules`. Sets can be asked whether they are there without importing
+gives a LightningDataModule; see `limpid.data.datamodules`. Sets can be asked whether they are there without importing
 torch, so nothing is imported before it is asked for.
 """
 
@@ -14,16 +14,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limpid.data.modules import DIDHY as DIDHY
-    from limpid.data.modules import DIDMDN as DIDMDN
-    from limpid.data.modules import RESIDE as RESIDE
-    from limpid.data.modules import SPA as SPA
-    from limpid.data.modules import DIV2KHybrid as DIV2KHybrid
-    from limpid.data.modules import GoPro as GoPro
-    from limpid.data.modules import Rain1400 as Rain1400
-    from limpid.data.modules import RealBlur as RealBlur
-    from limpid.data.modules import Recipe as Recipe
-    from limpid.data.modules import SandSynthesis as SandSynthesis
+    from limpid.data.datamodules import DIDHY as DIDHY
+    from limpid.data.datamodules import DIDMDN as DIDMDN
+    from limpid.data.datamodules import RESIDE as RESIDE
+    from limpid.data.datamodules import SPA as SPA
+    from limpid.data.datamodules import DIV2KHybrid as DIV2KHybrid
+    from limpid.data.datamodules import GoPro as GoPro
+    from limpid.data.datamodules import Rain1400 as Rain1400
+    from limpid.data.datamodules import RealBlur as RealBlur
+    from limpid.data.datamodules import Recipe as Recipe
+    from limpid.data.datamodules import SandSynthesis as SandSynthesis
 
 __all__ = [
     "DIDHY",
@@ -41,7 +41,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from limpid.data import modules
+        from limpid.data import datamodules
 
-        return getattr(modules, name)
+        return getattr(datamodules, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,12 +21,12 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from limpid.data.crops import in_unit_range
-from limpid.data.sets import Clean, Degraded, Images
-from limpid.data.sets.base import Sample
-from limpid.data.sets.drawn import Draws, Further, Scaled
-from limpid.data.sets.mixed import Mixture, Unpaired
-from limpid.data.sets.paired import PairedFiles
+from limpid.data.cropping import in_unit_range
+from limpid.data.datasets import Clean, Degraded, Images
+from limpid.data.datasets.base import Sample
+from limpid.data.datasets.mixed import Mixture, Unpaired
+from limpid.data.datasets.paired import PairedFiles
+from limpid.data.datasets.synthetic import Draws, Further, Scaled
 from limpid.errors import UserError
 
 #: Settings of a set that do not change its pixels.
@@ -96,7 +96,7 @@ class Store:
 
 
 class Cached:
-    """A set of files, decoded once; a sample's images come as they are stored, see `limpid.data.crops.in_unit_range`.
+    """A set of files, decoded once; a sample's images come as stored, see `limpid.data.cropping.in_unit_range`.
 
     Args:
         images: the set; loading from it must draw nothing.

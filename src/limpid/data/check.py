@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid import targets
-from limpid.data.files import cut_short, decode, read_bytes
-from limpid.data.sets import Clean, Degraded, Halves, Images
-from limpid.data.sets.halves import halves
-from limpid.data.sets.images import read_depth
-from limpid.data.sets.paired import Pair, PairedFiles, examples
+from limpid.config import instantiate
+from limpid.data.datasets import Clean, Degraded, Halves, Images
+from limpid.data.datasets.images import read_depth
+from limpid.data.datasets.paired import Pair, PairedFiles, examples
+from limpid.data.datasets.side_by_side import halves
+from limpid.data.image_io import cut_short, decode, read_bytes
 from limpid.errors import CannotRun, UserError
 
 #: With a smaller share of the publisher's images a set is meant as a sample; with a larger one some were lost.
@@ -77,10 +77,10 @@ def splits_of(card: Mapping[str, Any], where: str, allow: Sequence[str] = ()) ->
     Raises:
         UserError: the card is wrong.
     """
-    targets.check(card, where, allow)
+    instantiate.check(card, where, allow)
     named = list(card.get("splits") or {})
     cards = {split: {**card, "split": split} for split in named} or {str(card.get("split", "all")): dict(card)}
-    return {split: targets.construct(one, where, allow) for split, one in cards.items()}
+    return {split: instantiate.construct(one, where, allow) for split, one in cards.items()}
 
 
 def check(name: str, sets: Mapping[str, Any], progress: Progress | None = None) -> Report:

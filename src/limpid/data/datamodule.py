@@ -13,13 +13,13 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from limpid.data.balanced import BalancedSampler
+from limpid.data.balanced_sampler import BalancedSampler
 from limpid.data.cache import cached
-from limpid.data.crops import in_unit_range, random_crop
+from limpid.data.cropping import in_unit_range, random_crop
+from limpid.data.datasets import ImageSet, Sample
 from limpid.data.sampling import StepSampler, StridedSampler, share
-from limpid.data.sets import ImageSet, Sample
 from limpid.errors import CannotRun, UserError
-from limpid.places import leads_out
+from limpid.paths import leads_out
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version on import
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from limpid.data.recipes import compose, names
+from limpid.config.recipes import compose, names
 from limpid.errors import UserError
-from limpid.places import leads_out
+from limpid.paths import leads_out
 
 #: What is called now and then with a file's name, how many bytes are there, and how many there will be (0: unknown).
 Progress = Callable[[str, int, int], None]

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from limpid import checkpoint
 from limpid.data.degradations import add_gaussian_noise, code_jpeg, gaussian_blur
 from limpid.data.degradations.hybrid import BINS, QUALITY_EDGES, HybridDistortion
-from limpid.data.files import list_images, read_image
+from limpid.data.image_io import list_images, read_image
 from limpid.data.scenes import Scenes
 from limpid.errors import UserError
 from limpid.figures import plots
+from limpid.models.fdr import fdm_correlations
 from limpid.networks.fdr import FDRNet
-from limpid.results.files import write_json
-from limpid.systems.fdr import fdm_correlations
+from limpid.store.atomic_io import write_json
 
 #: What the figure takes, with the defaults.
 SETTINGS: dict[str, Any] = {

@@ -7,18 +7,18 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from limpid import targets
+from limpid.config import instantiate
+from limpid.data.datasets.base import CleanSet
 from limpid.data.scenes import Scenes
-from limpid.data.sets.base import CleanSet
 from limpid.errors import CannotRun, UserError, nearest
-from limpid.places import config_folders
+from limpid.paths import config_folders
 
 
 def clean_images(name: str, root: str | None) -> CleanSet:
     """The clean images of the set `name`.
 
     Args:
-        name: ``scenes``, or a card of `conf/set`.
+        name: ``scenes``, or a card of `conf/dataset`.
         root: the data root; None is `LIMPID_DATA`, or `data`.
 
     Raises:
@@ -27,7 +27,7 @@ def clean_images(name: str, root: str | None) -> CleanSet:
     """
     if name == "scenes":
         return Scenes("test", 1000, 240, 320)
-    files = {file.stem: file for folder in config_folders("conf") for file in (folder / "set").glob("*.yaml")}
+    files = {file.stem: file for folder in config_folders("conf") for file in (folder / "dataset").glob("*.yaml")}
     if name not in files:
         raise UserError(f"There is no set {name!r}{nearest(name, files) or '; `limpid data list` names all.'}")
     whole = OmegaConf.create({"data": {"root": root or os.environ.get("LIMPID_DATA") or "data"}, "card": {}})
@@ -35,7 +35,7 @@ def clean_images(name: str, root: str | None) -> CleanSet:
     card: Any = OmegaConf.to_container(whole.card, resolve=True)
     if str(card.get("_target_", "")).rpartition(".")[2] != "Clean":
         raise UserError(f"The set {name} is not one of clean images; use scenes, or one such as nyu_depth.")
-    images: CleanSet = targets.construct(card, f"set {name}")
+    images: CleanSet = instantiate.construct(card, f"set {name}")
     if why := getattr(images, "missing", lambda: None)():
         raise CannotRun(why)
     return images

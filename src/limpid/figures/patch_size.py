@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from limpid.data.datasets.base import CleanSet
 from limpid.data.degradations.haze import WMCP_BETA, scatter, transmission_from_depth
-from limpid.data.sets.base import CleanSet
 from limpid.errors import UserError
 from limpid.figures import plots
 from limpid.figures.images import clean_images
 from limpid.metrics import psnr
 from limpid.priors.wmcp import WMCP, patch_size
-from limpid.results.files import write_csv
+from limpid.store.atomic_io import write_csv
 
 #: What the figure takes, with the defaults.
 SETTINGS: dict[str, Any] = {

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from limpid.errors import UserError
-from limpid.networks.taps import OUTPUT
+from limpid.networks.feature_hooks import OUTPUT
 
 #: How two affinities may be compared; see `affinity_distance`.
 DISTANCES = ("l2", "l1", "kl", "fro_over_n2")
@@ -157,7 +157,7 @@ class FeatureAffinity(nn.Module):
     multi-scale features" without naming them.
 
     The network's output must have `.features`, and so must `batch["teacher_output"]`: dicts by tap
-    (`limpid.networks.taps`).
+    (`limpid.networks.feature_hooks`).
 
     Args:
         taps: pairs ``{student: ..., teacher: ...}`` of names of parts, or ``output``.

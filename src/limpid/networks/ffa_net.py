@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from limpid.networks.layouts import ImageMean, weigh_pixels
+from limpid.networks.channels_last import ImageMean, weigh_pixels
 
 
 def _conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:

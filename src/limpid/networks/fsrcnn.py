@@ -69,10 +69,10 @@ class FSRCNN(nn.Module):
     function: branch c has the c-th third of every layer's output channels, and every weight is the three branches'
     weights stacked along the first axis.
 
-    Features can be tapped (`limpid.networks.taps`) behind `extract`, `shrink`, `mapping.0` ... `mapping.3`, `expand`:
-    `(N, branches * C, H, W)` of the small image, C = 56, 12, 12, 56. In published weights these parts are called
-    `first_part` (extract), `mid_part` (shrink, mapping, expand, each convolution and PReLU counted) and `last_part`
-    (upsample).
+    Features can be read (`limpid.networks.feature_hooks`) behind `extract`, `shrink`, `mapping.0` ... `mapping.3` and
+    `expand`: `(N, branches * C, H, W)` of the small image, C = 56, 12, 12, 56. In published weights these parts are
+    called `first_part` (extract), `mid_part` (shrink, mapping, expand, each convolution and PReLU counted) and
+    `last_part` (upsample).
 
     Args:
         scale: how many times the image is enlarged.

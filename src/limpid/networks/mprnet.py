@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limpid.networks.layouts import ImageMean
+from limpid.networks.channels_last import ImageMean
 from limpid.networks.padding import pad_to_multiple
 
 

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from limpid.results.store import Run
+from limpid.store.run_directory import Run
 
 #: The share of repetitions whose interval holds the true mean.
 CONFIDENCE = 0.95

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from limpid.errors import UserError, nearest
-from limpid.places import config_folders
+from limpid.paths import config_folders
 
 #: The set name of tables that test on nothing.
 NO_SET = "-"

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from limpid.results.files import read_json, write_json
 from limpid.results.rows import Row, measured_file, printed_otherwise
 from limpid.results.rows import rows as every_row
-from limpid.results.store import Run, find
+from limpid.store.atomic_io import read_json, write_json
+from limpid.store.run_directory import Run, find
 
 Entry = dict[str, Any]
 

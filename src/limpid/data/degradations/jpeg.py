@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from limpid.data.degradations.eight_bit import from_eight_bit, to_eight_bit
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
+from limpid.data.degradations.quantize import from_eight_bit, to_eight_bit
 from limpid.errors import UserError
 
 SUBSAMPLING = {

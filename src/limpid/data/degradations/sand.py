@@ -23,9 +23,9 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from limpid.data.degradations.depth_stand_in import stand_in_depth
 from limpid.data.degradations.haze import transmission_from_depth
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
+from limpid.data.degradations.pseudo_depth import stand_in_depth
 from limpid.errors import UserError
 
 #: AOSR-Net's control coefficients alpha and b (section III B).

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limpid.data.degradations.operators import Image
-from limpid.data.files import SUFFIXES, read_image
+from limpid.data.image_io import SUFFIXES, read_image
 from limpid.errors import UserError
 
 

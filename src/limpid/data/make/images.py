@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from limpid import targets
-from limpid.data.crops import random_crop
+from limpid.config import instantiate
+from limpid.data.cropping import random_crop
 from limpid.data.degradations import stand_in_depth
-from limpid.data.files import write_image
-from limpid.data.make.asked import Job
+from limpid.data.image_io import write_image
+from limpid.data.make.jobs import Job
 from limpid.data.make.sources import Sources
 from limpid.errors import UserError
-from limpid.places import leads_out
+from limpid.paths import leads_out
 
 #: Files that are not whole yet begin with this; sets leave out names that begin with a dot.
 BEGUN = ".making-"
@@ -27,7 +27,7 @@ BEGUN = ".making-"
 
 @cache
 def _kept(source: str, frames: int, degradation: str, first: str) -> tuple[Sources, Any, Any]:
-    operators = [targets.construct(plain, "degradation") for plain in map(json.loads, (degradation, first))]
+    operators = [instantiate.construct(plain, "degradation") for plain in map(json.loads, (degradation, first))]
     return Sources(json.loads(source), frames), operators[0], operators[1]
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from limpid import targets
-from limpid.data.files import read_image
-from limpid.data.sets import Clean
-from limpid.data.sets import names as files_below
-from limpid.data.sets.base import Sample
-from limpid.data.sets.paired import PairedFiles
+from limpid.config import instantiate
+from limpid.data.datasets import Clean
+from limpid.data.datasets import file_index as files_below
+from limpid.data.datasets.base import Sample
+from limpid.data.datasets.paired import PairedFiles
+from limpid.data.image_io import read_image
 
 
 class Sources:
@@ -26,7 +26,7 @@ class Sources:
     """
 
     def __init__(self, source: Mapping[str, Any], frames: int = 0) -> None:
-        self.images, self.frames = targets.construct(source, "input"), frames
+        self.images, self.frames = instantiate.construct(source, "input"), frames
         self.groups: list[tuple[str, list[str]]] = []
         if frames:
             videos: dict[str, list[str]] = {}

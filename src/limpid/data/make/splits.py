@@ -12,8 +12,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from limpid.data.make.asked import Job
 from limpid.data.make.images import BEGUN, forget, make_one, tools, unwritable
+from limpid.data.make.jobs import Job
 from limpid.errors import UserError
 
 #: What is called after every image with how many are there, how many there will be, and the split.

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from limpid.data.files import read_image
+from limpid.data.image_io import read_image
 from limpid.data.scenes.arrays import Array, resized
 from limpid.data.scenes.depth import invented_depth
 

@@ -13,13 +13,13 @@ import yaml
 from markupsafe import Markup
 
 from limpid import __version__
-from limpid.places import config_folders
+from limpid.paths import config_folders
 from limpid.results.report import readme
 from limpid.results.report.runs import RunView
 from limpid.results.report.tables import TableView, tables
 from limpid.results.rows import NO_SET
-from limpid.results.store import Run, find
 from limpid.results.table import Entry
+from limpid.store.run_directory import Run, find
 
 
 @dataclass(frozen=True)
@@ -154,15 +154,15 @@ def _cards_of_recipes() -> dict[str, str]:
         for file in sorted((folder / "data").glob("*.yaml")):
             for choice in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("defaults", []):
                 for key, card in choice.items() if isinstance(choice, dict) else ():
-                    if key.startswith("/set@test."):
-                        found.setdefault(key.removeprefix("/set@test."), card)
+                    if key.startswith("/dataset@test."):
+                        found.setdefault(key.removeprefix("/dataset@test."), card)
     return found
 
 
 def _card(name: str) -> dict[str, Any]:
-    """The card `conf/set/<name>.yaml` and the comment that begins it, read without Hydra; empty where there is none."""
+    """The card `conf/dataset/<name>.yaml` and the comment that begins it; empty where there is none."""
     for folder in config_folders("conf"):
-        file = folder / "set" / f"{Path(name).name}.yaml"
+        file = folder / "dataset" / f"{Path(name).name}.yaml"
         if file.is_file():
             return {"what": readme.comment(file), **(yaml.safe_load(file.read_text(encoding="utf-8")) or {})}
     return {}

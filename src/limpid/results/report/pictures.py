@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from limpid.results.panels import read_panel
+from limpid.results.comparison_panel import read_panel
 from limpid.results.report.runs import Picture
 
 #: The longer side of a written picture is at most so many pixels.

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from limpid.places import config_folders
+from limpid.paths import config_folders
 
 #: The section of `experiments/<paper>/README.md` with the paper's contradictions.
 CONTRADICTIONS = "What cannot be right as printed"

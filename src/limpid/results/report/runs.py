@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 
 from limpid.results import paired, table
-from limpid.results.files import read_json
 from limpid.results.report import labels
-from limpid.results.store import Run
 from limpid.results.table import Entry
+from limpid.store.atomic_io import read_json
+from limpid.store.run_directory import Run
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class RunView:
         return {name: tested.get(name) or {} for name in self.entry["metrics"]}
 
     def set_card(self, name: str) -> str:
-        """The name of the card in conf/set that the test set `name` was made from; empty where nothing says."""
+        """The name of the card in conf/dataset that the test set `name` was made from; empty where nothing says."""
         return str((self.config.get("choices") or {}).get(f"set@data.test.{name}") or "")
 
     def protocol_texts(self) -> dict[str, str]:

@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from limpid.errors import UserError
-from limpid.results.files import read_json, write_json, write_text
 from limpid.results.report import labels, pictures, plots
 from limpid.results.report.gather import Report
+from limpid.store.atomic_io import read_json, write_json, write_text
 
 #: Names the files of a report, so that it is known for one, and anything else in its folder is left alone.
 MANIFEST = "report.json"

@@ -10,8 +10,8 @@ from limpid.results import paired, table
 from limpid.results.report import labels
 from limpid.results.report.readme import caption
 from limpid.results.rows import row_file
-from limpid.results.store import Run
 from limpid.results.table import Entry
+from limpid.store.run_directory import Run
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""`limpid profile`: what a network costs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from omegaconf import DictConfig
+
+from limpid.config.compose import Single, launch
+from limpid.errors import UserError, nearest
+
+HELP = """limpid profile model=NAME|ckpt=PATH [OVERRIDE ...]
+
+Prints a network's parameters, its size as a file, the GFLOPs of one image (two for each multiply-add), the median time
+of a forward pass and the growth of memory in it. No weights are needed.
+
+  limpid profile model=rfd_student image_size=[460,620] format=json
+  limpid profile -m model=aod_net,rfd_student,ffa_net device=cpu
+
+image_size=[HEIGHT,WIDTH]  repeats=5  device=cpu  format=rich|json  network.*=..."""
+
+_KEYS = ("image_size", "repeats", "device", "format")
+_FORMATS = ("rich", "json")
+
+
+def run(arguments: list[str]) -> int:
+    """Compose and measure; the exit status."""
+    if "--help" in arguments or "-h" in arguments:
+        print(HELP)
+        return 0
+    results: list[dict[str, Any]] = []
+    forms: set[str] = set()
+
+    def job(config: DictConfig) -> None:
+        results.append(_measure(config))
+        forms.add(config.format)
+
+    if any(a in ("-m", "--multirun") for a in arguments):
+        launch("profile", arguments, job)
+    else:
+        single = Single(job)
+        launch("profile", arguments, single)
+        if single.error is not None:
+            raise single.error
+    if results:  # none where only the configuration was asked for
+        _print(results, forms.pop())
+    return 0
+
+
+def _measure(config: DictConfig) -> dict[str, Any]:
+    from limpid.runs.select_network import chosen_network, device_named, refuse_others
+
+    refuse_others("profile", _KEYS)
+    if config.format not in _FORMATS:
+        raise UserError(
+            f"format={config.format} is unknown{nearest(config.format, _FORMATS) or '; it is rich or json.'}"
+        )
+    size = list(config.image_size)
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise UserError(f"image_size={size} is not [HEIGHT,WIDTH] in pixels, such as image_size=[460,620].")
+    if not isinstance(config.repeats, int) or config.repeats < 1:
+        raise UserError(f"repeats={config.repeats} is not a whole number from 1 on.")
+    device = device_named(config.device)
+    chosen = chosen_network(config)
+    from limpid.profiling import cost
+
+    measured = cost(chosen.network, size[0], size[1], device, config.repeats)
+    figures = {key: round(value, 4) if isinstance(value, float) else value for key, value in measured._asdict().items()}
+    return {"model": chosen.name, "image_size": size, **figures}
+
+
+def _print(results: list[dict[str, Any]], form: str) -> None:
+    if form == "json":
+        print(json.dumps(results[0] if len(results) == 1 else results, indent=2))
+        return
+    from rich.table import Table
+
+    from limpid.results.stdout_console import answers
+
+    table = Table(header_style="bold")
+    for column in ("model", "image", "parameters", "size MB", "GFLOPs", "latency ms", "memory MB"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for result in results:
+        image = "x".join(map(str, result["image_size"]))
+        figures = (_number(result[k]) for k in ("size_mb", "gflops", "latency_ms", "peak_memory_mb"))
+        table.add_row(result["model"], image, f"{result['params']:,}", *figures)
+    answers().print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,155 @@
+"""`limpid test images=DIR [reference=DIR] metrics=[...]`: score folders of images without any model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limpid.config import instantiate
+from limpid.errors import UserError, nearest
+from limpid.paths import config_folders
+from limpid.store.atomic_io import write_csv, write_json
+
+HELP = """limpid test images=DIR [reference=DIR] [metrics=[NAME,...]] [output=DIR] [format=rich|json|csv]
+
+Scores every image of a folder, against the image of the same name in `reference` where a metric needs one. A metric is
+named by a protocol's id (ssim_zero_pad) or shortly (ssim); a wrong name lists them. `output` receives
+scores.json and per_image.csv. A metric of your own needs allow_targets=[PACKAGE]."""
+
+_KEYS = ("images", "reference", "metrics", "output", "format", "allow_targets")
+_FORMATS = ("rich", "json", "csv")
+
+
+def protocols() -> dict[str, dict[str, Any]]:
+    """Every protocol of conf/metrics by its id; a short name stands for the first one of its metric in `standard`."""
+    found: dict[str, dict[str, Any]] = {}
+    for folder in config_folders("conf"):
+        files = sorted((folder / "metrics").glob("*.yaml"), key=lambda file: (file.stem != "standard", file.stem))
+        for file in files:
+            for name, card in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).items():
+                if isinstance(card, Mapping) and "id" in card:
+                    found.setdefault(card["id"], dict(card))
+                    found.setdefault(name, dict(card))
+    return found
+
+
+def run(arguments: list[str]) -> int:
+    """Score the folders; the exit status."""
+    asked = _parse(arguments)
+    chosen = _chosen(asked.get("metrics"), "reference" in asked, _listed(asked.get("allow_targets", "")))
+    rows = _scores(Path(asked["images"]), asked.get("reference"), chosen)
+    means = {
+        name: {"mean": sum(row[name] for row in rows) / len(rows), "n": len(rows), "protocol": metric.id}
+        for name, metric in chosen.items()
+    }
+    result = {"images": asked["images"], "reference": asked.get("reference"), "metrics": means, "per_image": rows}
+    if "output" in asked:
+        write_csv(Path(asked["output"]) / "per_image.csv", rows)
+        write_json(Path(asked["output"]) / "scores.json", result)
+    _print(result, asked.get("format", "rich"))
+    return 0
+
+
+def _parse(arguments: list[str]) -> dict[str, str]:
+    asked: dict[str, str] = {}
+    for argument in arguments:
+        key, separator, value = argument.partition("=")
+        if not separator or key not in _KEYS:
+            raise UserError(f"{argument!r} means nothing when images are scored{nearest(key, _KEYS)}\n\n{HELP}")
+        asked[key] = _unquoted(value)
+    if asked.get("format", "rich") not in _FORMATS:
+        raise UserError(f"The format {asked['format']!r} is not one of {', '.join(_FORMATS)}.")
+    return asked
+
+
+def _unquoted(value: str) -> str:
+    """The path itself where the command line quoted it for Hydra."""
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return value[1:-1].replace(r"\'", "'").replace(r"\${", "${")
+    return value
+
+
+def _listed(value: str) -> list[str]:
+    """The names in `a,b` or `[a,b]`."""
+    return [name.strip() for name in value.strip("[]").split(",") if name.strip()]
+
+
+def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, Any]:
+    """The metrics that are asked for, by id; all that need no parameters where none is named."""
+    known = protocols()
+    names = _listed(asked or ("psnr,ssim" if paired else "piqe"))
+    chosen = {}
+    for name in names:
+        if name not in known:
+            ids = sorted({card["id"] for card in known.values()})
+            raise UserError(
+                f"There is no metric {name!r}{nearest(name, known) or '; there are ' + ', '.join(ids) + '.'}"
+            )
+        metric = instantiate.construct(known[name], f"metrics.{name}", allow)
+        if metric.needs_reference and not paired:
+            raise UserError(f"The metric {metric.id} compares with references; add reference=DIR, or leave it out.")
+        chosen[metric.id] = metric
+    return chosen
+
+
+def _scores(images: Path, reference: str | None, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per image, in the order of names."""
+    import torch
+
+    from limpid.data.image_io import list_images, read_image
+
+    def tensor(file: Path) -> torch.Tensor:
+        return torch.from_numpy(read_image(file).transpose(2, 0, 1))[None]
+
+    files = list_images(images)
+    if not files:
+        raise UserError(f"There are no images in {images}; give images=DIR with a folder that holds some.")
+    references = {} if reference is None else {file.stem: file for file in list_images(Path(reference))}
+    strays = [file.name for file in files if reference is not None and file.stem not in references]
+    if strays:
+        raise UserError(
+            f"{len(strays)} of the images in {images} have no image of the same name in {reference}: "
+            f"{', '.join(strays[:5])}{' ...' if len(strays) > 5 else ''}."
+        )
+    rows = []
+    for number, file in enumerate(files, 1):
+        restored = tensor(file)
+        target = None if reference is None else tensor(references[file.stem])
+        if target is not None and target.shape != restored.shape:
+            sizes = " and ".join(f"{t.shape[-1]}x{t.shape[-2]}" for t in (restored, target))
+            raise UserError(f"{file} and {references[file.stem]} differ in size ({sizes}); only equal sizes compare.")
+        rows.append({"name": file.name, **{name: float(metric(restored, target)) for name, metric in chosen.items()}})
+        print(f"\rscored {number}/{len(files)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return rows
+
+
+def _print(result: Mapping[str, Any], form: str) -> None:
+    if form == "json":
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    if form == "csv":
+        writer = csv.DictWriter(sys.stdout, list(result["per_image"][0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(result["per_image"])
+        return
+    from rich.table import Table
+
+    from limpid.results.stdout_console import answers
+
+    table = Table(header_style="bold")
+    table.add_column("image")
+    for name in result["metrics"]:
+        table.add_column(name, justify="right")
+    for row in result["per_image"]:
+        table.add_row(row["name"], *(f"{row[name]:.4f}" for name in result["metrics"]))
+    table.add_section()
+    count = f"mean of {len(result['per_image'])}"
+    table.add_row(count, *(f"{value['mean']:.4f}" for value in result["metrics"].values()), style="bold")
+    answers().print(table)

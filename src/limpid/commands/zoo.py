@@ -1,0 +1,182 @@
+"""`limpid zoo`: trained weights, what is known of them, and how new ones come in."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limpid import zoo
+from limpid.errors import UserError
+
+if TYPE_CHECKING:
+    from limpid.zoo import Card
+
+_EPILOG = """Take weights by `ckpt=zoo:NAME` (test, predict, profile), by `limpid predict model=NETWORK`, or in Python
+by limpid.load("zoo:NAME"). Your own entries lie in LIMPID_ZOO, by default ~/.cache/limpid/zoo.
+
+  limpid zoo list
+  limpid zoo add runs/rfd/table5/student/mini/seed-0 --name my_student --task haze
+  limpid zoo import ffa_net its_train_ffa_3_19.pk --name ffa_its --task haze"""
+#: Fields of a card that can be said on the command line.
+_SAID = {
+    "task": "what they take away: haze, rain, blur, hybrid, sand ...",
+    "trained_on": "the data in words",
+    "licence": "of the weights",
+    "data_licence": "of the data they were trained on",
+    "good_for": "a sentence or two",
+    "limits": "a sentence or two",
+}
+
+
+def run(arguments: list[str]) -> int:
+    """Do what is asked of the zoo; the exit status."""
+    chosen = _parser().parse_args(arguments)
+    if chosen.what == "list":
+        return _list(chosen.format)
+    if chosen.what == "show":
+        return _show(zoo.find(chosen.name.removeprefix(zoo.PREFIX)), chosen.format)
+    if chosen.what == "check":
+        return _check()
+    return _enter(chosen)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="limpid zoo", description="Trained weights and their cards.", epilog=_EPILOG)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="list|show|check|add|import")
+    listing = verbs.add_parser("list", help="every entry: network, task, what it was trained on, size")
+    showing = verbs.add_parser("show", help="all that a card says")
+    showing.add_argument("name", metavar="NAME")
+    verbs.add_parser("check", help="compare every file of weights with its card's sha256")
+    adding = verbs.add_parser("add", help="make an entry from a run or a checkpoint")
+    adding.add_argument("source", metavar="RUN|CKPT", type=Path, help="a directory of the run store, or a checkpoint")
+    importing = verbs.add_parser("import", help="make an entry from weights that others published")
+    importing.add_argument("network", metavar="NETWORK", help="as conf/network names it, such as ffa_net")
+    importing.add_argument("source", metavar="FILE", type=Path, help="a state dict (.pth, .pt, ...) or .safetensors")
+    importing.add_argument(
+        "settings", metavar="KEY=VALUE", nargs="*", help="settings of the network, such as blocks=19"
+    )
+    adding.add_argument("--name", required=True, help="of the entry: small letters, digits, _ and -")
+    importing.add_argument("--name", help="of the entry; by default NETWORK_imported")
+    for verb in (adding, importing):
+        verb.add_argument("--to", type=Path, help="the zoo it goes to; by default your own")
+        verb.add_argument("--default", action="store_true", help="make it what `predict model=NETWORK` takes")
+        verb.add_argument("--overwrite", action="store_true", help="replace an entry of that name")
+        for field, text in _SAID.items():
+            verb.add_argument(f"--{field.replace('_', '-')}", help=text)
+    for verb in (listing, showing):
+        verb.add_argument("--format", choices=("rich", "json"), default="rich", help="rich (default) or json")
+    return parser
+
+
+def _list(form: str) -> int:
+    entries = list(zoo.cards().values())
+    if form == "json":
+        print(json.dumps([_plain(card) for card in entries], indent=2, ensure_ascii=False))
+        return 0
+    if not entries:
+        print(f"There are no weights yet; your own go to {zoo.own_folder()} (`limpid zoo add`, `limpid zoo import`).")
+        return 0
+    from rich.table import Table
+
+    from limpid.results.stdout_console import answers
+
+    table = Table(header_style="bold")
+    for column in ("name", "network", "task", "trained on", "parameters", "MB", "score"):
+        table.add_column(column, justify="right" if column in ("parameters", "MB") else "left")
+    for card in entries:
+        name = f"{card.name} *" if card.default else card.name
+        numbers = (f"{card.parameters:,}", f"{card.bytes / 1e6:.2f}")
+        table.add_row(name, card.network, card.task, card.trained_on, *numbers, _score(card))
+    answers().print(table)
+    if any(card.default for card in entries):
+        print("* what `limpid predict model=NETWORK` takes. `limpid zoo show NAME` says more.")
+    return 0
+
+
+def _score(card: Card) -> str:
+    """The first score of a card, in short."""
+    for dataset, metrics in card.scores.items():
+        for metric, entry in metrics.items():
+            return f"{metric} {entry['value']:.4g} on {dataset}"
+    return ""
+
+
+def _show(card: Card, form: str) -> int:
+    if form == "json":
+        print(json.dumps(_plain(card), indent=2, ensure_ascii=False))
+        return 0
+    plain = card.plain()
+    scores, config = plain.pop("scores", {}), plain.pop("network_config")
+    plain = {**plain, "settings": ", ".join(f"{key}={value}" for key, value in config.items()) or "the registry's"}
+    plain["file"] = str(card.weights)
+    width = max(map(len, plain))
+    for key, value in plain.items():
+        shown = f"{value:,}" if key in ("bytes", "parameters", "steps") else value
+        print(f"{key.replace('_', ' '):<{width}}  {shown}")
+    for dataset, metrics in scores.items():
+        for metric, entry in metrics.items():
+            print(f"  {dataset}: {metric} {entry['value']:.6g}, mean of {entry['n']} ({entry['protocol']})")
+    return 0
+
+
+def _check() -> int:
+    """Verify every entry; the exit status: 2 where one is damaged."""
+    problems = []
+    for card in zoo.cards().values():
+        try:
+            card.verify()
+            print(f"{card.name}: whole")
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
+    return 0
+
+
+def _enter(chosen: argparse.Namespace) -> int:
+    from limpid.zoo import create
+
+    name = chosen.name or f"{chosen.network}_imported"
+    folder = chosen.to or zoo.own_folder()
+    _refuse_taken(name, folder, chosen.overwrite)
+    said: dict[str, Any] = {field: getattr(chosen, field) for field in _SAID}
+    said["default"] = True if chosen.default else None
+    if chosen.what == "add":
+        card = create.add(name, chosen.source, folder, **said)
+    else:
+        settings = dict(map(_setting, chosen.settings))
+        card = create.published(chosen.network, chosen.source, name, folder, settings, **said)
+    print(
+        f"{zoo.PREFIX}{card.name}: {card.parameters:,} parameters of {card.network}, {card.bytes:,} bytes in {folder}"
+    )
+    return 0
+
+
+def _refuse_taken(name: str, folder: Path, overwrite: bool) -> None:
+    """Refuse a name that is taken in `folder`, or in a zoo that is looked at before it."""
+    own = folder.resolve()
+    looked_at = [other.resolve() for other in zoo.folders()]
+    before = looked_at[: looked_at.index(own)] if own in looked_at else []
+    for other in (*before, *([] if overwrite else [own])):
+        if (other / f"{name}.yaml").is_file():
+            remedy = "give another --name" + (", or add --overwrite" if other == own else "")
+            raise UserError(f"There is an entry {name} in {other} already; {remedy}.")
+
+
+def _setting(word: str) -> tuple[str, Any]:
+    """``blocks=19`` as a name and a value."""
+    import yaml
+
+    key, separator, value = word.partition("=")
+    if not separator:
+        raise UserError(f"{word!r} is no setting of the network; give KEY=VALUE, such as blocks=19.")
+    return key.removeprefix("network."), yaml.safe_load(value)
+
+
+def _plain(card: Card) -> dict[str, Any]:
+    """The card with the place of its weights."""
+    return {**dataclasses.asdict(card), "file": str(card.weights)}

@@ -1,0 +1,201 @@
+"""Objects from configs: which `_target_`s are allowed, whether their arguments exist, and how they are made.
+
+A config is plain data: dicts, lists, strings, numbers, None. A dict with a `_target_` describes an object, its other
+keys are keyword arguments, and `_partial_: true` asks for a function that still waits for the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limpid.errors import UserError, nearest
+
+#: Packages a `_target_` may name without being listed in `allow_targets`.
+ALLOWED = ("limpid", "torch", "lightning", "torchmetrics", "albumentations", "kornia")
+
+#: Where in them it must be defined, if it is a class, and if it is a function: others start processes, write files,
+#: load code. And a module's attributes are also what it imports: torch.os.system is none of torch.
+_CLASSES = ("limpid", "torch.nn", "torch.optim", "lightning", "torchmetrics", "albumentations", "kornia")
+_FUNCTIONS = ("limpid.lr_schedulers", "torch.nn", "torch.optim")
+
+_DIRECTIVES = {"_target_", "_partial_"}
+
+
+def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
+    """The object that the dotted `path` names.
+
+    Args:
+        path: such as ``limpid.networks.ffa_net.FFANet``.
+        where: the config key it stands at, for the sentence.
+        allow: further packages a target may name (`allow_targets`); they may lie in the current directory.
+
+    Raises:
+        UserError: the package is not allowed, or nothing of that name is there.
+    """
+    package = path.split(".", 1)[0]
+    if package not in (*ALLOWED, *allow):
+        raise UserError(
+            f"{where}._target_ names {path!r}, but targets may only come from {', '.join((*ALLOWED, *allow))}; "
+            f"if you trust it, add allow_targets=[{package}]."
+        )
+    if package in allow and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that it takes no installed package's place
+    parts = path.split(".")
+    for split in range(len(parts) - 1, 0, -1):
+        module_name = ".".join(parts[:split])
+        try:
+            found: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+                continue  # not a module; the name may be an attribute of the package above
+            raise
+        for name in parts[split:]:
+            if not hasattr(found, name):
+                hint = nearest(name, (n for n in dir(found) if not n.startswith("_")))
+                raise UserError(f"{where}._target_ names {path!r}, but {module_name} has no {name!r}{hint or '.'}")
+            found = getattr(found, name)
+        if package not in allow:
+            _refuse_others(found, path, where)
+        return found
+    raise UserError(f"{where}._target_ names {path!r}, but there is no module {package!r} to import.")
+
+
+def _refuse_others(found: Any, path: str, where: str) -> None:
+    """Refuse what `path` leads to but is no class or function that configs are meant to name."""
+    origin = str(getattr(found, "__module__", None))
+    parts = _CLASSES if inspect.isclass(found) else _FUNCTIONS
+    if not any(f"{origin}.".startswith(f"{part}.") for part in parts):
+        package = path.split(".", 1)[0]
+        own = [part for part in parts if part.split(".")[0] == package]
+        kind = "classes" if inspect.isclass(found) else "functions"
+        rule = f"{kind} of {' and '.join(own)}" if own else f"classes, not {kind}"
+        raise UserError(
+            f"{where}._target_ names {path!r}, but of {package} targets may only name {rule}; "
+            f"if you trust it, add allow_targets=[{package}]."
+        )
+
+
+def check(config: Any, where: str, allow: Sequence[str] = (), given: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Refuse unknown targets and unknown keyword arguments anywhere in `config`, before anything is made.
+
+    Args:
+        config: plain data.
+        where: its key, for the sentence; an empty string at the top.
+        allow: further packages a target may name.
+        given: arguments that the program itself adds to the object at a key, by key.
+
+    Raises:
+        UserError: naming the key, the object, and the nearest argument that exists.
+    """
+    for key, node in _targets(config, where):
+        target = locate(node["_target_"], key, allow)
+        arguments = {name: value for name, value in node.items() if name not in _DIRECTIVES}
+        _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), "_partial_" in node)
+        _check_numbers(target, key, arguments)
+
+
+def construct(config: Any, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
+    """Make what `config` describes; `extra` are further keyword arguments of the outermost object.
+
+    Lists and dicts without a `_target_` come back with their members made.
+
+    Raises:
+        UserError: as in `locate`.
+    """
+    if isinstance(config, Mapping):
+        members = {k: construct(v, f"{where}.{k}", allow) for k, v in config.items() if k not in _DIRECTIVES}
+        if "_target_" not in config:
+            return {**members, **extra}
+        target = locate(config["_target_"], where, allow)
+        arguments = {**members, **extra}
+        return functools.partial(target, **arguments) if config.get("_partial_") else target(**arguments)
+    if isinstance(config, list | tuple):
+        return [construct(member, f"{where}[{i}]", allow) for i, member in enumerate(config)]
+    return config
+
+
+def _targets(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every dict with a `_target_` in `config`, outermost first, with its key."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield where, config
+        for key, member in config.items():
+            yield from _targets(member, f"{where}.{key}" if where else str(key))
+    elif isinstance(config, list | tuple):
+        for i, member in enumerate(config):
+            yield from _targets(member, f"{where}[{i}]")
+
+
+def _check_arguments(
+    target: Any, path: str, where: str, arguments: Mapping[str, Any], given: Sequence[str], partial: bool
+) -> None:
+    parameters = parameters_of(target)
+    names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in sorted(set(arguments) - set(names)):
+        if not open_ended:
+            raise UserError(
+                f"{where}.{name} is not an argument of {path}"
+                f"{nearest(name, names) or '; it takes ' + (', '.join(names) or 'none') + '.'}"
+            )
+    required = [n for n in names if parameters[n].default is inspect.Parameter.empty]
+    missing = [n for n in required if n not in arguments and n not in given]
+    if missing and not partial:
+        raise UserError(f"{where} lacks the argument {missing[0]!r} of {path}; set {where}.{missing[0]}=...")
+
+
+def parameters_of(target: Any) -> dict[str, inspect.Parameter]:
+    """The arguments of `target` by name.
+
+    A class whose ``__init__`` hands its ``**settings`` on to its base has the base's arguments too, so that it need not
+    repeat them.
+    """
+    if not inspect.isclass(target):
+        return dict(inspect.signature(target).parameters)
+    found: dict[str, inspect.Parameter] = {}
+    for init in _inits(target):
+        own = dict(list(inspect.signature(init).parameters.items())[1:])
+        rest = {name for name, p in own.items() if p.kind is p.VAR_KEYWORD}
+        found = {**{name: p for name, p in own.items() if name not in rest}, **found}
+        if not rest:
+            return found
+    return {**found, **{name: own[name] for name in rest}} if found else dict(inspect.signature(target).parameters)
+
+
+def _inits(target: type) -> list[Any]:
+    """The ``__init__`` functions written in Python of a class and its bases, in the order they are called."""
+    return [cls.__dict__["__init__"] for cls in target.__mro__ if inspect.isfunction(cls.__dict__.get("__init__"))]
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    """The annotations of the arguments that `parameters_of` gives."""
+    if not inspect.isclass(target):
+        return typing.get_type_hints(target)
+    hints: dict[str, Any] = {}
+    for init in _inits(target):
+        hints = {**typing.get_type_hints(init), **hints}
+        if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values()):
+            break
+    return hints
+
+
+def _check_numbers(target: Any, where: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a word, or in our own signatures null, where only numbers are taken: the usual slip of a command line."""
+    try:
+        hints = _hints(target)
+    except (NameError, TypeError, AttributeError):
+        return  # a library whose annotations cannot be read says nothing about types
+    for name, value in arguments.items():
+        hint = hints.get(name)
+        kinds = typing.get_args(hint) or (hint,)
+        misplaced_null = value is None and hint in (int, float) and target.__module__.startswith("limpid.")
+        if misplaced_null or (isinstance(value, str) and all(k in (int, float, bool, type(None)) for k in kinds)):
+            wanted = " or ".join(sorted("null" if k is type(None) else k.__name__ for k in kinds))
+            raise UserError(f"{where}.{name} is {'null' if value is None else repr(value)}, but it must be {wanted}.")

@@ -1,0 +1,58 @@
+"""A network or prior by its config name: `limpid.build("ffa_net", blocks=19)`.
+
+`conf/network/*.yaml` is the registry; a `conf/` in the current directory is looked at first, so a user's own network
+lives outside the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from limpid.config import instantiate
+from limpid.errors import UserError, nearest
+from limpid.paths import config_folders
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def registered() -> dict[str, Path]:
+    """The config file of every network and prior, by name; the user's own come before the package's."""
+    files: dict[str, Path] = {}
+    for folder in config_folders("conf"):
+        for file in sorted((folder / "network").glob("*.yaml")):
+            files.setdefault(file.stem, file)
+    return files
+
+
+def network_config(name: str) -> dict[str, Any]:
+    """The registry's settings of `name`, `_target_` included.
+
+    Raises:
+        UserError: no network or prior has that name.
+    """
+    files = registered()
+    if name not in files:
+        raise UserError(f"There is no network or prior named {name!r}{nearest(name, files) or '.'}")
+    return dict(yaml.safe_load(files[name].read_text(encoding="utf-8")))
+
+
+def build(name: str, *, allow_targets: Sequence[str] = (), **overrides: Any) -> nn.Module:
+    """The network or prior `name` with the registry's settings and keyword `overrides`.
+
+    Args:
+        name: a config name, such as ``ffa_net``, ``rfd_student`` or ``aod_net``.
+        allow_targets: packages besides Limpid's usual ones that the config may take the network from.
+        overrides: settings that differ from the registry's, such as ``blocks=19``.
+
+    Raises:
+        UserError: the name, a setting, or the package of its target is unknown.
+    """
+    config = network_config(name) | overrides
+    instantiate.check(config, f"network {name}", allow_targets)
+    module: nn.Module = instantiate.construct(config, f"network {name}", allow_targets)
+    return module

@@ -1,0 +1,129 @@
+"""Images without references: real photographs to restore, or clean ones to degrade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limpid.data.datasets import file_index
+from limpid.data.datasets.base import Files, Sample
+from limpid.data.datasets.side_by_side import halves
+from limpid.data.image_io import read_image
+from limpid.errors import UserError
+
+
+@dataclass(kw_only=True, eq=False)
+class _Single(Files):
+    """Single images.
+
+    Args:
+        images: folders of the images inside the home: one pattern, or several. Whole parts may hold ``*``.
+        suffix: what the stems of the images end with, where the folder holds others too.
+    """
+
+    images: str | Sequence[str] = "."
+    suffix: str = ""
+
+    def is_home(self, folder: Path) -> bool:
+        """Whether there is an image."""
+        return bool(self._in(folder))
+
+    def _in(self, folder: Path) -> list[tuple[str, str]]:
+        found = file_index.images(folder, self.images)
+        return [(key, file) for key, file in found if key.endswith(self.suffix)]
+
+    @cached_property
+    def _named(self) -> list[tuple[str, str]]:
+        return self._in(self.found())
+
+    @property
+    def files(self) -> list[Path]:
+        """The image files, sorted by key; raises CannotRun where the set is missing."""
+        return [Path(file) for _, file in self._named]
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+
+@dataclass(kw_only=True, eq=False)
+class Images(_Single):
+    """Degraded images without references."""
+
+    def load(self, index: int, rng: np.random.Generator) -> Sample:
+        """Image `index`: `input`, `name`."""
+        key, file = self._named[index]
+        return {"input": read_image(Path(file)), "name": key}
+
+
+@dataclass(kw_only=True, eq=False)
+class Clean(_Single):
+    """Clean images to be degraded, with their depth where the set has it.
+
+    Args:
+        depth: folder of the depth maps, `<stem>.npy` `(H, W)`, inside the home; None where there is none.
+        relative: divide the depth by the greatest of the image, so that 1 is the furthest point, as the
+            degradations expect it (RESIDE, Li et al., TIP 2019, does so too); else it stays in metres.
+        middle: height and width of the picture proper; of a larger file (a white frame) the middle is taken.
+        half: ``left`` or ``right`` where only that half of the file is the clean image.
+    """
+
+    depth: str | None = None
+    relative: bool = True
+    middle: Sequence[int] | None = None
+    half: str | None = None
+
+    def load(self, index: int) -> Sample:
+        """Image `index`: `target` `(H, W, 3)`, `name`, and `depth` `(H, W)` float32 where the set has it.
+
+        Raises:
+            UserError: a file cannot be read, or the depth is not of the image's size, or not positive and finite.
+        """
+        key, name = self._named[index]
+        file = Path(name)
+        image = read_image(file)
+        if self.half is not None:
+            image = halves(image, file)[0 if self.half == "left" else 1]
+        sample: Sample = {"target": self._inner(image), "name": key}
+        if self.depth is not None:
+            sample["depth"] = self._inner(read_depth(self.depth_file(file), image.shape))
+            if self.relative:
+                sample["depth"] = sample["depth"] / sample["depth"].max()
+        return sample
+
+    def depth_file(self, image: Path) -> Path:
+        """Where the depth of an image lies."""
+        return self.found() / str(self.depth) / f"{image.stem}.npy"
+
+    def _inner(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.middle is None:
+            return pixels
+        top, left = (max(0, (side - wanted) // 2) for side, wanted in zip(pixels.shape, self.middle, strict=False))
+        return pixels[top : top + self.middle[0], left : left + self.middle[1]]
+
+
+def read_depth(path: Path, shape: Sequence[int]) -> NDArray[np.float32]:
+    """The depth `(H, W)` in the .npy file at `path`, float32.
+
+    Args:
+        path: the file.
+        shape: of the image it belongs to.
+
+    Raises:
+        UserError: the file cannot be read, has another size than the image, or holds values that are not positive
+            and finite.
+    """
+    try:
+        depth = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"The depth {path} cannot be read ({error}); complete the set.") from error
+    if depth.shape != tuple(shape[:2]):
+        sizes = f"{'x'.join(map(str, depth.shape[::-1]))}, but its image {shape[1]}x{shape[0]}"
+        raise UserError(f"The depth {path} is {sizes}; the two must have one size.")
+    if not (np.isfinite(depth).all() and (depth > 0).all()):
+        raise UserError(f"The depth {path} holds values that are not positive and finite; fill its holes.")
+    return np.asarray(depth, dtype=np.float32)

@@ -1,0 +1,115 @@
+"""Several sets as one, for training on several degradations, with references or beside unrelated clear images."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from itertools import accumulate
+
+import numpy as np
+
+from limpid.data.cropping import in_unit_range, random_crop
+from limpid.data.datasets.base import ImageSet, Sample
+from limpid.errors import UserError
+
+#: What samples of all sets have, so that they can stand in one batch.
+_COMMON = ("input", "target", "name")
+
+
+class Mixture:
+    """Several sets, one for each type of degradation; `limpid.data.mixtures` takes them in equal shares.
+
+    Index i counts through the first set, then the second, and so on. A sample's `domain` is the name that its set has
+    here.
+
+    Args:
+        name: the mixture's name.
+        sets: the sets, by type of degradation.
+        domain: what the whole is called.
+        each: take at most so many images of each set, evenly spread over it; None takes all.
+
+    Raises:
+        UserError: there is no set.
+    """
+
+    def __init__(self, name: str, sets: Mapping[str, ImageSet], domain: str = "mixed", each: int | None = None) -> None:
+        if not sets:
+            raise UserError(f"The mixture {name} holds no set; give it one for each type of degradation.")
+        self.name, self.domain, self.sets, self.each = name, domain, dict(sets), each
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many images are taken of each set."""
+        return [len(images) if self.each is None else min(self.each, len(images)) for images in self.sets.values()]
+
+    @property
+    def expected(self) -> int | None:
+        """How many images the publishers' sets have together, or None where one of them does not say."""
+        counts = [images.expected for images in self.sets.values()]
+        return None if None in counts or self.each is not None else sum(count for count in counts if count is not None)
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    def load(self, index: int, rng: np.random.Generator) -> Sample:
+        """Image `index`: `input`, `name`, `domain`, and `target` where its set has one."""
+        sizes = self.sizes
+        ends = list(accumulate(sizes))
+        number = bisect_right(ends, index)
+        place = index - (ends[number] - sizes[number])
+        kind, images = list(self.sets.items())[number]
+        place = place * len(images) // sizes[number]
+        sample = images.load(place, rng)
+        return {key: sample[key] for key in _COMMON if key in sample} | {"domain": kind}
+
+    def drawn(self, rng: np.random.Generator) -> int:
+        """The index of a random image, of every set alike often."""
+        sizes = self.sizes
+        number = int(rng.integers(len(sizes)))
+        return sum(sizes[:number]) + int(rng.integers(sizes[number]))
+
+    def missing(self) -> str | None:
+        """Why the mixture cannot be used: a sentence for each set that is not there; or None."""
+        return " ".join(why for images in self.sets.values() if (why := images.missing())) or None
+
+
+class Unpaired:
+    """Degraded images without references, each beside an unrelated clear image.
+
+    Args:
+        degraded: a mixture of degraded images.
+        clear: clear images, the references of its sets; one is drawn for each degraded image, of each set alike often.
+        crop: side of a random window that is cut from either; None takes the whole, which only works where all images
+            have one size.
+    """
+
+    def __init__(self, degraded: Mixture, clear: Mixture, crop: int | None = None) -> None:
+        self.degraded, self.clear, self.crop = degraded, clear, crop
+        self.name, self.domain = degraded.name, degraded.domain
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many images each of the degraded sets has."""
+        return self.degraded.sizes
+
+    @property
+    def expected(self) -> int | None:
+        """How many degraded images the publishers' sets have together."""
+        return self.degraded.expected
+
+    def __len__(self) -> int:
+        return len(self.degraded)
+
+    def load(self, index: int, rng: np.random.Generator) -> Sample:
+        """Image `index`: `input`, `clear`, `name`, `domain`."""
+        sample = self.degraded.load(index, rng)
+        sample.pop("target", None)
+        clear = self.clear.load(self.clear.drawn(rng), rng)
+        other = {"input": clear["target"], "name": clear["name"]}
+        if self.crop is not None:
+            sample, other = random_crop(sample, self.crop, rng), random_crop(other, self.crop, rng)
+        return in_unit_range(sample) | {"clear": in_unit_range(other)["input"]}
+
+    def missing(self) -> str | None:
+        """Why the images cannot be had: a sentence for each set that is not there; or None."""
+        return " ".join(why for images in (self.degraded, self.clear) if (why := images.missing())) or None

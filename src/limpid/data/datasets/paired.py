@@ -1,0 +1,160 @@
+"""What all sets of pairs share: parts, scenes, sizes; how pairs are found is the business of each kind."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limpid.data.datasets.base import Files, Sample
+from limpid.data.image_io import read_image
+from limpid.errors import CannotRun, UserError
+
+
+class Pair(NamedTuple):
+    """A degraded image and its reference; `key` names the pair and `scene` what they show."""
+
+    key: str
+    scene: str
+    input: str
+    target: str
+
+
+class Matched(NamedTuple):
+    """What a rule finds: pairs, degraded images without a reference (or absent files), references without use."""
+
+    pairs: list[Pair]
+    strays: list[str]
+    unused: list[str]
+
+
+def examples(found: Sequence[object], most: int = 5) -> str:
+    """The first of what was found, and whether there are more."""
+    return ", ".join(map(str, found[:most])) + (" ..." if len(found) > most else "")
+
+
+def held_out_scenes(scenes: Iterable[str], held_out: float) -> set[str]:
+    """The scenes that validate: a count, or a share below 1, and never more than half of them.
+
+    By a hash of the name, so that the choice is the same wherever the set lies and however much of it is there.
+    """
+    ordered = sorted(set(scenes), key=lambda s: (zlib.crc32(s.encode()), s))
+    count = round(held_out * len(ordered)) if held_out < 1 else int(held_out)
+    return set(ordered[: min(count, len(ordered) // 2)])
+
+
+@dataclass(kw_only=True, eq=False)
+class PairedFiles(Files):
+    """What all sets of pairs share: parts that validate, and sizes that agree.
+
+    Args:
+        scene: a regular expression; what it finds in the reference's key is the scene. By default the whole key.
+        border: how many pixels a reference may be larger on each side; it is then cropped to the middle.
+        part: ``all``, or ``train`` or ``val``: without or only the held-out scenes.
+        held_out: how many scenes validate: a count, or a share below 1. Scenes, not images: the degraded versions of
+            one reference, or the frames of one sequence, stay together.
+
+    Raises:
+        UserError: the part is none of the three.
+    """
+
+    scene: str = ".+"
+    border: int = 0
+    part: str = "all"
+    held_out: float = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.part not in ("all", "train", "val"):
+            raise UserError(f"The part of set {self.name} is {self.part!r}, but it must be all, train or val.")
+
+    def matched(self) -> Matched:
+        """The pairs, and the files that belong to none.
+
+        Raises:
+            CannotRun: the set is missing.
+            UserError: the set does not say clearly which files are pairs.
+        """
+        raise NotImplementedError  # each kind of set knows its own rule
+
+    def lacking(self, strays: Sequence[str]) -> str:
+        """A sentence on degraded images without a reference, or files that are not there."""
+        raise NotImplementedError
+
+    def pairs(self) -> list[Pair]:
+        """All pairs.
+
+        Raises:
+            CannotRun: the set is missing or empty.
+            UserError: an image has no partner, or as in `matched`.
+        """
+        pairs, strays, _ = self.matched()
+        if strays:
+            raise UserError(self.lacking(strays))
+        if not pairs:
+            raise CannotRun(f"The set {self.name} is empty: {self.found()} holds no pairs. {self.obtain}".rstrip())
+        return pairs
+
+    @cached_property
+    def chosen(self) -> list[Pair]:
+        """The pairs of this part; raises as `pairs` does."""
+        pairs = self.pairs()
+        if self.part == "all":
+            return pairs
+        held = held_out_scenes((pair.scene for pair in pairs), self.held_out)
+        return [pair for pair in pairs if (pair.scene in held) == (self.part == "val")]
+
+    @property
+    def files(self) -> list[tuple[Path, Path]]:
+        """The pairs of this part as (degraded, reference); raises as `pairs` does."""
+        return [(Path(pair.input), Path(pair.target)) for pair in self.chosen]
+
+    def scene_of(self, key: str) -> str:
+        """What the reference with this key shows."""
+        found = re.search(self.scene, key)
+        return found[0] if found else key
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def load(self, index: int, rng: np.random.Generator) -> Sample:
+        """Pair `index`: `input`, `target`, `name`.
+
+        Raises:
+            UserError: a file cannot be read, or the sizes of the two differ by something else than the card's border.
+        """
+        pair = self.chosen[index]
+        degraded, reference = self.read(pair)
+        if reference.shape != degraded.shape:
+            reference = self._without_border(reference, degraded.shape, pair)
+        return {"input": degraded, "target": reference, "name": pair.key}
+
+    def read(self, pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The degraded image and its reference as they are stored."""
+        return read_image(Path(pair.input)), read_image(Path(pair.target))
+
+    def size_problem(self, degraded: Sequence[int], reference: Sequence[int], pair: Pair) -> str | None:
+        """A sentence if images of these sizes (height, width, ...) are no pair, else None."""
+        grown = [2 * self.border + side for side in degraded[:2]]
+        if list(reference[:2]) in (list(degraded[:2]), grown):
+            return None
+        return (
+            f"{pair.input} is {degraded[1]}x{degraded[0]} but its reference {pair.target} is "
+            f"{reference[1]}x{reference[0]}; the two must have one size"
+            + (f", or the reference a border of {self.border} pixels." if self.border else ".")
+        )
+
+    def _without_border(
+        self, reference: NDArray[np.float32], shape: tuple[int, ...], pair: Pair
+    ) -> NDArray[np.float32]:
+        if problem := self.size_problem(shape, reference.shape, pair):
+            raise UserError(problem)
+        b = self.border
+        return reference[b : reference.shape[0] - b, b : reference.shape[1] - b]

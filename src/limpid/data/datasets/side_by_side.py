@@ -1,0 +1,63 @@
+"""Pairs whose two images lie side by side in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limpid.data.datasets import file_index
+from limpid.data.datasets.paired import Matched, Pair, PairedFiles
+from limpid.data.image_io import read_image
+from limpid.errors import UserError
+
+
+@dataclass(kw_only=True, eq=False)
+class Halves(PairedFiles):
+    """Files that hold a degraded image and its reference side by side.
+
+    Args:
+        images: folders of the files inside the home: one pattern, or several. Whole parts may hold ``*``.
+        halves: what the left and the right half are: ``input`` and ``target`` in the file's order.
+    """
+
+    images: str | Sequence[str]
+    halves: Sequence[str] = ("input", "target")
+
+    def is_home(self, folder: Path) -> bool:
+        """Whether there is an image."""
+        return bool(file_index.images(folder, self.images))
+
+    def matched(self) -> Matched:
+        """All files, sorted by key.
+
+        Raises:
+            CannotRun: the set is missing.
+        """
+        found = file_index.images(self.found(), self.images)
+        return Matched([Pair(key, self.scene_of(key), file, file) for key, file in found], [], [])
+
+    def read(self, pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The degraded half and the reference.
+
+        Raises:
+            UserError: the file's width is odd.
+        """
+        both = dict(zip(self.halves, halves(read_image(Path(pair.input)), Path(pair.input)), strict=True))
+        return both["input"], both["target"]
+
+
+def halves(pixels: NDArray[Any], path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The left and the right half of an image `(H, W, ...)`.
+
+    Raises:
+        UserError: W is odd.
+    """
+    width = pixels.shape[1]
+    if width % 2:
+        raise UserError(f"{path} is {width} pixels wide, which is odd, so it is no two images side by side; remove it.")
+    return pixels[:, : width // 2], pixels[:, width // 2 :]

@@ -1,0 +1,63 @@
+"""Parts of a set of clean images: what is trained on, what validates, what tests, without an image in common."""
+
+from __future__ import annotations
+
+import zlib
+from functools import cached_property
+
+from limpid.data.datasets.base import Sample
+from limpid.data.datasets.images import Clean
+from limpid.errors import UserError
+
+
+class Part:
+    """One part of a folder of clean images.
+
+    The images are put in the order of a hash of their names, so that the choice is the same wherever they lie and
+    however many there are. The first validate, the next test, the rest train. It is the order in which sets of pairs
+    hold out scenes: as many held-out scenes of RESIDE ITS are the same ones.
+
+    Args:
+        clean: all images.
+        part: ``train``, ``val`` or ``test``.
+        validate: how many images validate.
+        test: how many images test. Of few images each takes a quarter at most.
+
+    Raises:
+        UserError: the part is none of the three.
+    """
+
+    def __init__(self, clean: Clean, part: str, validate: int = 20, test: int = 100) -> None:
+        if part not in ("train", "val", "test"):
+            raise UserError(f"The part of set {clean.name} is {part!r}, but it must be train, val or test.")
+        self.clean, self.part, self.validate, self.test = clean, part, validate, test
+
+    def _bounds(self, count: int) -> tuple[int, int]:
+        validate = min(self.validate, count // 4)
+        test = validate + min(self.test, count // 4)
+        return {"val": (0, validate), "test": (validate, test), "train": (test, count)}[self.part]
+
+    @property
+    def expected(self) -> int | None:
+        """How many images the part of the publisher's whole set has, or None where nobody says."""
+        if self.clean.expected is None:
+            return None
+        first, last = self._bounds(self.clean.expected)
+        return last - first
+
+    @cached_property
+    def _chosen(self) -> list[int]:
+        names = [file.stem for file in self.clean.files]
+        order = sorted(range(len(names)), key=lambda i: (zlib.crc32(names[i].encode()), names[i]))
+        return sorted(order[slice(*self._bounds(len(order)))])
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def load(self, index: int) -> Sample:
+        """Image `index` of the part; see `Clean`."""
+        return self.clean.load(self._chosen[index])
+
+    def missing(self) -> str | None:
+        """Why the images cannot be had, in a sentence, or None."""
+        return self.clean.missing()

@@ -1,0 +1,160 @@
+"""Sets made from other sets: parts of clean ones, many degraded draws of them, pairs degraded further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from limpid.data.cropping import in_unit_range, random_crop
+from limpid.data.datasets.base import CleanSet, ImageSet, Sample
+from limpid.data.datasets.degraded import Degraded
+from limpid.data.datasets.images import Clean
+from limpid.data.datasets.paired import held_out_scenes
+from limpid.data.degradations.scaling import imresize
+from limpid.errors import UserError
+
+
+@dataclass(kw_only=True, eq=False)
+class CleanPart(Clean):
+    """Some of the clean images of a set: those whose names lie between two, and of these all, or a part.
+
+    Args:
+        first: the first name, such as ``0001``; names are compared as text, without folder and suffix.
+        last: the last name; an empty one sets no end.
+        part: ``all``, or ``train`` or ``val``: without or only the held-out images.
+        held_out: how many images validate: a count, or a share below 1.
+
+    Raises:
+        UserError: the part is none of the three.
+    """
+
+    first: str = ""
+    last: str = ""
+    part: str = "all"
+    held_out: float = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.part not in ("all", "train", "val"):
+            raise UserError(f"The part of set {self.name} is {self.part!r}, but it must be all, train or val.")
+
+    def _in(self, folder: Path) -> list[tuple[str, str]]:
+        found = [
+            (key, file)
+            for key, file in super()._in(folder)
+            if self.first <= PurePath(key).name and (not self.last or PurePath(key).name <= self.last)
+        ]
+        if self.part == "all":
+            return found
+        held = held_out_scenes((key for key, _ in found), self.held_out)
+        return [(key, file) for key, file in found if (key in held) == (self.part == "val")]
+
+
+class Scaled:
+    """Clean images at several scales: number i is image i // n at scale i % n, of n scales.
+
+    Args:
+        clean: the clean images.
+        scales: factors of their size, descending. Each is reached from the one before by bicubic scaling, and clipped
+            to [0, 1].
+    """
+
+    def __init__(self, clean: CleanSet, scales: Sequence[float]) -> None:
+        self.clean, self.scales = clean, [float(scale) for scale in scales]
+
+    def __len__(self) -> int:
+        return len(self.clean) * len(self.scales)
+
+    def load(self, index: int) -> Sample:
+        """Image `index // n` at scale `index % n`: `target`, `name`, and maps."""
+        place, number = divmod(index, len(self.scales))
+        sample, before = self.clean.load(place), 1.0
+        for scale in self.scales[: number + 1]:
+            if scale != before:
+                sample = {
+                    k: np.clip(imresize(v, scale / before), 0, 1) if isinstance(v, np.ndarray) and v.ndim >= 2 else v
+                    for k, v in sample.items()
+                }
+            before = scale
+        return sample
+
+
+class Draws(Degraded):
+    """Many degraded draws from few clean images: an epoch is `count` draws, taking turns over the images.
+
+    Each draw has its own randomness. Training sees the draws of an epoch once; a test set of draws is the same in
+    every run.
+
+    Args:
+        name: the set's name in tables.
+        domain: its degradation.
+        clean: the clean images.
+        degradation: adds `input` (and what it knows about it) to a sample, drawing from a generator.
+        count: how many draws there are; None for one of each image.
+        crop: side of a random window that is cut from the clean image before it is degraded; None takes the whole.
+        scales: factors of the image's size, descending, as for `Scaled`. One is drawn with a probability in proportion
+            to its square, which is the share of patches that it has.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        domain: str,
+        clean: CleanSet,
+        degradation: Callable[[Sample, np.random.Generator], Sample],
+        count: int | None = None,
+        crop: int | None = None,
+        scales: Sequence[float] = (1.0,),
+    ) -> None:
+        super().__init__(name, domain, clean, degradation)
+        self.count, self.crop, self.scales = count, crop, [float(scale) for scale in scales]
+        if not scales or min(self.scales) <= 0 or self.scales != sorted(self.scales, reverse=True):
+            raise UserError(f"The scales of set {name} are {list(scales)}, but must be above 0, from high to low.")
+        self.scaled: CleanSet = Scaled(clean, self.scales)
+
+    @property
+    def expected(self) -> int | None:
+        """How many draws there are; that of the clean images where there is one of each."""
+        return super().expected if self.count is None else self.count
+
+    def __len__(self) -> int:
+        return 0 if len(self.clean) == 0 else self.count or len(self.clean)
+
+    def load(self, index: int, rng: np.random.Generator) -> Sample:
+        """Draw `index`; its name tells how often the image was drawn before, as in ``0001_3``."""
+        turn, place = divmod(index, len(self.clean))
+        weights = np.square(self.scales) / np.square(self.scales).sum()
+        number = int(rng.choice(len(self.scales), p=weights)) if len(self.scales) > 1 else 0
+        sample = self.scaled.load(place * len(self.scales) + number)
+        if self.crop is not None:
+            sample = random_crop(sample, self.crop, rng)
+        sample = self.degradation(in_unit_range(sample), rng)
+        return sample if self.count is None else sample | {"name": f"{sample['name']}_{turn}"}
+
+
+class Further(Degraded):
+    """Pairs whose degraded image is degraded further when it is loaded.
+
+    Args:
+        name: the set's name in tables.
+        domain: its degradation.
+        pairs: the pairs.
+        degradation: as for `Degraded`; it finds an `input` already and goes on from there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        domain: str,
+        pairs: ImageSet,
+        degradation: Callable[[Sample, np.random.Generator], Sample],
+    ) -> None:
+        super().__init__(name, domain, pairs, degradation)  # type: ignore[arg-type]
+        self.pairs = pairs
+
+    def load(self, index: int, rng: np.random.Generator) -> Sample:
+        """Pair `index`, its input degraded further with `rng`."""
+        return self.degradation(in_unit_range(self.pairs.load(index, rng)), rng)

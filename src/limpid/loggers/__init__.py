@@ -1,0 +1,135 @@
+"""The loggers besides curves.csv: how they are made for a run, what they are told, and how they end."""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from limpid.config import instantiate
+from limpid.errors import CannotRun
+from limpid.loggers.base import Records, TakesPictures
+from limpid.loggers.mlflow import MLflow
+from limpid.loggers.outcome import Outcome, Table, outcome
+from limpid.loggers.tensorboard import TensorBoard
+from limpid.loggers.wandb import STEP, Wandb
+from limpid.paths import runs
+from limpid.store.atomic_io import read_json, write_json
+from limpid.store.run_directory import Run
+
+__all__ = [
+    "STEP",
+    "MLflow",
+    "Outcome",
+    "Records",
+    "Table",
+    "TakesPictures",
+    "TensorBoard",
+    "Wandb",
+    "opened",
+    "outcome",
+    "record",
+    "require",
+]
+
+#: The packages that a logger needs.
+_PACKAGES = {
+    "Wandb": ("wandb",),
+    "WandbLogger": ("wandb",),
+    "TensorBoard": ("tensorboard",),
+    "TensorBoardLogger": ("tensorboard",),
+    "MLflow": ("mlflow", "sqlalchemy", "alembic"),
+    "MLFlowLogger": ("mlflow",),
+}
+
+
+def require(cards: Mapping[str, Any]) -> None:
+    """Refuse loggers whose package is not installed, before anything begins.
+
+    Args:
+        cards: the `logger` part of a configuration.
+
+    Raises:
+        CannotRun: naming the logger and what to install.
+    """
+    for name, card in cards.items():
+        needed = _PACKAGES.get(str(card.get("_target_")).rsplit(".", 1)[-1], ())
+        missing = [package for package in needed if importlib.util.find_spec(package) is None]
+        if missing:
+            raise CannotRun(
+                f"logger={name} needs the package {missing[0]}, which is not installed; `pip install "
+                "'limpid[loggers]'`, or leave the logger out."
+            )
+
+
+@contextmanager
+def opened(config: Mapping[str, Any], run: Run, writes: bool = True) -> Iterator[list[Logger]]:
+    """The loggers of a run, told its configuration, and ended when it ends.
+
+    Where a logger's card asks for a directory, an id or a name, it is the run's. The id is drawn when a run first has a
+    logger, and kept in its ``logging.json``; starting over draws a new one.
+
+    Args:
+        config: the composed configuration.
+        run: whose loggers they are.
+        writes: whether this process writes the run; others have no loggers.
+    """
+    loggers = _made(config, run) if writes else []
+    keeping = [logger for logger in loggers if isinstance(logger, Records)]
+    status = "failed"
+    try:
+        for logger in keeping:
+            logger.log_config(config)
+        yield loggers
+        status = "finished"
+    except KeyboardInterrupt:
+        status = "killed"
+        raise
+    finally:
+        said = [logger.close(status) for logger in keeping]
+        for line in filter(None, said):
+            print(line, file=sys.stderr)
+
+
+def _made(config: Mapping[str, Any], run: Run) -> list[Logger]:
+    cards: Mapping[str, Any] = config["logger"]
+    if not cards:
+        return []
+    file = run.path / "logging.json"
+    kept = read_json(file)
+    if kept is None:
+        kept = {"id": secrets.token_hex(8)}
+        write_json(file, kept)
+    place = run.path.as_posix().removeprefix(f"{runs().as_posix()}/")
+    own = {"save_dir": str(run.path), "id": kept["id"], "name": place}
+    filled = {name: {k: own.get(k, v) if v is None else v for k, v in card.items()} for name, card in cards.items()}
+    return list(instantiate.construct(filled, "logger", config["allow_targets"]).values())
+
+
+def record(
+    loggers: Sequence[Logger],
+    config: Mapping[str, Any],
+    results: Mapping[str, Any],
+    per_image: Sequence[Mapping[str, Any]],
+    step: int,
+) -> None:
+    """Give every logger what came out of a run; see `outcome`.
+
+    Args:
+        loggers: as `opened` gives them.
+        config: the composed configuration.
+        results: what metrics.json holds.
+        per_image: what per_image.csv holds.
+        step: the run's last; 0 where nothing was trained.
+    """
+    found = outcome(config, results, per_image)
+    for logger in loggers:
+        if isinstance(logger, Records):
+            logger.log_outcome(found, step)
+        else:
+            logger.log_metrics(found.values, step)

@@ -1,0 +1,43 @@
+"""What a logger takes besides curves: pictures, the configuration, and the outcome of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from limpid.loggers.outcome import Outcome
+from limpid.results.comparison_panel import Panel
+
+
+@runtime_checkable
+class TakesPictures(Protocol):
+    """A logger that shows pictures."""
+
+    def log_pictures(self, pictures: Mapping[str, Panel], step: int) -> None:
+        """Show `pictures`, by keys such as ``val/<set>/<image>``, at a step of the run."""
+
+
+@runtime_checkable
+class Records(Protocol):
+    """A logger that keeps a run's configuration and outcome."""
+
+    def log_config(self, config: Mapping[str, Any]) -> None:
+        """Keep the composed configuration; called when the run begins or goes on."""
+
+    def log_outcome(self, outcome: Outcome, step: int) -> None:
+        """Keep what came out.
+
+        Args:
+            outcome: values and tables.
+            step: the run's last.
+        """
+
+    def close(self, status: str) -> str | None:
+        """End the log.
+
+        Args:
+            status: ``finished``, ``failed`` or ``killed``.
+
+        Returns:
+            A line for the user, or None.
+        """

@@ -1,0 +1,119 @@
+"""Weights & Biases: offline unless asked, one id through every resume, the run's own step as the axis."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import WandbLogger
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+from limpid.loggers.outcome import Outcome
+from limpid.results.comparison_panel import Panel
+
+#: The axis of all curves and pictures: batches done, which wandb's own count of calls is not.
+STEP = "limpid/step"
+
+
+class Wandb(WandbLogger):
+    """Lightning's logger with pictures, tables and the paper's values.
+
+    A run that goes on, or is tested later, keeps its id. Offline every start writes a segment of its own,
+    ``<save_dir>/wandb/offline-run-<time>-<id>``; `close` gives the command that uploads all of them as one run.
+
+    Args:
+        project: in wandb.
+        offline: write files only; no account is needed.
+        save_dir: where the folder ``wandb`` goes; the worker gives the run's directory.
+        id: the run's; the worker gives one that is drawn once for each run.
+        name: the run's name in wandb; the worker gives its place in the store.
+        entity: the user or team whose project it is; None for the account's own.
+        group: what the run is grouped under.
+        tags: short words by which runs are found.
+        settings: of `wandb.Settings`.
+    """
+
+    def __init__(
+        self,
+        project: str = "limpid",
+        offline: bool = True,
+        save_dir: str = ".",
+        id: str | None = None,
+        name: str | None = None,
+        entity: str | None = None,
+        group: str | None = None,
+        tags: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            name=name,
+            save_dir=str(Path(save_dir).resolve()),  # wandb's own process need not be in this directory
+            offline=offline,
+            id=id,
+            project=project,
+            mode="offline" if offline else "online",
+            entity=entity,
+            group=group,
+            tags=list(tags),
+            settings={**(settings or {}), "silent": offline},
+        )
+        self._wandb_init.pop("anonymous", None)  # wandb warns about it, whatever it is
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The wandb run, begun at first use."""
+        if self._experiment is None:
+            import wandb
+
+            Path(self._wandb_init["dir"]).mkdir(parents=True, exist_ok=True)
+            run = wandb.init(**self._wandb_init)
+            run.define_metric(STEP)
+            run.define_metric("*", step_metric=STEP, step_sync=True)
+            self._experiment = run
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log values at a step of the run."""
+        if step is not None:  # None is Lightning's own bookkeeping
+            self.experiment.log({**metrics, STEP: step})
+
+    @rank_zero_only
+    def log_pictures(self, pictures: Mapping[str, Panel], step: int) -> None:
+        """See `TakesPictures`."""
+        import wandb
+
+        shown = {key: wandb.Image(made.pixels, caption=made.caption) for key, made in pictures.items()}
+        self.log_metrics(shown, step)
+
+    @rank_zero_only
+    def log_config(self, config: Mapping[str, Any]) -> None:
+        """See `Records`."""
+        self.experiment.config.update(dict(config), allow_val_change=True)
+
+    @rank_zero_only
+    def log_outcome(self, outcome: Outcome, step: int) -> None:
+        """See `Records`; what is logged last is what wandb shows as the run's summary."""
+        import wandb
+
+        tables = {
+            name: wandb.Table(columns=list(table.columns), data=table.rows, allow_mixed_types=True)
+            for name, table in outcome.tables.items()
+        }
+        self.log_metrics({**outcome.values, **tables}, step)
+
+    def close(self, status: str) -> str | None:
+        """See `Records`."""
+        if self._experiment is None:
+            return None
+        self._experiment.finish(exit_code=int(status != "finished"))
+        self._experiment = None
+        if not self._offline:
+            return None
+        folder = Path(self._wandb_init["dir"]) / "wandb"
+        segments = [str(path) for path in sorted(folder.glob(f"offline-run-*-{self._id}"))]
+        return f"to upload it: {shlex.join(['wandb', 'sync', *segments])}"

@@ -1,0 +1,84 @@
+"""Learning-rate shapes over a whole run, whatever its length: a shorter one shrinks warm-up and decays too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def constant(optimizer: Optimizer, steps: int) -> LambdaLR:
+    """The learning rate stays as it is."""
+    return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def cosine(optimizer: Optimizer, steps: int, warmup: float, floor: float) -> LambdaLR:
+    """A linear warm-up, then half a cosine.
+
+    Args:
+        optimizer: whose learning rate is scaled.
+        steps: length of the whole run in optimizer steps.
+        warmup: share of the run that the warm-up takes.
+        floor: the last step's share of the learning rate.
+    """
+    warm = round(warmup * steps)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        progress = min(1.0, (step - warm) / max(1, steps - warm))
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return LambdaLR(optimizer, factor)
+
+
+def step(optimizer: Optimizer, steps: int, factor: float, every: float, of: float) -> LambdaLR:
+    """Multiply by `factor` each time another `every` of `of` parts of the run are done.
+
+    Args:
+        optimizer: whose learning rate is scaled.
+        steps: length of the whole run in optimizer steps.
+        factor: what each decay multiplies by.
+        every: the paper's interval, in epochs or iterations.
+        of: the paper's whole training, in the same unit.
+    """
+    # `of` times the step first, in exact arithmetic where they are whole, so that a decay comes at its very step.
+    return LambdaLR(optimizer, lambda now: factor ** math.floor(now * of / (every * steps)))
+
+
+def constant_then_linear(optimizer: Optimizer, steps: int, constant: float) -> LambdaLR:
+    """The learning rate stays as it is, then falls linearly to 0 at the end of the run.
+
+    Args:
+        optimizer: whose learning rate is scaled.
+        steps: length of the whole run.
+        constant: share of the run before it falls.
+    """
+    first = constant * steps
+    return LambdaLR(optimizer, lambda now: 1.0 if now <= first else max(0.0, (steps - now) / (steps - first)))
+
+
+def milestones(optimizer: Optimizer, steps: int, factor: float, at: Sequence[float], of: float) -> LambdaLR:
+    """Multiply by `factor` at each of the places `at` in a training that the paper counts as `of`.
+
+    Args:
+        optimizer: whose learning rate is scaled.
+        steps: length of the whole run in optimizer steps.
+        factor: what each decay multiplies by.
+        at: where, in epochs or iterations of the paper.
+        of: the paper's whole training, in the same unit.
+    """
+    return LambdaLR(optimizer, lambda now: factor ** sum(now * of >= place * steps for place in at))
+
+
+def polynomial(optimizer: Optimizer, steps: int, power: float) -> LambdaLR:
+    """``(1 - step / steps) ** power``: down to 0 at the end of the run.
+
+    Args:
+        optimizer: whose learning rate is scaled.
+        steps: length of the whole run in optimizer steps.
+        power: below 1 it falls late, above 1 early.
+    """
+    return LambdaLR(optimizer, lambda now: max(0.0, 1 - now / steps) ** power)

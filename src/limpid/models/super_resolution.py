@@ -1,0 +1,194 @@
+"""Super-resolution: pairs are made from clean images, and a network that enlarges is trained on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from limpid.errors import UserError
+from limpid.models.evaluation import Scores
+from limpid.models.restorer import Batch, Restorer
+
+#: How images may be scaled.
+INTERPOLATIONS = ("bicubic", "bilinear")
+
+
+def scaled(image: Tensor, size: tuple[int, int], interpolation: str = "bicubic") -> Tensor:
+    """`image` `(N, 3, H, W)` in [0, 1] at another (height, width), antialiased, clamped to [0, 1].
+
+    Bicubic is Keys' cubic with a = -0.5, as MATLAB's and Pillow's; near the border its weights are renormalised, as
+    Pillow's are.
+    """
+    if tuple(image.shape[-2:]) == size:
+        return image
+    return F.interpolate(image.float(), size, mode=interpolation, antialias=True, align_corners=False).clamp(0, 1)
+
+
+class TeacherScores(Scores):
+    """Scores with facts about the network that a table shows beside them, such as its best epoch."""
+
+    def __init__(self, metrics: Mapping[str, Callable[..., Tensor]]) -> None:
+        super().__init__(metrics)
+        self.facts: dict[str, float] = {}
+
+    def summary(self, prefix: str = "") -> dict[str, dict[str, dict[str, Any]]]:
+        """See `Scores`; each set of the restored images has the facts too."""
+        summary = super().summary(prefix)
+        for values in summary.values() if not prefix else ():
+            n = max((entry["n"] for entry in values.values()), default=0)
+            values |= {name: {"mean": value, "n": n, "protocol": name} for name, value in self.facts.items()}
+        return summary
+
+
+class SuperResolution(Restorer):
+    """A network with a `scale` learns to enlarge small images, made from the clean `target` of any batch.
+
+    The high-resolution image is the clean one, or an interpolation of it to `target_scale` times its size, as the
+    920x1240 images of Rich Feature Distillation are: there its released code enlarges the very 460x620 image that is
+    the input, so that what is learnt is the interpolation (which explains 60 dB and more in tables 2 and 4). The small
+    image is the clean one scaled by `target_scale / scale`. Sides are first cut to what makes both whole.
+
+    In each batch `small` is then what the network sees, `target` the high-resolution image, and `input` the small one
+    enlarged by interpolation, so that scores and pictures show what that gives without learning.
+
+    Args:
+        arguments: see `Restorer`; the network has a `scale`.
+        target_scale: how many times the clean image is enlarged to the high-resolution one.
+        interpolation: ``bicubic`` or ``bilinear``, antialiased, wherever an image is scaled.
+        last_layer: the part that learns more slowly, such as ``upsample``, or None.
+        last_layer_rate: its share of the learning rate (0.1 in FSRCNN, Dong et al., ECCV 2016, section 4.1).
+        full_precision: train in float32 whatever the trainer's precision. The rounding of bfloat16 alone leaves 54 to
+            56 dB between an FSRCNN's output and the exact one, less than tables 2 and 4 print.
+        settings: see `Restorer`.
+
+    Raises:
+        UserError: the network does not enlarge, or a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        target_scale: int = 1,
+        interpolation: str = "bicubic",
+        last_layer: str | None = None,
+        last_layer_rate: float = 0.1,
+        full_precision: bool = True,
+        **settings: Any,
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        scale = getattr(self.network, "scale", None)
+        if scale is None:
+            raise UserError(
+                f"The network {self.network_name} does not enlarge, so it cannot learn super-resolution; choose one "
+                "that does, such as dsc_mc_fsrcnn, or another model."
+            )
+        if interpolation not in INTERPOLATIONS or target_scale < 1:
+            raise UserError(
+                f"model.interpolation is {interpolation!r} and model.target_scale {target_scale}, but the first must "
+                f"be {' or '.join(INTERPOLATIONS)} and the second a whole number from 1 on."
+            )
+        self.provenance["target_scale"] = target_scale
+        self.scale, self.target_scale, self.interpolation = int(scale), int(target_scale), interpolation
+        self.full_precision = full_precision
+        self.best: dict[str, float] | None = None
+        self.scores: TeacherScores = TeacherScores(self.scores.metrics)
+        if (optimizer := self.optimizer) is not None and last_layer is not None:
+            self.optimizer = lambda parameters: self._grouped(optimizer, parameters, last_layer, last_layer_rate)
+
+    def _grouped(self, optimizer: Callable[..., Optimizer], parameters: Any, last_layer: str, rate: float) -> Optimizer:
+        """The optimizer over two groups, of which the second has `rate` times the learning rate."""
+        slow = {id(p) for p in self.network.get_submodule(last_layer).parameters()}
+        kept = list(parameters)
+        made = optimizer([{"params": [p for p in kept if (id(p) in slow) == late]} for late in (False, True)])
+        made.param_groups[1]["lr"] *= rate
+        return made
+
+    # Batches ----------------------------------------------------------------------------------------------------
+
+    def pair(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """The small and the high-resolution image made from `clean` `(N, 3, H, W)` in [0, 1]."""
+        multiple = self.scale // math.gcd(self.scale, self.target_scale)
+        height, width = (side - side % multiple for side in clean.shape[-2:])
+        clean = clean[..., :height, :width]
+
+        def to(factor: int, part: int) -> Tensor:
+            return scaled(clean, (height * factor // part, width * factor // part), self.interpolation)
+
+        return to(self.target_scale, self.scale), to(self.target_scale, 1)
+
+    def degrade(self, batch: Batch) -> Batch:
+        """The batch with `small`, `input` and `target` made from its clean images.
+
+        It is changed in place: callbacks that look at the batch afterwards see what was compared.
+
+        Raises:
+            UserError: it has no clean images.
+        """
+        if "target" not in batch:
+            raise UserError(
+                f"Super-resolution makes its pairs from clean images, and {batch['name'][0]} comes without one; choose "
+                "data with references, such as data=scenes."
+            )
+        assert isinstance(batch, dict)
+        small, target = self.pair(batch["target"])
+        plain = scaled(small, (target.shape[-2], target.shape[-1]), self.interpolation)
+        batch.update(small=small, input=plain, target=target)
+        return batch
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """The loss of one batch of small images."""
+        batch = self.degrade(batch)
+        with torch.autocast(batch["small"].device.type, enabled=False) if self.full_precision else nullcontext():
+            return super().training_step({**batch, "input": batch["small"]}, batch_idx)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch of the validation set; the enlarged images go on to the callbacks."""
+        batch = self.degrade(batch)
+        restored = self.restore(batch["small"])
+        self.scores.add(0, batch, restored)
+        return restored
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Score one batch of a test set; the enlarged images go on to the callbacks."""
+        batch = self.degrade(batch)
+        restored = self.restore(batch["small"])
+        self.scores.add(dataloader_idx, batch, restored)
+        return restored
+
+    # The best epoch ---------------------------------------------------------------------------------------------
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means, and note when the best PSNR so far came."""
+        super().on_validation_epoch_end()
+        psnr = self.scores.summary()["val"].get("psnr")
+        if psnr is not None and (self.best is None or psnr["mean"] > self.best["psnr"]):
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            epoch = self.batches_done * data.batch_size / len(data.train)
+            self.best = {"psnr": psnr["mean"], "epoch": epoch}
+
+    def on_test_epoch_start(self) -> None:
+        """Begin to count, with the size of the network and the epoch of its best validation as tables 1 to 4 show."""
+        super().on_test_epoch_start()
+        self.scores.facts = {"params_k": sum(p.numel() for p in self.network.parameters()) / 1e3}
+        if self.best is not None:
+            self.scores.facts["epoch"] = self.best["epoch"]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the best validation so far."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["best"] = self.best
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from the best validation so far."""
+        self.recall(checkpoint)
+
+    def recall(self, saved: Mapping[str, Any]) -> None:
+        """Take up the best validation so far."""
+        self.best = saved.get("best")

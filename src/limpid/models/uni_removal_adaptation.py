@@ -1,0 +1,123 @@
+"""Uni-Removal's second stage: the student adapts to real photographs that have no references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from limpid import checkpoint
+from limpid.errors import CannotRun, UserError
+from limpid.inference import restored_image
+from limpid.losses.adversarial import discriminator_loss
+from limpid.models.adversarial import Adversarial, clear_images
+from limpid.models.restorer import Batch
+from limpid.models.uni_removal import Student, refuse_another
+
+
+class DomainAdaptation(Adversarial, Student):
+    """``L_da = L_gan + lambda_2 L_idt + lambda_3 (L_eig + lambda_1 L_efg)`` (equations 7 to 13), without references.
+
+    The student restores degraded photographs and, for identity and contrast, clear ones that have nothing to do with
+    them. In each step it is trained first, against the discriminator's scores of what it restored; then the
+    discriminator learns to tell these images, detached, from the clear ones. Equation 7 lacks the squares of
+    least-squares adversarial training, and its "real" images are restored clear ones; here they are the clear
+    photographs themselves.
+
+    A batch holds `input` and `clear`. Where it has references instead, another image's reference is its clear image.
+
+    Args:
+        arguments: see `Restorer`; the network is the student.
+        discriminator: gives scores of patches of images in [0, 1].
+        start: `ckpt`, the checkpoint of the knowledge transfer; without one `weights`: None refuses, ``random`` adapts
+            a network that learnt nothing, which is recorded.
+        decay: as in `KnowledgeTransfer`; the paper has 0.99 after each of 40 epochs.
+        settings: see `Restorer`; optimizer and learning-rate scheduler are made twice.
+
+    Raises:
+        CannotRun: (when training begins) there is nothing to start from.
+        UserError: (likewise) the checkpoint does not fit, or the run began with another one, or (in a step) there are
+            no clear images.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        discriminator: nn.Module,
+        start: Mapping[str, Any],
+        decay: Mapping[str, Mapping[str, float]] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        self.prepare(decay)
+        self.discriminator, self.start = discriminator, dict(start)
+
+    def setup(self, stage: str) -> None:
+        """Load the student that adaptation starts from."""
+        if stage == "fit" and "start" not in self.provenance:
+            settings = (self.start.get("ckpt"), self.start.get("weights"))
+            self.provenance["start"] = load_start(self.network, self.network_name, self.network_config, *settings)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """One step of the student and one of the discriminator; the student's terms are logged under their names."""
+        assert self.loss is not None
+        clear = clear_images(batch)
+        output, clear_output = self(batch["input"]), self(clear)
+        restored = restored_image(output)
+        self.discriminator.requires_grad_(False)  # the student's loss passes through it and leaves nothing there
+        made = {"clear": clear, "clear_output": clear_output, "scores": self.discriminator(restored)}
+        total, terms = self.loss(output, {**batch, **made})
+        self.learn(0, total, batch_idx)
+        self.discriminator.requires_grad_(True)
+        judged = discriminator_loss(self.discriminator(clear), self.discriminator(restored.detach()))
+        self.learn(1, judged, batch_idx)
+        return self.report(total, terms, judged, batch_idx)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on from another student than the run began with.
+
+        Raises:
+            UserError: its weights differ.
+        """
+        before, now = (p.get("start") for p in (checkpoint["provenance"], self.provenance))
+        refuse_another("student", "model.start.ckpt", before, now)
+
+
+def load_start(
+    network: nn.Module, name: str, settings: Mapping[str, Any], ckpt: str | Path | None, weights: str | None
+) -> dict[str, Any]:
+    """Put the weights that adaptation starts from into `network`, and say where they come from.
+
+    Args:
+        network: the student.
+        name: its name in the registry.
+        settings: its settings there.
+        ckpt: the checkpoint of the knowledge transfer; it wins over `weights`.
+        weights: ``random`` leaves the network as it is where there is no checkpoint; None refuses.
+
+    Raises:
+        CannotRun: there is no checkpoint.
+        UserError: it holds another network, or `weights` is neither None nor ``random``.
+    """
+    if weights not in (None, "random"):
+        raise UserError(f"model.start.weights is {weights!r}, but it must be null or random; a file goes to ckpt.")
+    if ckpt is None and weights is None:
+        raise CannotRun(
+            "Adaptation starts from a student that knowledge transfer trained; train it (`limpid train "
+            "+uni_removal/table4=bkt_icl_fcl`) and give model.start.ckpt=RUN/checkpoints/best.ckpt, or set "
+            "model.start.weights=random to adapt a network that learnt nothing."
+        )
+    if ckpt is None:
+        return {"weights": checkpoint.weights_fingerprint(network.state_dict()), "random": True}
+    path = Path(ckpt)
+    loaded = checkpoint.read(path)
+    if (loaded["network"], loaded["network_config"]) != (name, dict(settings)):
+        raise UserError(
+            f"The checkpoint {path} holds {loaded['network']} with {loaded['network_config']}, but what is adapted is "
+            f"{name} with {dict(settings)}; give a checkpoint of that network, made at the same budget."
+        )
+    checkpoint.load(network, checkpoint.weights(loaded), path)
+    digest = checkpoint.weights_fingerprint(network.state_dict())
+    return {"weights": digest, "trained": dict(loaded["provenance"])}

@@ -1,0 +1,1 @@
+"""Runs: from typed overrides to stored results."""

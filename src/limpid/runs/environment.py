@@ -1,0 +1,56 @@
+"""What a run ran on: versions, machine, and the commit of a checkout."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from limpid import __version__
+from limpid.paths import shipped
+
+_PACKAGES = (
+    "torch",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "kornia",
+    "albumentations",
+    "numpy",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Plain facts for environment.json."""
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "limpid": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "devices": devices,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout Limpid runs from, with `+` if files differ from it; None in an installed package."""
+    folder = shipped("conf").parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        told = [
+            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told[0].strip() + ("+" if told[1].strip() else "")

@@ -1,0 +1,87 @@
+"""What became of each job of a sweep, noted on disk, so that every launcher's jobs can be told of at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from limpid.errors import CannotRun, UserError
+from limpid.paths import runs
+from limpid.store.atomic_io import read_json, write_json
+from limpid.store.run_directory import Run
+
+_FOLDER = "LIMPID_SWEEP"  # tells a job that it is part of a sweep, and where to note what became of it
+
+
+@contextmanager
+def noted() -> Iterator[Path]:
+    """The folder in which the jobs of a new sweep note what became of them, for as long as the sweep runs.
+
+    A sweep that does not start, or is interrupted, leaves nothing behind that a later run would take for its own.
+    """
+    parent = runs() / ".sweeps"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="sweep-", dir=parent)).resolve()
+    os.environ[_FOLDER] = str(folder)
+    try:
+        yield folder
+    finally:
+        del os.environ[_FOLDER]
+
+
+def attempt(job: Callable[[], dict[str, Any]], label: str, number: int) -> dict[str, Any] | None:
+    """Do `job`; inside a sweep note how it ended instead of letting its exception end the others."""
+    folder = os.environ.get(_FOLDER)
+    if folder is None:
+        return job()
+    outcome: dict[str, Any] = {"job": label, "number": number, "status": "done", "why": ""}
+    result = None
+    try:
+        result = job()
+        outcome["status"] = "already done" if result.get("skipped") else "done"
+        outcome["run"] = result.get("run")
+    except CannotRun as error:
+        outcome |= {"status": "skipped", "why": str(error)}
+    except UserError as error:
+        outcome |= {"status": "refused", "why": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        outcome |= {"status": "crashed", "why": f"{type(error).__name__}: {error}"}
+    write_json(Path(folder) / f"{number:05d}.json", outcome)
+    return result
+
+
+def end(folder: Path) -> int:
+    """List what became of each job on stderr; return the sweep's exit status.
+
+    1 if a job crashed, 2 if one was refused, else 0: a row that cannot run is no failure.
+    """
+    outcomes = [read_json(file) for file in sorted(folder.glob("*.json"))]
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        counts[outcome["status"]] = counts.get(outcome["status"], 0) + 1
+        if outcome["why"]:
+            print(f"{outcome['status']}: {outcome['job']}: {outcome['why']}", file=sys.stderr)
+    print(
+        f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items()),
+        file=sys.stderr,
+    )
+    _compare([Run(outcome["run"]) for outcome in outcomes if outcome.get("run")])
+    return 1 if "crashed" in counts else 2 if "refused" in counts else 0
+
+
+def _compare(runs: list[Run]) -> None:
+    """Print how the runs of a sweep that scored the same images differ, image by image."""
+    from limpid.results import paired
+
+    compared = paired.against_one(list({run.path: run for run in runs}.values()))
+    if compared is not None:
+        from limpid.results.console import print_differences
+
+        print_differences(*compared)

@@ -1,0 +1,185 @@
+"""The run store: one directory per run, with a name that follows from what was asked, locked while it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from limpid.errors import UserError
+from limpid.store.atomic_io import read_json, write_csv, write_json, write_text
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class InUse(UserError):  # noqa: N818 - it is no failure
+    """Another process holds the run."""
+
+
+class Run:
+    """One directory of the run store.
+
+    It holds config.yaml, status.json, metrics.json, per_image.csv, curves.csv, environment.json, checkpoints/ and
+    images/.
+
+    Args:
+        path: the directory; it need not exist yet.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where the newest checkpoint of the training lies."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Where the checkpoint with the best validation lies."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def chosen_checkpoint(self) -> Path:
+        """The checkpoint that is tested: the best on the validation set, or the last where nothing validates."""
+        return self.best_checkpoint if self.best_checkpoint.is_file() else self.last_checkpoint
+
+    def config(self) -> dict[str, Any] | None:
+        """The composed configuration the run was made with, or None before it begins."""
+        file = self.path / "config.yaml"
+        return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def status(self) -> dict[str, Any]:
+        """`{status: ..., ...}`: missing, running, done, failed, or interrupted (killed while it ran)."""
+        status = read_json(self.path / "status.json") or {"status": "missing"}
+        if status["status"] == "running" and not self._is_locked():
+            status["status"] = "interrupted"
+        return dict(status)
+
+    def results(self) -> dict[str, Any] | None:
+        """What metrics.json holds, or None before the run is done."""
+        results: dict[str, Any] | None = read_json(self.path / "metrics.json")
+        return results
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is finished and its results are there."""
+        return self.status()["status"] == "done" and self.results() is not None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process.
+
+        Raises:
+            InUse: another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            by = read_json(self.path / "status.json") or {}
+            raise InUse(
+                f"The run {self.path} is in use by process {by.get('pid', '?')} on {by.get('host', '?')}; wait for "
+                "it to end, or give another seed."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _lock(self) -> FileLock:
+        return FileLock(self.path / ".lock")
+
+    def _is_locked(self) -> bool:
+        if not (self.path / ".lock").exists():
+            return False
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        """Write the configuration and the environment, and say that the run is running.
+
+        Raises:
+            UserError: the directory holds a run of other settings.
+        """
+        before = self.config()
+        if before is not None and before.get("fingerprint") != config["fingerprint"]:
+            raise UserError(
+                f"The run {self.path} was made with other settings ({_difference(before, config)}); add rerun=true to "
+                "start it over, or restore the settings."
+            )
+        write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        write_json(self.path / "environment.json", environment)
+        started = self.status().get("started", _now())
+        self._write_status("running", started=started, resumed=_now() if before is not None else None)
+
+    def progress(self, step: int, steps: int) -> None:
+        """Note how far the training is."""
+        self._write_status("running", step=step, steps=steps)
+
+    def finish(self, results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]]) -> None:
+        """Store the results, and say that the run is done."""
+        write_csv(self.path / "per_image.csv", per_image)
+        write_json(self.path / "metrics.json", results)
+        self._write_status("done", ended=_now())
+
+    def fail(self, message: str) -> None:
+        """Say that the run failed, and why."""
+        self._write_status("failed", ended=_now(), message=message)
+
+    def clear(self) -> None:
+        """Remove everything the run wrote, so that it starts over."""
+        import shutil
+
+        for entry in self.path.iterdir() if self.path.is_dir() else ():
+            if entry.name == ".lock":
+                continue
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def _write_status(self, status: str, **facts: Any) -> None:
+        before = read_json(self.path / "status.json") or {}
+        kept = {k: before[k] for k in ("started", "resumed", "step", "steps") if before.get(k) is not None}
+        given = {k: v for k, v in facts.items() if v is not None}
+        process = {"pid": os.getpid(), "host": socket.gethostname(), "time": time.time()}
+        write_json(self.path / "status.json", {"status": status, **kept, **given, **process})
+
+
+def find(folder: Path) -> list[Run]:
+    """Every run below `folder`, sorted by path."""
+    return [Run(file.parent) for file in sorted(folder.rglob("config.yaml"))]
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> str:
+    """The first few keys in which two configurations differ, with both values."""
+    found: list[str] = []
+
+    def walk(a: Any, b: Any, key: str) -> None:
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            for name in dict.fromkeys([*a, *b]):
+                walk(a.get(name), b.get(name), f"{key}.{name}" if key else str(name))
+        elif a != b:
+            found.append(f"{key}: {a!r} then, {b!r} now")
+
+    ignored = ("fingerprint", "overrides", "logger", "log_every", "rerun", "run", "row", "choices")
+    walk(
+        {k: v for k, v in before.items() if k not in ignored},
+        {k: v for k, v in now.items() if k not in ignored},
+        where,
+    )
+    return "; ".join(found[:3]) or "an older form of them"

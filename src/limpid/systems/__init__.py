@@ -1,5 +1,0 @@
-"""Systems: LightningModules that train a network. `Restorer` is the supervised one; each paper adds a short module."""
-
-from limpid.systems.restorer import Restorer
-
-__all__ = ["Restorer"]

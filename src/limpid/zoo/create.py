@@ -1,0 +1,178 @@
+"""New entries of a zoo: from a run, from a checkpoint, or from weights that others published."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limpid import checkpoint
+from limpid.config.registry import build
+from limpid.errors import UserError
+from limpid.store.atomic_io import read_json, write_text
+from limpid.store.run_directory import Run
+from limpid.zoo import files, renames
+from limpid.zoo.card import Card, parse, sha256, text
+
+#: What a card says where nobody said it.
+UNSTATED = "not stated"
+
+
+def add(name: str, source: Path, folder: Path, **said: Any) -> Card:
+    """Write the entry `name` from what was trained here.
+
+    Args:
+        name: of the entry.
+        source: a directory of the run store, whose chosen checkpoint and scores are taken; or a checkpoint, without
+            scores.
+        folder: the zoo it goes to.
+        said: further fields of the card, which win over what the checkpoint and the run say; None leaves one to them.
+
+    Raises:
+        UserError: the run is not done or its scores are of other weights, there is no checkpoint, or a field is none.
+    """
+    run = Run(source) if source.is_dir() else None
+    if run and not run.done:
+        raise UserError(
+            f"The run {source} is not finished (its status is {run.status()['status']}); let it end, or give the path "
+            "of one of its checkpoints, whose card then has no scores."
+        )
+    place = run.chosen_checkpoint if run else source
+    content = checkpoint.read(place)
+    state, provenance = checkpoint.weights(content), content["provenance"]
+    known = {key: provenance.get(key) for key in ("row", "budget", "seed")}
+    known |= {"steps": provenance.get("step"), "trained_on": provenance.get("data") or UNSTATED}
+    known |= _of_run(run, checkpoint.weights_fingerprint(state)) if run else {}
+    module = checkpoint.network(content, place)
+    return _write(name, folder, content["network"], content["network_config"], module, provenance, known, said)
+
+
+def published(
+    network: str, file: Path, name: str, folder: Path, settings: Mapping[str, Any] | None = None, **said: Any
+) -> Card:
+    """Write the entry `name` from weights that others published for `network`, renamed by its table.
+
+    Args:
+        network: its name in the registry.
+        file: a state dict that `torch.save` wrote, or a safetensors file. Nothing in it is executed.
+        name: of the entry.
+        folder: the zoo it goes to.
+        settings: of the network, where they differ from the registry's and from those that the table tries.
+        said: further fields of the card; None leaves one out.
+
+    Raises:
+        UserError: the file holds other things than tensors, or does not fit the network in every name and shape.
+    """
+    if not file.is_file():
+        raise UserError(f"There is no file {file}; give the path of published weights.")
+    rules = renames.table(network)
+    state = renames.unwrapped(_opened(file), rules, file)
+    config, module = _fitting(network, state, rules, settings or {}, file)
+    source = rules.get("source")
+    known = {
+        "source": f"{file.name} of {source}" if source else file.name,
+        "licence": rules.get("licence"),
+        "trained_on": UNSTATED,
+    }
+    origin = {"imported": {"file": file.name, "sha256": sha256(file), "source": source}}
+    return _write(name, folder, network, config, module, origin, known, said)
+
+
+def _fitting(
+    network: str, state: Mapping[str, Tensor], rules: Mapping[str, Any], settings: Mapping[str, Any], file: Path
+) -> tuple[dict[str, Any], nn.Module]:
+    """The settings of `network` that `state` fits, and the network with it.
+
+    Names that are ours already are taken as they are; otherwise the table is tried with each of its settings.
+    """
+    has_table, others = "rename" in rules, rules.get("settings", [{}])
+    tries: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
+        ({}, trained) for trained in ({}, *filter(None, others))
+    ]
+    tries += [(rules, trained) for trained in others if has_table]
+    problems = []
+    for table, trained in tries:
+        config = {**trained, **settings}
+        module = build(network, **config)
+        shapes = {key: value.shape for key, value in module.state_dict().items()}
+        ours = renames.renamed(state, table, shapes)
+        problem = renames.misfit(ours, shapes)
+        if problem is None:
+            module.load_state_dict(ours)
+            return config, module.eval()
+        if table is rules or not has_table:
+            problems.append(problem)
+    hint = "" if has_table else f" There is no table of names for {network}, so its names must be Limpid's own."
+    raise UserError(f"The weights in {file} do not fit the network {network}: {problems[0]}.{hint}")
+
+
+def _opened(file: Path) -> Any:
+    """What `file` holds, tensors and plain values only."""
+    if file.suffix == files.SUFFIX:
+        return files.tensors(file)[0]
+    import numpy as np
+
+    # Single NumPy numbers: releases keep their scores beside the weights, and making one runs nothing.
+    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
+    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
+    with torch.serialization.safe_globals([scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]):
+        return checkpoint.unpickled(file)
+
+
+def _of_run(run: Run, fingerprint: str) -> dict[str, Any]:
+    """What a run that is done knows of its weights, whose fingerprint is `fingerprint`."""
+    results, config = run.results() or {}, run.config() or {}
+    environment = read_json(run.path / "environment.json") or {}
+    train = (config.get("data") or {}).get("train") or {}
+    if results["provenance"].get("weights") != fingerprint:
+        raise UserError(
+            f"The scores of the run {run.path} are of other weights than its chosen checkpoint; run it again to its "
+            "end, or give the checkpoint's path in place of the run."
+        )
+    scores = {
+        dataset: {
+            metric: {"value": round(entry["mean"], 6), "n": entry["n"], "protocol": entry["protocol"]}
+            for metric, entry in metrics.items()
+            if metric != "params_m"
+        }
+        for dataset, metrics in results["metrics"].items()
+    }
+    ended = str(run.status()["ended"])[:10]
+    licence = train.get("licence")
+    return {"commit": environment.get("commit"), "data_licence": licence, "date": ended, "scores": scores}
+
+
+def _write(
+    name: str,
+    folder: Path,
+    network: str,
+    network_config: Mapping[str, Any],
+    module: nn.Module,
+    provenance: Mapping[str, Any],
+    known: Mapping[str, Any],
+    said: Mapping[str, Any],
+) -> Card:
+    """Write weights and card into `folder`; the card last, so that there is none without its weights."""
+    file = folder / f"{name}.yaml"
+    weights = file.with_suffix(files.SUFFIX)
+    plain = {
+        "name": name,
+        "network": network,
+        "network_config": dict(network_config),
+        "sha256": "0" * 64,
+        "bytes": 0,
+        "parameters": sum(p.numel() for p in module.parameters()),
+        **dict.fromkeys(("task", "licence", "data_licence"), UNSTATED),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        **{key: value for key, value in known.items() if value is not None},
+        **{key: value for key, value in said.items() if value is not None},
+    }
+    parse(plain, file)  # before anything is written
+    files.write(weights, module.state_dict(), network, network_config, provenance)
+    card = parse({**plain, "sha256": sha256(weights), "bytes": weights.stat().st_size}, file)
+    write_text(file, text(card))
+    return card

@@ -1,0 +1,227 @@
+"""The base system: two real steps of everything that is built, learning rates, scores, averaging, the guard."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+import yaml
+from tests.networks.test_networks import SMALL
+from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+from torch import distributed, multiprocessing, nn
+
+from limpid import checkpoint, lr_schedulers
+from limpid.callbacks import EMA, NonFiniteGuard
+from limpid.config import instantiate
+from limpid.errors import UserError
+from limpid.losses import L1, MSE, WeightedLoss
+from limpid.models.evaluation import INPUT, Scores
+from limpid.results.rows import rows
+from limpid.runs import prerequisites, runner
+from limpid.store import fingerprint
+
+BUILT = [row for row in rows() if not row.not_built and row.does == "train"]
+
+
+def prepared(place: str, folder: Path, *overrides: str) -> dict[str, Any]:
+    plain = composed(place, "budget=smoke", "data=scenes", "trainer=cpu", "data.workers=0", *overrides)
+    plain |= {
+        "fingerprint": fingerprint.fingerprint(plain),
+        "overrides": [],
+        "comparable": False,
+        "run": str(folder),
+        "needs": {},
+    }
+    return prerequisites.fulfilled(plain, lambda need: None)
+
+
+def distinct() -> list[Any]:
+    """One row for every distinct (system, network, loss); those that differ in settings alone are slow tests."""
+    settings: dict[str, str] = {}
+    code: dict[tuple[str, ...], str] = {}
+    from hydra import initialize
+
+    from limpid.config import compose as limpid_compose
+
+    limpid_compose.register()
+    with initialize(config_path=None, version_base="1.3"):
+        for row in BUILT:
+            plain = composed(row.place)
+            parts = [plain[part] for part in ("model", "network", "loss")]
+            settings.setdefault(yaml.safe_dump(parts), row.place)
+            terms = [term["term"]["_target_"] for term in parts[2]["terms"].values() if term]
+            code.setdefault((parts[0]["_target_"], parts[1]["_target_"], *sorted(terms)), row.place)
+    quick = set(code.values())
+    return [p if p in quick else pytest.param(p, marks=pytest.mark.slow) for p in settings.values()]
+
+
+def small(place: str) -> list[str]:
+    """Overrides that make a row's network quick; a student stays as wide as its teachers."""
+    settings = {} if "uni_removal" in place else SMALL.get(composed(place)["choices"]["network"], {})
+    return [f"network.{name}={value}" for name, value in settings.items()]
+
+
+@pytest.mark.parametrize("place", distinct())
+def test_two_steps_change_the_weights_and_give_finite_numbers(place: str, tmp_path: Path) -> None:
+    config = prepared(place, tmp_path, *small(place))
+    torch.manual_seed(config["seed"])
+    results = runner.perform(config)
+    entry = results["metrics"]["scenes"]
+    assert entry["psnr"]["n"] == entry["ssim"]["n"] == 2
+    assert math.isfinite(entry["psnr"]["mean"])
+    assert -1 <= entry["ssim"]["mean"] <= 1
+    trained = checkpoint.weights(checkpoint.read(tmp_path / "checkpoints" / "last.ckpt"))
+    lightning.seed_everything(config["seed"], verbose=False)
+    untrained = instantiate.construct(config["network"], "network").state_dict()
+    same = [name for name in trained if torch.equal(trained[name], untrained[name])]
+    # With two hidden units, an attention's ReLU may be dead at the start; every other weight takes part.
+    # DRN's mean shifts are frozen.
+    allowed = ("attention", "fusion", *(("_mean", ".weight.") if "drn" in place else ()))
+    assert all(any(part in name for part in allowed) for name in same), same
+    assert len(same) < len(trained) / 2
+    assert all(torch.isfinite(value).all() for value in trained.values())
+    curves = (tmp_path / "curves.csv").read_text().splitlines()
+    assert curves[0] == "step,name,value"
+    assert {line.split(",")[1] for line in curves[1:]} >= {"val/psnr", "val/ssim"}
+    assert {file.name for file in tmp_path.iterdir()} >= {
+        "config.yaml", "status.json", "metrics.json", "per_image.csv", "curves.csv", "environment.json", "checkpoints", "images",
+    }  # fmt: skip
+
+
+def test_a_finished_run_is_skipped_and_other_settings_are_not_mixed_into_it(tmp_path: Path) -> None:
+    config = prepared("rfd/table5/aod_net", tmp_path)
+    first = runner.perform(config)
+    again = runner.perform(config)
+    assert again.pop("skipped")
+    assert again == first
+    (tmp_path / "metrics.json").unlink()
+    other = prepared("rfd/table5/aod_net", tmp_path, "optimizer.lr=0.5")
+    with pytest.raises(UserError, match=r"other settings \(optimizer.lr: 0.0001 then, 0.5 now\)"):
+        runner.perform(other)
+    assert runner.perform({**other, "rerun": True})["metrics"]
+
+
+def test_processes_that_cannot_share_a_step_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    config = prepared("rfd/table5/aod_net", tmp_path / "run", "trainer=ddp_cpu", "trainer.devices=3")
+    with pytest.raises(
+        UserError, match="A step's 2 images cannot be shared equally by 3 processes; set trainer.devices=2"
+    ):
+        runner.perform(config)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_counts_the_batches_that_are_done_not_the_one_that_was_fetched(tmp_path: Path) -> None:
+    runner.perform(prepared("rfd/table5/aod_net", tmp_path, "trainer.max_steps=3", "callbacks.checkpoint.every=2"))
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    steps = [checkpoint.read(file)["provenance"]["step"] for file in (checkpoint.previous(last), last)]
+    assert steps == [2, 3], "a run that is killed before its last batch still has it to do"
+
+
+def test_terms_are_weighted_and_keep_their_own_values() -> None:
+    loss = WeightedLoss({"l1": {"weight": 2.0, "term": L1()}, "mse": {"weight": 0.5, "term": MSE()}})
+    output, batch = torch.full((1, 3, 4, 4), 0.5), {"target": torch.zeros(1, 3, 4, 4)}
+    total, values = loss(output, batch)
+    assert total.item() == pytest.approx(2.0 * 0.5 + 0.5 * 0.25)
+    assert {name: value.item() for name, value in values.items()} == {"l1": 0.5, "mse": 0.25}
+    kept = WeightedLoss({"l1": {"weight": 0, "term": L1()}, "mse": {"weight": 1, "term": MSE()}})
+    assert list(kept.terms) == ["mse"]
+    with pytest.raises(UserError, match="no term"):
+        WeightedLoss({"l1": {"weight": 0, "term": L1()}})
+
+
+def test_learning_rates_scale_with_the_run() -> None:
+    def rates(shape: Any, steps: int, **settings: float) -> list[float]:
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = shape(optimizer, steps=steps, **settings)
+        found = []
+        for _ in range(steps):
+            found.append(schedule.get_last_lr()[0])
+            optimizer.step()
+            schedule.step()
+        return found
+
+    assert rates(lr_schedulers.constant, 5) == [1.0] * 5
+    for steps in (200, 40):  # x0.98 every 10 of 200 epochs, at the paper's length and at a fifth of it
+        found = rates(lr_schedulers.step, steps, factor=0.98, every=10, of=200)
+        assert found == pytest.approx([0.98 ** (i * 200 // (10 * steps)) for i in range(steps)])
+    found = rates(lr_schedulers.cosine, 100, warmup=0.1, floor=0.01)
+    assert found[:10] == pytest.approx([(i + 1) / 11 for i in range(10)])
+    assert found[10] == 1.0
+    assert found[55] == pytest.approx(0.01 + 0.99 * 0.5)
+    assert found[99] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * 89 / 90)))
+
+
+def test_scores_are_means_of_images_and_each_is_counted_once() -> None:
+    def error(restored: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return (restored - target).abs().mean((1, 2, 3))
+
+    scores = Scores({"error": error})
+    scores.start(["a", "b"])
+    batch = {
+        "index": torch.tensor([1, 0]),
+        "name": ["y", "x"],
+        "target": torch.zeros(2, 3, 1, 1),
+        "input": torch.full((2, 3, 1, 1), 5.0),
+    }
+    scores.add(0, batch, torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))
+    scores.add(1, {"index": torch.tensor([0]), "name": ["z"]}, torch.zeros(1, 3, 1, 1))  # no target: not scored
+    scores.finish([2, 1])
+    assert scores.summary(INPUT)["a"]["error"]["mean"] == 5.0
+    assert scores.summary() == {"a": {"error": {"mean": 2.0, "n": 2, "protocol": "error"}}, "b": {}}
+    assert [row["name"] for row in scores.rows] == ["x", "y", "z"]
+    with pytest.raises(AssertionError, match="exactly once"):
+        scores.finish([3, 1])
+    scores.add(0, batch, torch.zeros(2, 3, 1, 1))
+    with pytest.raises(AssertionError, match="exactly once"):
+        scores.finish([2, 1])
+
+
+def _score_half(rank: int, folder: str, results: Any) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    scores = _scored(range(rank, 31, 2))
+    scores.finish([31])
+    results[rank] = (scores.summary(), [row["name"] for row in scores.rows])
+    distributed.destroy_process_group()
+
+
+def _mean_of(restored: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return (restored - target).mean((1, 2, 3))
+
+
+def _scored(indices: range) -> Scores:
+    scores = Scores({"mean": _mean_of})
+    scores.start(["a"])
+    for i in indices:
+        batch = {"index": torch.tensor([i]), "name": [str(i)], "target": torch.zeros(1, 3, 2, 2)}
+        scores.add(0, batch, torch.full((1, 3, 2, 2), i / 7))
+    return scores
+
+
+def test_31_images_give_the_same_on_two_processes(tmp_path: Path) -> None:
+    whole = _scored(range(31))
+    whole.finish([31])
+    with multiprocessing.Manager() as manager:
+        results = manager.dict()
+        multiprocessing.spawn(_score_half, (str(tmp_path), results), nprocs=2)
+        for rank in (0, 1):
+            assert results[rank] == (whole.summary(), [str(i) for i in range(31)])
+
+
+def test_the_average_warms_up() -> None:
+    average = EMA(decay=0.99, warmup=10.0)._kwargs["avg_fn"]
+    old, new = torch.tensor(0.0), torch.tensor(1.0)
+    for updates in (1, 5, 50, 5000):
+        decay = min(0.99, (1 + updates) / (10 + updates))
+        assert average(old, new, torch.tensor(updates)).item() == pytest.approx(1 - decay)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_names_of_its_batch() -> None:
+    guard: Any = NonFiniteGuard()
+    guard.on_train_batch_start(None, None, {"name": ["one", "two"]}, 7)
+    guard.on_before_backward(None, None, torch.tensor(1.0))
+    with pytest.raises(UserError, match="The loss is nan at step 7 on the images one, two"):
+        guard.on_before_backward(None, None, torch.tensor(float("nan")))

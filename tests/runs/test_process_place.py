@@ -1,0 +1,143 @@
+"""Who is who: which processes a trainer asks for, who starts them, and whether Lightning takes each trainer's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_only
+from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+
+from limpid.config import instantiate
+from limpid.data.datamodule import RestorationData
+from limpid.errors import UserError
+from limpid.models.fsdp import FullySharded
+from limpid.paths import shipped
+from limpid.runs import distributed, runner
+from limpid.runs.distributed import Place
+from limpid.store import fingerprint
+from limpid.store.run_directory import Run
+
+TRAINERS = sorted(file.stem for file in (shipped("conf") / "trainer").glob("*.yaml"))
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "a", "RANK": "5", "LOCAL_RANK": "1", "GROUP_RANK": "1", "WORLD_SIZE": "8"}
+TORCHRUN |= {"LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+SRUN = {
+    "SLURM_STEP_NUM_TASKS": "8",
+    "SLURM_NTASKS": "8",
+    "SLURM_PROCID": "5",
+    "SLURM_LOCALID": "1",
+    "SLURM_NODEID": "1",
+}
+SRUN |= {"SLURM_NTASKS_PER_NODE": "4", "SLURM_NNODES": "2", "SLURM_NODELIST": "n[1-2]", "SLURM_JOB_ID": "77"}
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing started this process as one of several, and it is the first again afterwards."""
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    for name in (*TORCHRUN, *SRUN, "LIMPID_REPORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many GPUs as Lightning asks about; none is used."""
+    for module in ("lightning.fabric.accelerators.cuda", "lightning.pytorch.accelerators.cuda"):
+        monkeypatch.setattr(f"{module}.num_cuda_devices", lambda: 4)
+
+
+def test_one_process_by_default_and_as_many_as_devices_else() -> None:
+    assert distributed.place({"accelerator": "cpu", "devices": 1}) == Place()
+    assert distributed.place({"accelerator": "cpu", "devices": 3}) == Place(world=3, starts=True)
+    assert isinstance(Place().environment, LightningEnvironment)
+
+
+def test_devices_of_a_machine(four_gpus: None) -> None:
+    for devices, count in ((1, 1), (2, 2), (-1, 4), ("auto", 4), ([1, 3], 2), ("0,2,3", 3)):
+        assert distributed.place({"accelerator": "gpu", "devices": devices}).world == count
+    with pytest.raises(
+        UserError, match=r"trainer.devices=5 cannot be had with trainer.accelerator=gpu: .*\[0, 1, 2, 3\]"
+    ):
+        distributed.place({"accelerator": "gpu", "devices": 5})
+    with pytest.raises(UserError, match="There is no trainer.accelerator=gpuu; there are auto, gpu, "):
+        distributed.place({"accelerator": "gpuu", "devices": 1})
+
+
+@pytest.mark.parametrize("told", [TORCHRUN, SRUN], ids=["torchrun", "srun"])
+def test_processes_that_others_started(told: dict[str, str], four_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    own = distributed.place({"accelerator": "gpu", "devices": -1, "num_nodes": -1})
+    assert own == Place(rank=5, world=8, machines=2)
+    assert own == distributed.place({"accelerator": "gpu", "devices": 4, "num_nodes": 2})
+    assert isinstance(own.environment, TorchElasticEnvironment if told is TORCHRUN else SLURMEnvironment)
+    assert own.environment.global_rank() == 5
+    with pytest.raises(
+        UserError, match=r"started 8 processes, but trainer.devices=1 on trainer.num_nodes=1 asks for 1"
+    ):
+        distributed.place({"accelerator": "cpu", "devices": 1, "num_nodes": 1})
+
+
+def test_what_was_not_started_rightly_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"nothing started them: start one command per device with `srun --nodes=N"):
+        distributed.place({"accelerator": "cpu", "devices": 2, "num_nodes": -1})
+    monkeypatch.setenv("SLURM_NTASKS", "8")  # a batch script that does not use srun is one process
+    assert distributed.place({"accelerator": "cpu", "devices": 1}) == Place()
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
+    with pytest.raises(UserError, match="add --ntasks-per-node=D"):
+        distributed.outside()
+
+
+def test_the_likely_cause_comes_before_what_it_drew_after_it() -> None:
+    class Ended:
+        ended = 3.0
+
+        def __init__(self, code: int, **report: Any) -> None:
+            self.code, self.report = code, report
+
+    lost = Ended(1, error="Connection closed by peer", time=1.0)
+    for first in (Ended(2, refused="no", time=2.0), Ended(-9), Ended(1, error="earlier", time=0.5)):
+        assert min([lost, first], key=distributed._likely_cause) is first  # type: ignore[arg-type, list-item]
+    assert min([Ended(-6), lost], key=distributed._likely_cause) is lost, "an abort follows a lost connection"  # type: ignore[arg-type, list-item]
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_no_trainer_but_debug_changes_which_run_it_is(trainer: str) -> None:
+    bare = fingerprint.fingerprint(composed("rfd/table5/student"))
+    assert (fingerprint.fingerprint(composed("rfd/table5/student", f"trainer={trainer}")) == bare) == (
+        trainer != "debug"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:GPU available but not used")
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_lightning_takes_the_settings_of_every_trainer(
+    trainer: str, four_gpus: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = composed("rfd/table5/student", f"trainer={trainer}", "data.batch_size=8", "data=scenes")
+    instantiate.check({"trainer": config["trainer"]}, "")
+    if trainer == "multi_node":
+        for name, value in SRUN.items():
+            monkeypatch.setenv(name, value)
+    place = distributed.place(config["trainer"])
+    if place.starts:  # what the processes that it starts are told
+        for name, value in {
+            "LIMPID_REPORT": "",
+            "RANK": "1",
+            "LOCAL_RANK": "1",
+            "WORLD_SIZE": str(place.world),
+        }.items():
+            monkeypatch.setenv(name, value)
+        place = distributed.place(config["trainer"])
+    data: RestorationData = instantiate.construct(config["data"], "data")
+    data.plan(10, None, place.world)
+    made = runner._trainer({**config, "does": "train"}, Run(tmp_path), data, place, [])
+    expected = {"ddp": 4, "ddp_cpu": 2, "fsdp": 4, "multi_node": 8}.get(trainer, 1)
+    assert (place.world, made.world_size) == (expected, expected)
+    assert made.global_rank == place.rank
+    kind = FullySharded if trainer == "fsdp" else DDPStrategy
+    assert isinstance(made.strategy, kind) == (expected > 1)
+    assert made.precision == ("32-true" if trainer == "debug" else "bf16-mixed")
