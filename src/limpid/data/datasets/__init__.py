@@ -1,7 +1,7 @@
 """Data sets: pairs of files as publishers lay them out, plain folders, and clean images degraded on the fly.
 
-A set is described by a card in `conf/dataset/`; the classes here read it. Making a set touches no disk, so that a missing
-one costs nothing until it is needed.
+A set is described by a card in `conf/dataset/`; the classes here read it. Making a set touches no disk, so that a
+missing one costs nothing until it is needed.
 """
 
 from __future__ import annotations
