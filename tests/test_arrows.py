@@ -26,6 +26,7 @@ ALLOWED = {
     **dict.fromkeys(("callbacks", "loggers", "serving", "exporting", "figures"), BESIDE),
     "runs": BESIDE | {"runs"},
     "commands": BESIDE | {"runs"},
+    "__main__": {"cli"},
     "cli": FOUNDATION | {"commands", "config"},
 }
 FORBIDDEN = {

@@ -11,7 +11,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "build", "load"]
+__all__ = ["__version__", "build", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from limpid.checkpoint import trained
 
         return trained
+    if name == "run":
+        from limpid.runs.runner import run
+
+        return run
     raise AttributeError(f"module 'limpid' has no attribute {name!r}")

@@ -81,7 +81,7 @@ def quoted(argument: str) -> str:
     """`argument` with a path's value in quotes that Hydra's grammar takes literally, `~` expanded."""
     key, separator, value = argument.partition("=")
     is_path = key.lstrip("+") in _PATHS or key.endswith(".ckpt")
-    if not separator or not is_path or value in ("", "null") or value.startswith(("zoo:", "needs:")):
+    if not separator or not is_path or value in ("", "null") or value.startswith(("zoo:", "row:")):
         return argument
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return argument  # quoted by hand
@@ -177,4 +177,4 @@ def _nearest_key(error: Exception, key: str) -> str:
         if node is not None and hasattr(node, "keys"):
             return nearest(key, [str(k) for k in node]) or f"; there are {', '.join(map(str, node))}."
         cause = cause.__cause__
-    return "; limpid VERB --cfg job prints all."
+    return "; limpid train --cfg job prints all."

@@ -119,11 +119,11 @@ class Page:
 
     def __init__(self, offered: Sequence[Method], megapixels: float, folder: Path, device: str = "cpu") -> None:
         from limpid.config.instantiate import construct
-        from limpid.config.recipes import compose
+        from limpid.config.recipes import option
 
         self.offered, self.megapixels, self.folder = list(offered), megapixels, folder
         self._device = device
-        self._inference = construct(compose("inference", "adaptive"), "inference")
+        self._inference = construct(option("inference", "adaptive"), "inference")
         self._made: dict[str, nn.Module] = {}
 
     @property

@@ -16,7 +16,7 @@ import pytest
 from tests.data.publishers import card, picture
 
 from limpid.commands import data
-from limpid.config.recipes import compose, names
+from limpid.config.recipes import names, option
 from limpid.data import fetch as fetching
 from limpid.errors import UserError
 
@@ -169,7 +169,7 @@ def test_sets_without_a_known_checksum_say_how_to_obtain_them(tmp_path: Path, ca
 
 def test_every_download_has_a_checksum_and_lands_where_its_card_looks(tmp_path: Path) -> None:
     for name in names("fetch"):
-        content = compose("fetch", name)
+        content = option("fetch", name)
         for file in content["files"]:
             assert re.fullmatch("[0-9a-f]{64}", file["sha256"])
             folder = str(file["url"]).rpartition("/")[2].removesuffix(".zip")

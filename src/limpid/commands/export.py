@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from limpid.config.compose import Single, launch
+from limpid.config.compose import launch_once
 from limpid.errors import CannotRun, UserError, nearest
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ def run(arguments: list[str]) -> int:
         return 0
     if any(a in ("-m", "--multirun") for a in arguments):
         raise UserError("limpid export writes one network; leave out -m and give the command twice.")
-    single = Single(_job)
-    launch("export", arguments, single)
-    if single.error is not None:
-        raise single.error
+    launch_once("export", arguments, _job)
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from limpid.config.compose import Single, launch
+from limpid.config.compose import launch_once
 from limpid.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -57,10 +57,7 @@ def run(arguments: list[str]) -> int:
         return 0
     if any(a in ("-m", "--multirun") for a in arguments):
         raise UserError("limpid predict restores one input with one model; leave out -m and give the command twice.")
-    single = Single(_job)
-    launch("predict", arguments, single)
-    if single.error is not None:
-        raise single.error
+    launch_once("predict", arguments, _job)
     return 0
 
 

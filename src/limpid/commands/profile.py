@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from limpid.config.compose import Single, launch
+from limpid.config.compose import launch, launch_once
 from limpid.errors import UserError, nearest
 
 HELP = """limpid profile model=NAME|ckpt=PATH [OVERRIDE ...]
@@ -39,10 +39,7 @@ def run(arguments: list[str]) -> int:
     if any(a in ("-m", "--multirun") for a in arguments):
         launch("profile", arguments, job)
     else:
-        single = Single(job)
-        launch("profile", arguments, single)
-        if single.error is not None:
-            raise single.error
+        launch_once("profile", arguments, job)
     if results:  # none where only the configuration was asked for
         _print(results, forms.pop())
     return 0

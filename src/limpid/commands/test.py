@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limpid.commands import score
-from limpid.commands.train import composed
+from limpid.commands.train import run_composed
 
 HELP = """limpid test [+PAPER/TABLE=ROW] [ckpt=PATH] [OVERRIDE ...]
 
@@ -22,4 +22,4 @@ def run(arguments: list[str]) -> int:
     """Compose and perform, or score folders; the exit status."""
     if any(argument.partition("=")[0] == "images" for argument in arguments):
         return score.run(arguments)
-    return composed("test", HELP, arguments)
+    return run_composed("test", HELP, arguments)

@@ -1,24 +1,46 @@
-"""How a verb is composed by Hydra: search path, resolvers, models that need no file of their own, sweeps."""
+"""How a configuration is composed by Hydra: search path, models that need no file of their own, plain values."""
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from limpid.config.registry import registered
 from limpid.paths import config_folders
 
-#: Either says how long a run is; a level that gives one of them answers for both.
-_LENGTHS = ("steps", "epochs")
+#: What a row or a single setting may be called by in Hydra's choices but not in ours.
+_OF_HYDRA = "hydra/"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composed configuration.
+
+    Attributes:
+        config: plain values, every interpolation resolved: what ``--cfg job --resolve`` prints.
+        choices: which option each group took, such as ``{"model": "fdr", "fdr/table6": "channels_64"}``.
+        overrides: the words it was composed from.
+        paper_network: the settings of the network at budget ``paper``, with which a narrower one is compared.
+    """
+
+    config: dict[str, Any]
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+    paper_network: dict[str, Any]
 
 
 class LimpidSearchPath(SearchPathPlugin):
@@ -34,21 +56,9 @@ class LimpidSearchPath(SearchPathPlugin):
                 search_path.append("limpid", folder.resolve().as_uri())
 
 
-def plan(key: str, *, _root_: DictConfig) -> Any:
-    """`${plan:KEY}`: what the budget says of KEY, else the schedule under the budget's name, else the schedule."""
-    budget, schedule = _root_.budget, _root_.schedule
-    for level in (budget, schedule.get(budget.name) or {}, schedule):
-        if key in _LENGTHS and any(level.get(length) is not None for length in _LENGTHS):
-            return level.get(key)
-        if level.get(key) is not None:
-            return level.get(key)
-    return None
-
-
 def register() -> None:
-    """Make Hydra know Limpid's search path, its resolver, and a model for every network that has no model file."""
+    """Make Hydra know Limpid's search path, and a model for every network that has no model file."""
     Plugins.instance().register(LimpidSearchPath)
-    OmegaConf.register_new_resolver("plan", plan, replace=True)
     filed = {file.stem for folder in config_folders("conf") for file in (folder / "model").glob("*.yaml")}
     for name in registered():
         if name not in filed:
@@ -59,8 +69,65 @@ def register() -> None:
 register()  # on import, so that a sweep's job in another process has them too
 
 
-def launch(verb: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
-    """Compose `verb` with Hydra's command line and call `job` with each composed configuration.
+@contextmanager
+def beside_other_hydra() -> Iterator[None]:
+    """Hydra initialised for Limpid's configuration, and left as it was afterwards: a job of Hydra's, or a notebook's."""
+    register()  # again: the current directory may have another conf/ now
+    state = GlobalHydra.instance()
+    outer = state.hydra
+    state.clear()
+    try:
+        with hydra.initialize(config_path=None, version_base="1.3"):
+            yield
+    finally:
+        state.hydra = outer
+
+
+def compose(overrides: Sequence[str], command: str = "train") -> Composed:
+    """The configuration of a command with these overrides, composed beside any other use of Hydra in this process.
+
+    Args:
+        overrides: Hydra's words, such as ``+rfd/table5=student`` or ``budget=mini``.
+        command: whose primary config is taken: ``train``, ``test``, ``predict``, ``profile`` or ``export``.
+
+    Raises:
+        HydraException: a group, an option or a key is unknown; `limpid.cli` makes a sentence of it.
+    """
+    with beside_other_hydra():
+        config = hydra.compose(config_name=command, overrides=list(overrides), return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    return _plain(config, choices, overrides)
+
+
+def composed_job(config: DictConfig) -> Composed:
+    """The configuration that Hydra handed to a job of its own."""
+    job = HydraConfig.get()
+    return _plain(config, dict(job.runtime.choices), [str(override) for override in job.overrides.task])
+
+
+def _plain(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Composed:
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    own = {group: name for group, name in choices.items() if not group.startswith(_OF_HYDRA)}
+    return Composed(plain, own, tuple(overrides), _network_at_paper(config))
+
+
+def _network_at_paper(config: DictConfig) -> dict[str, Any]:
+    full = copy.deepcopy(config)
+    OmegaConf.set_struct(full, False)
+    full.budget = "paper"
+    network: Any = OmegaConf.to_container(full.network, resolve=True)
+    return dict(network)
+
+
+def key_of(override: str) -> str:
+    """The key that an override such as ``+data.root=photos`` sets."""
+    return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+
+
+def launch(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
+    """Compose `command` with Hydra's command line and call `job` with each composed configuration.
 
     Exceptions come out as they are: `limpid.cli` says what they mean.
     """
@@ -70,12 +137,12 @@ def launch(verb: str, arguments: list[str], job: Callable[[DictConfig], Any]) ->
     before = sys.argv
     sys.argv = [before[0], *arguments]
     try:
-        hydra.main(version_base="1.3", config_path=None, config_name=verb)(job)()
+        hydra.main(version_base="1.3", config_path=None, config_name=command)(job)()
     finally:
         sys.argv = before
 
 
-class Single:
+class CapturedJob:
     """A job that keeps its exception to itself, because Hydra would write a line of its own about it.
 
     Args:
@@ -92,3 +159,15 @@ class Single:
             self.job(config)
         except Exception as error:
             self.error = error
+
+
+def launch_once(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
+    """Compose `command` and call `job` with the one configuration.
+
+    Raises:
+        Exception: what `job` raised, without a line of Hydra's before it.
+    """
+    captured = CapturedJob(job)
+    launch(command, arguments, captured)
+    if captured.error is not None:
+        raise captured.error

@@ -1,105 +1,51 @@
-"""The cards of conf/dataset and the recipes of conf/data, read without Hydra, for notebooks and for making sets.
+"""Parts of conf/ as plain values, for notebooks, for making sets and for the data commands.
 
-What is read here is what Hydra composes for `limpid train`; a test holds the two together. Only what those files use is
-understood: lists of defaults, and interpolations that are a whole value.
+Hydra composes them, as it does for `limpid train`.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+import hydra
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from limpid.config.compose import beside_other_hydra
 from limpid.errors import UserError, nearest
 from limpid.paths import config_folders
 
-_INTERPOLATION = re.compile(r"\$\{(?:(?P<resolver>[\w.]+):)?(?P<argument>[^}]*)\}")
-
 
 def names(group: str) -> list[str]:
-    """The files of a group, such as ``set`` or ``data``, the user's own among them."""
+    """The options of a group, such as ``dataset`` or ``data``, the user's own among them."""
     return sorted({file.stem for folder in config_folders("conf") for file in (folder / group).glob("*.yaml")})
 
 
-def compose(group: str, name: str) -> dict[str, Any]:
-    """A file of conf/ with its defaults merged in; interpolations are left as they are.
+def option(group: str, name: str, root: str | Path | None = None) -> dict[str, Any]:
+    """One option of a group as plain values, its defaults merged in.
 
     Args:
-        group: such as ``set``.
+        group: such as ``dataset``.
         name: of the file, without its suffix.
+        root: the data root that its interpolations name, if they do.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such option.
     """
-    files = [folder / group / f"{name}.yaml" for folder in config_folders("conf")]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
+    if f"{name}.yaml" not in _files(group):
         known = names(group)
         hint = nearest(name, known) or f"; there are {', '.join(known)}."
         raise UserError(f"There is no {group} {name!r}{hint}")
-    own = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    defaults = own.pop("defaults", ["_self_"])
-    composed: dict[str, Any] = {}
-    for entry in defaults if "_self_" in defaults else [*defaults, "_self_"]:
-        composed = merged(composed, own if entry == "_self_" else _default(entry, group))
-    return composed
-
-
-def _default(entry: str | Mapping[str, str], group: str) -> dict[str, Any]:
-    """One entry of a list of defaults: ``name``, ``name@key``, or ``{/group@key: name}``; keys may have dots."""
-    if isinstance(entry, str):
-        name, _, key = entry.partition("@")
-        where = group
-    else:
-        ((place, name),) = entry.items()
-        where, _, key = place.removeprefix("/").partition("@")
-    content: dict[str, Any] = compose(where, name)
-    for part in reversed(key.split(".") if key else []):
-        content = {part: content}
-    return content
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over`, dict by dict; lists are replaced."""
-    both = dict(base)
-    for key, value in over.items():
-        old = both.get(key)
-        both[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return both
-
-
-def resolved(value: Any, known: Mapping[str, Any]) -> Any:
-    """`value` with its interpolations filled in.
-
-    ``${a.b}`` is looked up in `known`, ``${oc.env:NAME,default}`` in the environment, and ``${plan:KEY}`` in the
-    schedule `default`, which is what a run without a row follows.
-
-    Raises:
-        UserError: nothing of that name is known.
-    """
-    if isinstance(value, Mapping):
-        return {key: resolved(member, known) for key, member in value.items()}
-    if isinstance(value, list):
-        return [resolved(member, known) for member in value]
-    match = _INTERPOLATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return value
-    resolver, argument = match["resolver"], match["argument"]
-    if resolver == "oc.env":
-        variable, _, default = argument.partition(",")
-        return os.environ.get(variable, default)
-    if resolver == "plan":
-        return compose("schedule", "default").get(argument)
-    found: Any = known
-    for part in argument.split("."):
-        if resolver or not isinstance(found, Mapping) or part not in found:
-            raise UserError(f"{value} cannot be filled in here; give the setting it stands for.")
-        found = found[part]
-    return resolved(found, known)
+    config = _composed(f"{group}/{name}", [])
+    if root is not None:
+        with open_dict(config):
+            config.data = {"root": str(root)}
+    node: Any = config
+    for part in f"{group}/{name}".split("/")[:-1]:
+        node = node.get(part, {})
+    return _plain(node)
 
 
 def card(name: str, root: str | Path) -> dict[str, Any]:
@@ -112,12 +58,11 @@ def card(name: str, root: str | Path) -> dict[str, Any]:
     Raises:
         UserError: there is no such card.
     """
-    plain: dict[str, Any] = resolved(compose("dataset", name), {"data": {"root": str(root)}})
-    return plain
+    return option("dataset", name, root)
 
 
 def recipe(name: str, root: str | Path | None = None, **settings: Any) -> dict[str, Any]:
-    """A recipe as plain values.
+    """A recipe of conf/data as plain values, with the batch and the crop of `training=default`.
 
     Args:
         name: of the file in conf/data.
@@ -127,13 +72,40 @@ def recipe(name: str, root: str | Path | None = None, **settings: Any) -> dict[s
     Raises:
         UserError: there is no such recipe, or it has no such setting.
     """
-    content = compose("data", name)
+    known = names("data")
+    if name not in known:
+        raise UserError(f"There is no data {name!r}{nearest(name, known) or '; there are ' + ', '.join(known) + '.'}")
+    config = _composed("train", [f"data={name}", "training=default"])
     for key in settings:
-        if key not in content:
-            raise UserError(
-                f"The recipe {name} has no setting {key!r}"
-                + (nearest(key, content) or f"; it has {', '.join(content)}.")
-            )
-    content = merged(content, settings if root is None else {"root": str(root), **settings})
-    plain: dict[str, Any] = resolved(content, {"data": content, "seed": 0})
-    return plain
+        if key not in config.data:
+            hint = nearest(key, map(str, config.data)) or f"; it has {', '.join(map(str, config.data))}."
+            raise UserError(f"The recipe {name} has no setting {key!r}{hint}")
+    if root is not None:
+        settings = {"root": str(root), **settings}
+    with open_dict(config):
+        config.data = OmegaConf.merge(config.data, settings)
+    return _plain(config.data)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`, dict by dict; lists are replaced."""
+    return _plain(OmegaConf.merge(dict(base), dict(over)))
+
+
+def _files(group: str) -> set[str]:
+    """The files of a group and of the folders in it, relative to the group."""
+    folders = [folder / group for folder in config_folders("conf")]
+    return {file.relative_to(folder).as_posix() for folder in folders for file in folder.rglob("*.yaml")}
+
+
+def _composed(name: str, overrides: list[str]) -> DictConfig:
+    try:
+        with beside_other_hydra():
+            return hydra.compose(config_name=name, overrides=overrides)
+    except MissingConfigException as error:
+        raise UserError(f"The configuration {name} names a file that is not there: {error}") from error
+
+
+def _plain(node: Any) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    return dict(plain)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from limpid.config.recipes import compose, names
+from limpid.config.recipes import names, option
 from limpid.errors import UserError
 from limpid.paths import leads_out
 
@@ -40,7 +40,7 @@ def fetch(name: str, card: Mapping[str, Any], root: Path, progress: Progress | N
         obtain = card.get("obtain") or "Its images are made when they are loaded; there is nothing to fetch."
         where = f" It is described at {card['url']}." if card.get("url") else ""
         return f"{obtain}{where}" + (f" {card['licence']}" if card.get("licence") else "")
-    content = compose("fetch", name)
+    content = option("fetch", name)
     if leads_out(content["unpack"]):
         raise UserError(f"The download {name} would be unpacked to {content['unpack']}, outside of {root}; correct it.")
     folder = root / content["unpack"]

@@ -85,14 +85,15 @@ class MLflow(MLFlowLogger):
     @rank_zero_only
     def log_config(self, config: Mapping[str, Any]) -> None:
         """See `Records`: whole as config.json, and what runs are told apart by as parameters."""
-        row, chosen = config.get("row"), config["choices"]
+        facts = config["run"]
+        chosen = facts["choices"]
         self.log_hyperparams(
             {
-                "row": f"{row['paper']}/{row['table']}/{row['name']}" if row else None,
+                "row": facts["row"],
                 **{group: chosen[group] for group in ("model", "network", "data") if group in chosen},
-                "budget": config["budget"]["name"],
+                "budget": config["budget"],
                 "seed": config["seed"],
-                "fingerprint": config["fingerprint"],
+                "fingerprint": facts["fingerprint"],
             }
         )
         self.experiment.log_dict(self.run_id, dict(config), "config.json")

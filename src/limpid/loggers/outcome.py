@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from limpid.results.rows import find_row
+
 
 @dataclass(frozen=True)
 class Table:
@@ -42,11 +44,10 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any], per_image: Se
         results: what metrics.json holds.
         per_image: what per_image.csv holds; the table is left out where there is nothing.
     """
-    row = config.get("row") or {}
-    measured, expected = results["metrics"], row.get("expected") or {}
+    place = (config.get("run") or {}).get("row")
+    measured, expected = results["metrics"], find_row(place).expected if place else {}
     values = {f"test/{name}/{metric}": float(v["mean"]) for name, of in measured.items() for metric, v in of.items()}
     values |= {f"paper/{name}/{metric}": float(v) for name, of in expected.items() for metric, v in of.items()}
-    place = f"{row['paper']}/{row['table']}/{row['name']}" if row else None
     tables = {"results": _results(place, measured, expected, bool(results.get("comparable")))}
     if per_image:
         columns = list(dict.fromkeys(key for line in per_image for key in line))

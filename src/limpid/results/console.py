@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from limpid.results import paired, table
-from limpid.results.rows import Row
+from limpid.results.rows import find_row
 from limpid.results.stdout_console import answers
 from limpid.store.run_directory import Run
 
 
-def show(config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+def show(directory: Path, skipped: bool = False) -> None:
     """Print the outcome of one run on stdout, and where its files are."""
-    run = Run(config["run"])
+    run = Run(directory)
+    config, results = run.config() or {}, run.results() or {}
     entry = table.run_entry(run)
-    row = config["row"]
-    whole = Row(**row) if row else None
+    facts = config["run"]
+    whole = find_row(facts["row"]) if facts["row"] else None
     expected = whole.expected if whole else {}
-    label = (
-        f"{whole.label} ({whole.place})" if whole else f"{config['choices']['model']} on {config['choices']['data']}"
-    )
+    label = f"{whole.label} ({whole.id})" if whole else f"{facts['choices']['model']} on {facts['choices']['data']}"
     shown = {"label": label, "expected": expected, "runs": [entry], "why_not": None, "same_as": None}
     shown["printed_otherwise"] = []
     console = answers()
-    if results.get("skipped"):
+    if skipped:
         console.print(f"already done, nothing to do (rerun=true starts over): {run.path}", soft_wrap=True)
     _print([shown], console)
     for sentence in results.get("absent") or []:

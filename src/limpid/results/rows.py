@@ -56,6 +56,16 @@ class Row:
         return f"{self.paper}/{self.table}/{self.name}"
 
     @property
+    def id(self) -> str:
+        """`paper/table/name`."""
+        return self.place
+
+    @property
+    def run_id(self) -> str:
+        """The row whose run directory holds this row's runs."""
+        return self.run_place
+
+    @property
     def run_place(self) -> str:
         """The row whose run directory holds this row's runs."""
         return self.same_as or self.place
@@ -83,6 +93,11 @@ def read_row(file: Path) -> Row:
     if row.place != "/".join((*file.parts[-3:-1], file.stem)):
         raise UserError(f"The row block of {file} says {row.place}; make it agree with the file's own place.")
     return row
+
+
+def find_row(place: str) -> Row:
+    """The row at `paper/table/name`."""
+    return read_row(row_file(place))
 
 
 def rows(pattern: str = "") -> list[Row]:

@@ -23,20 +23,20 @@ _DEPTH = 5
 def run_entry(run: Run) -> Entry:
     """What a table says of one run."""
     config, results, status = run.config() or {}, run.results() or {}, run.status()
+    facts = config.get("run") or {}
     store = Path(*run.path.parts[:-_DEPTH]).as_posix() + "/"
     return {
         "status": status["status"],
-        "budget": ((results.get("provenance") or {}).get("trained") or {}).get("budget")
-        or (config.get("budget") or {}).get("name"),
+        "budget": ((results.get("provenance") or {}).get("trained") or {}).get("budget") or config.get("budget"),
         "seed": config.get("seed"),
-        "data": (config.get("choices") or {}).get("data"),
+        "data": (facts.get("choices") or {}).get("data"),
         # Other runs that it started from by their place in the store, wherever that lies; not where its data lay.
         "overrides": [
             override.replace(store, "runs/")
-            for override in config.get("overrides") or []
+            for override in facts.get("overrides") or []
             if not override.partition("=")[0].endswith(".root")
         ],
-        "narrowed": config.get("narrowed"),
+        "narrowed": facts.get("narrowed"),
         "comparable": bool(results.get("comparable")) and status["status"] == "done",
         "metrics": results.get("metrics") or {},
         "input": results.get("input") or {},

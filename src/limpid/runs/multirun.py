@@ -9,12 +9,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limpid.errors import CannotRun, UserError
 from limpid.paths import runs
 from limpid.store.atomic_io import read_json, write_json
 from limpid.store.run_directory import Run
+
+if TYPE_CHECKING:
+    from limpid.runs.runner import Results
 
 _FOLDER = "LIMPID_SWEEP"  # tells a job that it is part of a sweep, and where to note what became of it
 
@@ -35,7 +38,7 @@ def noted() -> Iterator[Path]:
         del os.environ[_FOLDER]
 
 
-def attempt(job: Callable[[], dict[str, Any]], label: str, number: int) -> dict[str, Any] | None:
+def attempt(job: Callable[[], Results], label: str, number: int) -> Results | None:
     """Do `job`; inside a sweep note how it ended instead of letting its exception end the others."""
     folder = os.environ.get(_FOLDER)
     if folder is None:
@@ -44,8 +47,8 @@ def attempt(job: Callable[[], dict[str, Any]], label: str, number: int) -> dict[
     result = None
     try:
         result = job()
-        outcome["status"] = "already done" if result.get("skipped") else "done"
-        outcome["run"] = result.get("run")
+        outcome["status"] = "already done" if result.skipped else "done"
+        outcome["run"] = str(result.directory)
     except CannotRun as error:
         outcome |= {"status": "skipped", "why": str(error)}
     except UserError as error:

@@ -1,6 +1,7 @@
-"""`python -m limpid.runs.runner RUN`: one composed run, without Hydra. Its processes and requeued jobs start here.
+"""From a `RunSpec` to results: model, data and trainer are built once, then the run is done in its directory.
 
-`perform` does the same for a run that was just composed.
+`python -m limpid.runs.runner RUN` does the run whose config.yaml lies in the directory RUN; the processes of a run and
+requeued jobs start there.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ import lightning
 import torch
 from lightning.pytorch.loggers import Logger
 
-from limpid import __version__, callbacks, checkpoint, loggers, profiling
+from limpid import callbacks, checkpoint, loggers, profiling
 from limpid.config import instantiate
+from limpid.config.registry import network_config
 from limpid.data.datamodule import RestorationData
 from limpid.errors import UserError
 from limpid.models import Restorer
@@ -29,227 +32,327 @@ from limpid.results.rows import NO_SET
 from limpid.runs import distributed
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.environment import describe
+from limpid.runs.prerequisites import fulfil
+from limpid.runs.resolve import resolve
+from limpid.runs.spec import RunSpec, read_spec
+from limpid.store.fingerprint import scored_metrics, weighted_terms
 from limpid.store.run_directory import Run
 
-Config = Mapping[str, Any]
+
+@dataclass
+class Results:
+    """What came out of a run.
+
+    Attributes:
+        directory: where the run lies.
+        metrics: ``{set: {metric: {"mean", "n", "protocol"}}}``, as metrics.json has it under that key.
+        document: the whole of metrics.json.
+        skipped: whether the run was done already.
+    """
+
+    directory: Path
+    document: Mapping[str, Any]
+    skipped: bool = False
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """By set and metric: the mean, how many images it is of, and under which protocol."""
+        return dict(self.document.get("metrics") or {})
 
 
-def perform(config: Config) -> dict[str, Any]:
-    """Do what a composed configuration asks, in its run directory, and return the results.
+class Runner:
+    """Does one run: trains and tests, tests, or profiles, in the run's own directory.
 
     A run that is done is not done again; one that was interrupted continues where it was. Where it takes several
     processes, they are started and watched here, or this is one of them.
 
     Args:
-        config: plain values, as `limpid.runs.resolve` makes them.
-
-    Raises:
-        CannotRun: a data set is not there; nothing was written then.
-        UserError: another process holds the run, it was made with other settings, or its devices are not there.
-        ProcessFailed: one of several processes failed or was killed.
+        spec: the run, with its prerequisites fulfilled.
     """
-    run = Run(config["run"])
-    if run.done and not config["rerun"]:
-        return {**(run.results() or {}), "skipped": True}
-    _quieten()
-    loggers.require(config["logger"])
-    if config["does"] == "profile":
-        return _profile(config, run)
-    place = distributed.place(config["trainer"])
-    data: RestorationData = instantiate.construct(config["data"], "data", config["allow_targets"])
-    absent = data.require(training=config["does"] == "train")
-    if config["does"] == "train":
-        data.plan(config["trainer"]["max_steps"], config["trainer"]["max_epochs"], place.world)
-    weights = _given_weights(config)
-    if place.watched or place.rank > 0:
-        return _execute(config, run, place, data, absent, weights)
-    with run.locked():
-        if config["rerun"]:
-            run.clear()
-        run.begin(config, {**describe(), "processes": place.world})
-        try:
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.directory = Run(spec.directory)
+        self.config = spec.settled()
+
+    def run(self) -> Results:
+        """Do the run and return its results.
+
+        Raises:
+            CannotRun: a data set is not there; nothing was written then.
+            UserError: another process holds the run, it was made with other settings, or its devices are not there.
+            ProcessFailed: one of several processes failed or was killed.
+        """
+        if self.directory.done and not self.config["rerun"]:
+            return Results(self.spec.directory, self.directory.results() or {}, skipped=True)
+        _quieten()
+        loggers.require(self.config["logger"])
+        if self.spec.mode == "profile":
+            return self._profile()
+        self._refuse_untrained()
+        place = distributed.place(self.config["trainer"])
+        data = self.build_data(place.world)
+        if place.watched or place.rank > 0:
+            return self._fit_and_test(place, data)
+        with self._held(place.world):
             if place.starts:
-                distributed.launch(run.path, place.world)
-                return run.results() or {}
-            return _execute(config, run, place, data, absent, weights)
-        except (UserError, ProcessFailed) as error:
-            run.fail(str(error))
-            raise
-        except Exception:
-            run.fail(traceback.format_exc().splitlines()[-1])
-            raise
+                distributed.launch(self.spec.directory, place.world)
+                return Results(self.spec.directory, self.directory.results() or {})
+            return self._fit_and_test(place, data)
 
+    # What a run is made of ----------------------------------------------------------------------------------------
 
-def _profile(config: Config, run: Run) -> dict[str, Any]:
-    """Measure what the network costs, on the machine's accelerator if it has one, and store it as a run."""
-    network = instantiate.construct(config["network"], "network", config["allow_targets"])
-    height, width = config["cost"]["image_size"]
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
-    with run.locked():
-        run.begin(config, describe())
-        measured = profiling.cost(network, height, width, device, config["cost"]["repeats"])
-        figures = {
-            "params_m": (measured.params / 1e6, "parameters"),
-            "size_mb": (measured.size_mb, "state_dict_file"),
-            "gflops": (measured.gflops, "two_per_multiply_add"),
-            "ms": (measured.latency_ms, f"median_forward_{device.type}"),
-        }
-        results = {
-            "metrics": {
-                NO_SET: {k: {"mean": v, "n": 1, "protocol": p} for k, (v, p) in figures.items() if v is not None}
-            },
-            "input": {},
-            "comparable": False,  # a time is one machine's own
-            "provenance": _origin(config),
-        }
-        run.finish(results, [])
-        with loggers.opened(config, run) as opened:
-            loggers.record(opened, config, results, [], 0)
-    return results
+    def build_data(self, world: int = 1) -> RestorationData:
+        """The data module, its test sets those that are there, its length known.
 
+        Args:
+            world: how many processes share each step's images.
 
-def _execute(
-    config: Config, run: Run, place: Place, data: RestorationData, absent: list[str], weights: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Train and test, in this process or as one of several, and tell the loggers."""
-    with loggers.opened(config, run, writes=place.rank == 0) as opened:
-        results, per_image = _measured(config, run, place, data, absent, weights, opened)
-        loggers.record(opened, config, results, per_image, data.steps)
-    return results
+        Raises:
+            CannotRun: the training set is missing, or every test set is.
+        """
+        trains = self.spec.mode == "train"
+        data: RestorationData = self._construct("data")
+        self.absent = data.require(training=trains)
+        if trains:
+            data.plan(self.config["trainer"]["max_steps"], self.config["trainer"]["max_epochs"], world)
+        return data
 
+    def build_model(self) -> Restorer:
+        """The LightningModule with its network, loss, optimizer, learning-rate shape and metrics."""
+        return build_model(self.config, self.spec)
 
-def _measured(
-    config: Config,
-    run: Run,
-    place: Place,
-    data: RestorationData,
-    absent: list[str],
-    weights: dict[str, Any] | None,
-    opened: list[Logger],
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train and test with `opened` loggers; the results, stored, and those of every image."""
-    lightning.seed_everything(config["seed"], workers=False, verbose=False)
-    system = _system(config)
-    trainer = _trainer(config, run, data, place, opened)
-    if config["does"] == "train":
-        with _interruptible():
-            _fit(trainer, system, data, run)
-        weights = checkpoint.read(run.chosen_checkpoint)
-        weights["file"] = str(run.chosen_checkpoint)
-        if isinstance(trainer.strategy, FullySharded):
-            system = _system(config)  # the trained one holds a part of its parameters
-    if weights is not None:
-        checkpoint.load(system.network, checkpoint.weights(weights), Path(weights["file"]))
-        system.recall(weights)
-    parameters = sum(p.numel() for p in system.network.parameters())
-    if data.test:
-        with _interruptible():
-            trainer.test(system, datamodule=data, verbose=False)
-    results = _results(config, system, parameters, data, weights, absent)
-    if trainer.is_global_zero:
-        run.finish(results, system.scores.rows)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        trainer.strategy.barrier()
-        torch.distributed.destroy_process_group()
-    return results, system.scores.rows
-
-
-def _given_weights(config: Config) -> dict[str, Any] | None:
-    """The checkpoint that a test is asked to use; a prior needs none.
-
-    Raises:
-        UserError: a network that learns would be tested untrained.
-    """
-    if config["does"] == "train":
-        return None
-    if not config["ckpt"]:
-        network = instantiate.construct(config["network"], "network", config["allow_targets"])
-        if any(True for _ in network.parameters()):
+    def build_trainer(self, data: RestorationData, place: Place, opened: Sequence[Logger] = ()) -> lightning.Trainer:
+        """Lightning's trainer over one pass of the whole run: the step is its clock, so one epoch holds it all."""
+        settings = {k: v for k, v in self.config["trainer"].items() if k not in ("max_steps", "max_epochs")}
+        val_every = settings.pop("val_check_interval")
+        if self.spec.mode == "train":
+            settings["val_check_interval"] = min(val_every, data.steps)
+        settings["num_nodes"] = place.machines
+        if place.world == 1 and isinstance(settings.get("strategy"), str):
+            settings["strategy"] = "auto"  # all GPUs of a machine may be one
+        chosen = [callback for callback in self._construct("callbacks").values() if callback is not None]
+        for callback in chosen:
+            if hasattr(callback, "folder"):
+                place_of = "checkpoints" if isinstance(callback, callbacks.Checkpoints) else "images"
+                callback.folder = self.spec.directory / place_of
+        # Averaging swaps weights at the ends of stages, so it comes first and files come last.
+        chosen.sort(key=lambda callback: isinstance(callback, callbacks.Checkpoints))
+        trainer: lightning.Trainer = instantiate.construct(
+            settings,
+            "trainer",
+            self.spec.allow_targets,
+            max_epochs=1,
+            check_val_every_n_epoch=None,
+            limit_val_batches=0 if data.val is None else None,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=str(self.spec.directory),
+            logger=[callbacks.Curves(self.spec.directory / "curves.csv"), *opened],
+            callbacks=[*chosen, callbacks.Status(self.directory)],
+            plugins=[callbacks.CheckpointFiles(), place.environment],
+        )
+        if isinstance(trainer.strategy, FullySharded) and any(isinstance(c, callbacks.EMA) for c in chosen):
             raise UserError(
-                f"The network {config['choices']['network']} has no weights to test; give ckpt=PATH, or train it first "
-                f"with `limpid train model={config['choices']['model']}`."
+                "An average of sharded weights cannot be kept; leave out callbacks=ema, or choose trainer=ddp."
             )
-        return None
-    path = Path(config["ckpt"])
-    return {**checkpoint.read(path), "file": str(path)}
+        return trainer
+
+    def _construct(self, key: str) -> Any:
+        return instantiate.construct(self.config[key], key, self.spec.allow_targets)
+
+    # The two halves -----------------------------------------------------------------------------------------------
+
+    def fit(self, trainer: lightning.Trainer, model: Restorer, data: RestorationData) -> None:
+        """Train, from the last checkpoint if there is one."""
+        # The first process may have cleared the run: the others wait for it here, and go by what it sees.
+        trainer.strategy.connect(model)
+        trainer.strategy.setup_environment()
+        last = self.directory.last_checkpoint
+        done = checkpoint.read(last)["provenance"]["step"] if trainer.is_global_zero and last.is_file() else None
+        done = trainer.strategy.broadcast(done)
+        if done is not None and done >= data.steps:
+            return
+        data.batches_done = done or 0
+        trainer.fit(model, datamodule=data, ckpt_path=None if done is None else str(last))
+
+    def test(self, trainer: lightning.Trainer, model: Restorer, data: RestorationData, weights: Path | None) -> None:
+        """Load `weights`, if there are any, and score the test sets."""
+        if weights is not None:
+            loaded = checkpoint.read(weights)
+            checkpoint.load(model.network, checkpoint.weights(loaded), weights)
+            model.recall(loaded)
+        if data.test:
+            trainer.test(model, datamodule=data, verbose=False)
+
+    def _fit_and_test(self, place: Place, data: RestorationData) -> Results:
+        """Train and test, in this process or as one of several, and tell the loggers."""
+        stored = self.spec.stored()
+        with loggers.opened(stored, self.directory, writes=place.rank == 0) as opened:
+            lightning.seed_everything(self.spec.seed, workers=False, verbose=False)
+            model = self.build_model()
+            trainer = self.build_trainer(data, place, opened)
+            weights = None if self.spec.tested is None else self.spec.tested.file
+            if self.spec.mode == "train":
+                with _interruptible():
+                    self.fit(trainer, model, data)
+                weights = self.directory.chosen_checkpoint
+                if isinstance(trainer.strategy, FullySharded):
+                    model = self.build_model()  # the trained one holds a part of its parameters
+            with _interruptible():
+                self.test(trainer, model, data, weights)
+            document = self._document(model, data, weights)
+            if trainer.is_global_zero:
+                self.directory.finish(document, model.scores.rows)
+            if torch.distributed.is_available() and torch.distributed.is_initialized():
+                trainer.strategy.barrier()
+                torch.distributed.destroy_process_group()
+            loggers.record(opened, stored, document, model.scores.rows, data.steps)
+        return Results(self.spec.directory, document)
+
+    def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> dict[str, Any]:
+        """metrics.json: per set the mean of each metric, the network's size, and where the weights come from."""
+        parameters = sum(parameter.numel() for parameter in model.network.parameters())
+        metrics = model.scores.summary()
+        for entry in metrics.values():
+            images = max((value["n"] for value in entry.values()), default=0)
+            entry["params_m"] = {"mean": parameters / 1e6, "n": images, "protocol": "parameters"}
+        provenance = self.spec.origin | {"monitored": data.monitored}
+        if weights is not None:
+            loaded = checkpoint.read(weights)
+            provenance["weights"] = checkpoint.weights_fingerprint(checkpoint.weights(loaded))
+            provenance["trained"] = dict(loaded["provenance"])
+            provenance["checkpoint"] = weights.name
+        complete = {
+            name: images.expected in (None, metrics[name]["params_m"]["n"]) for name, images in data.test.items()
+        }
+        return {
+            "metrics": metrics,
+            "input": model.scores.summary(INPUT),
+            "comparable": self.spec.comparable and all(complete.values()) and not self.absent,
+            "complete": complete,
+            "absent": self.absent,
+            "provenance": provenance,
+        }
+
+    def _profile(self) -> Results:
+        """Measure what the network costs, on the machine's accelerator if it has one, and store it as a run."""
+        network = self._construct("network")
+        height, width = self.config["cost"]["image_size"]
+        device = torch.accelerator.current_accelerator() or torch.device("cpu")
+        with self._held(1):
+            measured = profiling.cost(network, height, width, device, self.config["cost"]["repeats"])
+            figures = {
+                "params_m": (measured.params / 1e6, "parameters"),
+                "size_mb": (measured.size_mb, "state_dict_file"),
+                "gflops": (measured.gflops, "two_per_multiply_add"),
+                "ms": (measured.latency_ms, f"median_forward_{device.type}"),
+            }
+            values = {
+                name: {"mean": value, "n": 1, "protocol": protocol}
+                for name, (value, protocol) in figures.items()
+                if value is not None
+            }
+            document = {
+                "metrics": {NO_SET: values},
+                "input": {},
+                "comparable": False,  # a time is one machine's own
+                "provenance": self.spec.origin,
+            }
+            self.directory.finish(document, [])
+            stored = self.spec.stored()
+            with loggers.opened(stored, self.directory) as opened:
+                loggers.record(opened, stored, document, [], 0)
+        return Results(self.spec.directory, document)
+
+    # The directory ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _held(self, world: int) -> Iterator[None]:
+        """Hold the run's directory, and note there how the run begins and ends."""
+        with self.directory.locked():
+            if self.config["rerun"]:
+                self.directory.clear()
+            self.directory.begin(self.spec.stored(), {**describe(), "processes": world})
+            try:
+                yield
+            except (UserError, ProcessFailed) as error:
+                self.directory.fail(str(error))
+                raise
+            except Exception:
+                self.directory.fail(traceback.format_exc().splitlines()[-1])
+                raise
+
+    def _refuse_untrained(self) -> None:
+        """Refuse to test a network that learns without weights; a prior needs none.
+
+        Raises:
+            UserError: it has parameters, and nothing trained them.
+        """
+        if self.spec.mode != "test" or self.spec.tested is not None:
+            return
+        if any(True for _ in self._construct("network").parameters()):
+            raise UserError(
+                f"The network {self.spec.network} has no weights to test; give ckpt=PATH, or train it first with "
+                f"`limpid train model={self.spec.choices['model']}`."
+            )
 
 
-def _system(config: Config) -> Restorer:
-    """The system with its network, loss, optimizer, learning rate and metrics."""
-    allow = config["allow_targets"]
-    # What is only tested has no loss: its terms may need files, such as VGG-19's weights, that a test does not.
-    needed = ("network", "optimizer", "lr_scheduler", *(("loss",) if config["does"] == "train" else ()))
+def build_model(config: Mapping[str, Any], spec: RunSpec) -> Restorer:
+    """The LightningModule of a run; a test has no loss, whose terms may need files that a test does not."""
+    allow = spec.allow_targets
+    if spec.tested is not None:
+        target = network_config(spec.tested.network)["_target_"]
+        config = {**config, "network": {"_target_": target, **spec.tested.settings}}
+    needed = ["network", "optimizer", "lr_scheduler"]
+    if spec.mode == "train":
+        needed.append("loss")
+        config = {**config, "loss": weighted_terms(config["loss"])}
     parts = {key: instantiate.construct(config[key], key, allow) for key in needed}
     settings = {key: value for key, value in config["network"].items() if key != "_target_"}
-    system: Restorer = instantiate.construct(
+    model: Restorer = instantiate.construct(
         config["model"],
         "model",
         allow,
         **parts,
-        network_name=config["choices"]["network"],
+        network_name=spec.network,
         network_config=settings,
-        metrics=instantiate.construct(config["metrics"], "metrics", allow),
-        provenance=_origin(config),
-        seed=config["seed"],
+        metrics=instantiate.construct(scored_metrics(config), "metrics", allow),
+        provenance=spec.origin,
+        seed=spec.seed,
         log_every=config["log_every"],
     )
-    system.arrange(config["memory_format"], config["compile"])
-    system.inference = instantiate.construct(config["inference"], "inference", allow)
-    return system
+    model.arrange(config["memory_format"], config["compile"])
+    model.inference = instantiate.construct(config["inference"], "inference", allow)
+    return model
 
 
-def _trainer(config: Config, run: Run, data: RestorationData, place: Place, opened: list[Logger]) -> lightning.Trainer:
-    """Lightning's trainer over one pass of the whole run: the step is its clock, so one epoch holds it all."""
-    allow = config["allow_targets"]
-    settings = {k: v for k, v in config["trainer"].items() if k not in ("max_steps", "max_epochs")}
-    val_every = settings.pop("val_check_interval")
-    if config["does"] == "train":
-        settings["val_check_interval"] = min(val_every, data.steps)
-    settings["num_nodes"] = place.machines
-    if place.world == 1 and isinstance(settings.get("strategy"), str):
-        settings["strategy"] = "auto"  # all GPUs of a machine may be one
-    chosen = [c for c in instantiate.construct(config["callbacks"], "callbacks", allow).values() if c is not None]
-    for callback in chosen:
-        if isinstance(callback, callbacks.Checkpoints):
-            callback.folder = run.path / "checkpoints"
-        if isinstance(callback, callbacks.Pictures):
-            callback.folder = run.path / "images"
-    # Averaging swaps weights at the ends of stages, so it comes first and files come last.
-    chosen.sort(key=lambda c: isinstance(c, callbacks.Checkpoints))
-    trainer: lightning.Trainer = instantiate.construct(
-        settings,
-        "trainer",
-        allow,
-        max_epochs=1,
-        check_val_every_n_epoch=None,
-        limit_val_batches=0 if data.val is None else None,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,  # Lightning's own logging is not used; this keeps it from warning about short runs
-        use_distributed_sampler=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=str(run.path),
-        logger=[callbacks.Curves(run.path / "curves.csv"), *opened],
-        callbacks=[*chosen, callbacks.Status(run)],
-        plugins=[callbacks.CheckpointFiles(), place.environment],
-    )
-    if isinstance(trainer.strategy, FullySharded) and any(isinstance(c, callbacks.EMA) for c in chosen):
-        raise UserError("An average of sharded weights cannot be kept; leave out callbacks=ema, or choose trainer=ddp.")
-    return trainer
+def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Results:
+    """Do a run, the runs it starts from first where that is asked for, and return its results.
+
+    Args:
+        spec: the run.
+        show: is called with the results of each run, prerequisites first.
+    """
+    results = Runner(fulfil(spec, lambda needed: perform(needed, show))).run()
+    if show is not None:
+        show(results)
+    return results
 
 
-def _fit(trainer: lightning.Trainer, system: Restorer, data: RestorationData, run: Run) -> None:
-    """Train, from the last checkpoint if there is one."""
-    # The first process may have cleared the run: the others wait for it here, and go by what it sees.
-    trainer.strategy.connect(system)
-    trainer.strategy.setup_environment()
-    last = run.last_checkpoint
-    done = checkpoint.read(last)["provenance"]["step"] if trainer.is_global_zero and last.is_file() else None
-    done = trainer.strategy.broadcast(done)
-    if done is not None and done >= data.steps:
-        return
-    data.batches_done = done or 0
-    trainer.fit(system, datamodule=data, ckpt_path=None if done is None else str(last))
+def run(overrides: Sequence[str]) -> Results:
+    """Do in Python what `limpid train OVERRIDES` does, and return the results.
+
+    Args:
+        overrides: the words of the command line, such as ``["+rfd/table5=student", "budget=smoke"]``.
+
+    Raises:
+        UserError: what the command would say in one sentence.
+    """
+    return perform(resolve(overrides))
 
 
 @contextmanager
@@ -259,53 +362,6 @@ def _interruptible() -> Iterator[None]:
         yield
     except SystemExit as error:
         raise KeyboardInterrupt from error
-
-
-def _origin(config: Config) -> dict[str, Any]:
-    """Where a result comes from, in plain values."""
-    row = config.get("row")
-    return {
-        "row": f"{row['paper']}/{row['table']}/{row['name']}" if row else None,
-        "budget": config["budget"]["name"],
-        "seed": config["seed"],
-        "data": config["choices"]["data"],
-        "fingerprint": config["fingerprint"],
-        "limpid": __version__,
-        **({"started_from": config["started_from"]} if config.get("started_from") else {}),
-    }
-
-
-def _results(
-    config: Config,
-    system: Restorer,
-    parameters: int,
-    data: RestorationData,
-    weights: Mapping[str, Any] | None,
-    absent: list[str],
-) -> dict[str, Any]:
-    """metrics.json: per set the mean of each metric, the network's size, and where the weights come from."""
-    metrics = system.scores.summary()
-    for entry in metrics.values():
-        n = max((value["n"] for value in entry.values()), default=0)
-        entry["params_m"] = {"mean": parameters / 1e6, "n": n, "protocol": "parameters"}
-    provenance = _origin(config) | {"monitored": data.monitored}
-    if weights is not None:
-        state = checkpoint.weights(weights)
-        provenance |= {
-            "weights": checkpoint.weights_fingerprint(state),
-            "trained": dict(weights["provenance"]),
-        }
-        provenance["checkpoint"] = Path(weights["file"]).name
-    complete = {name: images.expected in (None, metrics[name]["params_m"]["n"]) for name, images in data.test.items()}
-    comparable = config["comparable"] and all(complete.values()) and not absent
-    return {
-        "metrics": metrics,
-        "input": system.scores.summary(INPUT),
-        "comparable": comparable,
-        "complete": complete,
-        "absent": absent,
-        "provenance": provenance,
-    }
 
 
 def _quieten() -> None:
@@ -326,19 +382,15 @@ def _quieten() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Perform the run in the directory given as the one argument."""
+    """Do the run in the directory given as the one argument."""
     if len(arguments) != 1:
         print("Give one run directory: python -m limpid.runs.runner RUN", file=sys.stderr)
         return 2
-    config = Run(arguments[0]).config()
-    if config is None:
-        print(f"There is no config.yaml in {arguments[0]}; give a run directory.", file=sys.stderr)
-        return 2
-    config = {**config, "run": arguments[0], "rerun": False}
-    if distributed.watched():
-        return distributed.take_part(lambda: perform(config))
     try:
-        perform(config)
+        runner = Runner(read_spec(arguments[0]))
+        if distributed.watched():
+            return distributed.take_part(runner.run)
+        runner.run()
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""The network that `predict` and `profile` work with: a checkpoint's, the zoo's, or a model's by name."""
+"""The network that `predict`, `profile` and `export` work with: a checkpoint's, the zoo's, or a model's by name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from limpid import zoo
 from limpid.config import instantiate
+from limpid.config.compose import key_of
+from limpid.config.references import PREFIX
 from limpid.errors import UserError, nearest
-from limpid.runs.resolve import key_of, refuse_by_hand, refuse_self_allowed
+from limpid.runs.overrides import refuse_allowed_by_file, refuse_network
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-#: The keys that choose a network, besides those of a verb's own.
+#: The keys that choose a network, besides those of a command's own.
 CHOOSING = ("model", "network", "ckpt", "allow_targets")
+#: With a row's weights, what says which of its runs.
+CHOOSING_RUN = ("budget", "seed", "data")
 
 
 class Chosen(NamedTuple):
@@ -39,22 +43,44 @@ class Chosen(NamedTuple):
     ckpt: str | None
 
 
-def refuse_others(verb: str, known: Sequence[str]) -> None:
-    """Refuse typed overrides that `verb` would not read.
+def refuse_others(command: str, known: Sequence[str]) -> None:
+    """Refuse typed overrides that `command` would not read.
 
     Args:
-        verb: for the sentence.
-        known: the keys it reads besides `CHOOSING`.
+        command: for the sentence.
+        known: the keys it reads besides `CHOOSING`, and besides `CHOOSING_RUN` where `ckpt` is a row's.
 
     Raises:
         UserError: naming the first of them.
     """
-    for override in HydraConfig.get().overrides.task:
-        key = key_of(str(override))
+    typed = [str(override) for override in HydraConfig.get().overrides.task]
+    of_a_row = any(key_of(word) == "ckpt" and PREFIX in word for word in typed)
+    taken = (*CHOOSING, *known, *(CHOOSING_RUN if of_a_row else ()))
+    for key in map(key_of, typed):
         top = key.split(".")[0]
-        if top not in known and top not in CHOOSING:
-            hint = nearest(top, (*known, *CHOOSING)) or f"; it takes {', '.join((*CHOOSING, *known))}."
-            raise UserError(f"limpid {verb} does not use {key!r}{hint}")
+        if top not in taken:
+            hint = nearest(top, taken) or f"; it takes {', '.join(taken)}."
+            raise UserError(f"limpid {command} does not use {key!r}{hint}")
+
+
+def _row_checkpoint(reference: str, typed: Sequence[str]) -> str:
+    """The checkpoint that a row's training left at the typed budget and seed.
+
+    Raises:
+        UserError: it is not there.
+    """
+    from limpid.runs.resolve import row_run
+
+    run = row_run(reference, typed)
+    if not run.has_weights:
+        words = " ".join(word for word in typed if key_of(word) in CHOOSING_RUN)
+        row = reference.removeprefix(PREFIX)
+        paper, table, name = row.split("/")
+        raise UserError(
+            f"Row {row} has no trained weights (looked in {run.path}); train it with "
+            f"`{f'limpid train +{paper}/{table}={name} {words}'.rstrip()}`, or say at which budget= and seed= it was."
+        )
+    return str(run.chosen_checkpoint)
 
 
 def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
@@ -73,9 +99,11 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
 
     typed = [str(override) for override in HydraConfig.get().overrides.task]
     choices = HydraConfig.get().runtime.choices
-    refuse_self_allowed(config, set(map(key_of, typed)))
+    refuse_allowed_by_file({"allow_targets": list(config.allow_targets)}, typed)
     allow = list(config.allow_targets)
     ckpt = str(config.ckpt) if config.ckpt else None
+    if ckpt is not None and ckpt.startswith(PREFIX):
+        ckpt = _row_checkpoint(ckpt, typed)
     card = None
     if (name := zoo.named(ckpt)) is not None:
         card = zoo.find(name)
@@ -91,7 +119,7 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
         path = Path(ckpt)
         loaded = checkpoint.read(path)
         if config.ckpt:
-            refuse_by_hand(typed, path, loaded["network"])
+            refuse_network(typed, path, loaded["network"])
         if "model" in map(key_of, typed) and choices["network"] != loaded["network"]:
             raise UserError(
                 f"The checkpoint {path} holds the network {loaded['network']}, but model={choices['model']} has "

@@ -1,4 +1,4 @@
-"""The fingerprint of a configuration, and the directory of its run.
+"""The fingerprint of a run: eight hex digits that are equal for configurations of equal effect.
 
 A fingerprint hashes registry names and settings, never import paths: a network goes by its name in the registry, any
 other object by its class. So moving a module changes no run.
@@ -8,30 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
-
-from limpid.errors import UserError
-from limpid.paths import leads_out
 
 #: The name that a class of Limpid had when fingerprints first knew it, by the name it has now.
 FORMER_NAMES: dict[str, str] = {}
 
-#: The parts of a configuration that can change a result.
-_AFFECTING = (
-    "network",
-    "model",
-    "loss",
-    "optimizer",
-    "lr_scheduler",
-    "metrics",
-    "inference",
-    "data",
-    "trainer",
-    "callbacks",
-    "weights",
-)
+#: The groups of a configuration that can change a result as they are; of the others only some keys do.
+_GROUPS = ("network", "model", "loss", "optimizer", "lr_scheduler", "inference", "data")
 #: Of the trainer only these: devices, strategies and progress bars change no result.
 _TRAINER = (
     "precision",
@@ -44,24 +28,57 @@ _TRAINER = (
 _CALLBACKS = ("ema",)
 #: Of a metric only these: the rest describes them.
 _METRIC = ("metric", "options")
-#: Where files lie and how they are read does not matter, nor does the seed, which the path names.
+#: Where files lie and how they are read does not matter, nor does the seed, which the run's directory names.
 _NEUTRAL = ("root", "homes", "obtain", "licence", "workers", "seed", "cache", "cache_gb")
 
 
-def affecting(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a composed configuration that can change the result."""
-    kept = {key: config.get(key) for key in _AFFECTING}
-    kept["trainer"] = {key: (config.get("trainer") or {}).get(key) for key in _TRAINER}
-    kept["callbacks"] = {key: (config.get("callbacks") or {}).get(key) for key in _CALLBACKS}
+def affecting(
+    config: Mapping[str, Any], mode: str, network: str, weights: str | None = None, without: Collection[str] = ()
+) -> dict[str, Any]:
+    """The part of a configuration that can change the result, under registry names.
+
+    Args:
+        config: plain values, as composed.
+        mode: ``train``, ``test`` or ``profile``.
+        network: the registry's name of the network.
+        weights: the sha256 of the weights that are tested; None where they are trained, or where nothing learns.
+        without: references such as ``row:rfd/table4/dsc_mc_fsrcnn`` that the run starts without.
+    """
+    kept = {group: config.get(group) for group in _GROUPS}
+    kept["data"] = _left_out(kept["data"], _NEUTRAL)
+    kept["loss"] = weighted_terms(config.get("loss"))
+    kept["trainer"] = _only(config.get("trainer"), _TRAINER)
+    kept["callbacks"] = _only(config.get("callbacks"), _CALLBACKS)
+    metrics = scored_metrics(config)
+    kept["metrics"] = {name: _only(metric, _METRIC) for name, metric in metrics.items()}
+    named: dict[str, Any] = _named(kept, frozenset(without))
+    settings = {key: value for key, value in (named["network"] or {}).items() if key != "_target_"}
+    named["network"] = {"name": network, **settings}
+    return {**named, "mode": mode, "weights": weights}
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """Eight hex digits of what `affecting` gives."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def weighted_terms(loss: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The `loss` block without terms that are switched off, by null or by a weight of 0.
+
+    They are not made: one may need a file, such as VGG-19's weights, that is not there.
+    """
+    if loss is None or not loss.get("terms"):
+        return None if loss is None else dict(loss)
+    terms = {name: term for name, term in loss["terms"].items() if term and term.get("weight") != 0}
+    return {**loss, "terms": terms}
+
+
+def scored_metrics(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The `metrics` block without those that `skip_metrics` names."""
+    skipped = config.get("skip_metrics") or ()
     metrics = config.get("metrics") or {}
-    kept["metrics"] = {name: {key: card.get(key) for key in _METRIC} for name, card in metrics.items()}
-    kept["data"] = _without(config.get("data"), _NEUTRAL)
-    kept["does"] = config.get("does")
-    named: dict[str, Any] = _named(kept)
-    if "network" in config.get("choices", {}):
-        settings = {key: value for key, value in (named["network"] or {}).items() if key != "_target_"}
-        named["network"] = {"name": config["choices"]["network"], **settings}
-    return named
+    return {name: metric for name, metric in metrics.items() if name not in skipped}
 
 
 def registry_name(target: str) -> str:
@@ -75,51 +92,26 @@ def registry_name(target: str) -> str:
     return name if package == "limpid" else f"{package}.{name}"
 
 
-def _named(value: Any) -> Any:
-    """`value` with every `_target_` replaced by its `registry_name`."""
+def _named(value: Any, without: frozenset[str]) -> Any:
+    """`value` with every `_target_` replaced by its `registry_name`, and with null for references in `without`."""
     if isinstance(value, Mapping):
-        return {k: registry_name(v) if k == "_target_" else _named(v) for k, v in value.items()}
+        return {
+            key: registry_name(member) if key == "_target_" else _named(member, without)
+            for key, member in value.items()
+        }
     if isinstance(value, list):
-        return [_named(member) for member in value]
-    return value
+        return [_named(member, without) for member in value]
+    return None if isinstance(value, str) and value in without else value
 
 
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """Eight hex digits that are equal for configurations of equal effect."""
-    text = json.dumps(affecting(config), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+def _only(block: Mapping[str, Any] | None, keys: Collection[str]) -> dict[str, Any]:
+    return {key: (block or {}).get(key) for key in keys}
 
 
-def run_path(store: Path, config: Mapping[str, Any], reference: str | None) -> Path:
-    """Where the run of `config` lies in `store`.
-
-    Args:
-        store: the run store.
-        config: the composed configuration, with `row`, `choices`, `budget`, `seed` and `fingerprint`.
-        reference: the fingerprint of the bare row at this budget; None without a row.
-
-    Raises:
-        UserError: the names of row, budget, model or data lead out of the store.
-    """
-    budget, seed = config["budget"]["name"], f"seed-{config['seed']}"
-    row, own = config.get("row"), config["fingerprint"]
-    if not row:
-        choices = config["choices"]
-        place = f"free/{choices['model']}-{choices['data']}"
-        return store / _inside(place) / own / _inside(budget) / seed
-    place = row.get("same_as") or f"{row['paper']}/{row['table']}/{row['name']}"
-    return store / _inside(place) / _inside(budget) / (seed if own == reference else f"{seed}-{own}")
-
-
-def _inside(name: str) -> str:
-    if leads_out(name):
-        raise UserError(f"The row or budget is called {name!r}, which leads out of the run store; rename it.")
-    return name
-
-
-def _without(value: Any, names: tuple[str, ...]) -> Any:
+def _left_out(value: Any, names: Collection[str]) -> Any:
+    """`value` without the keys `names`, at any depth."""
     if isinstance(value, Mapping):
-        return {k: _without(v, names) for k, v in value.items() if k not in names}
+        return {key: _left_out(member, names) for key, member in value.items() if key not in names}
     if isinstance(value, list):
-        return [_without(v, names) for v in value]
+        return [_left_out(member, names) for member in value]
     return value

@@ -15,6 +15,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from limpid.errors import UserError
+from limpid.paths import leads_out
 from limpid.store.atomic_io import read_json, write_csv, write_json, write_text
 
 
@@ -72,6 +73,11 @@ class Run:
         return results
 
     @property
+    def has_weights(self) -> bool:
+        """Whether it is finished and left a checkpoint, so that other runs can start from it."""
+        return self.done and self.chosen_checkpoint.is_file()
+
+    @property
     def done(self) -> bool:
         """Whether the run is finished and its results are there."""
         return self.status()["status"] == "done" and self.results() is not None
@@ -119,7 +125,7 @@ class Run:
             UserError: the directory holds a run of other settings.
         """
         before = self.config()
-        if before is not None and before.get("fingerprint") != config["fingerprint"]:
+        if before is not None and _fingerprint(before) != _fingerprint(config):
             raise UserError(
                 f"The run {self.path} was made with other settings ({_difference(before, config)}); add rerun=true to "
                 "start it over, or restore the settings."
@@ -160,9 +166,33 @@ class Run:
         write_json(self.path / "status.json", {"status": status, **kept, **given, **process})
 
 
+def directory_name(place: str, budget: str, seed: int, fingerprint: str | None) -> Path:
+    """Where a run lies in its store.
+
+    Args:
+        place: ``<paper>/<table>/<row>``, or ``free/<model>-<data>/<fingerprint>`` without a row.
+        budget: its name.
+        seed: of the run.
+        fingerprint: where it differs from the bare row's, else None.
+
+    Raises:
+        UserError: a name leads out of the store.
+    """
+    for name in (place, budget):
+        if leads_out(name):
+            raise UserError(f"The row or budget is called {name!r}, which leads out of the run store; rename it.")
+    return Path(place, budget, f"seed-{seed}" if fingerprint is None else f"seed-{seed}-{fingerprint}")
+
+
 def find(folder: Path) -> list[Run]:
     """Every run below `folder`, sorted by path."""
     return [Run(file.parent) for file in sorted(folder.rglob("config.yaml"))]
+
+
+def _fingerprint(config: Mapping[str, Any]) -> Any:
+    """The fingerprint in a stored configuration; None in one of an older form."""
+    facts = config.get("run")
+    return facts.get("fingerprint") if isinstance(facts, Mapping) else None
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> str:
@@ -176,7 +206,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = 
         elif a != b:
             found.append(f"{key}: {a!r} then, {b!r} now")
 
-    ignored = ("fingerprint", "overrides", "logger", "log_every", "rerun", "run", "row", "choices")
+    ignored = ("logger", "log_every", "rerun", "run")
     walk(
         {k: v for k, v in before.items() if k not in ignored},
         {k: v for k, v in now.items() if k not in ignored},

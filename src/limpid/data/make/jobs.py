@@ -9,7 +9,7 @@ from typing import Any
 
 from limpid import __version__
 from limpid.config import instantiate
-from limpid.config.recipes import card, compose, merged, names
+from limpid.config.recipes import card, merged, names, option
 from limpid.errors import UserError, nearest
 from limpid.paths import leads_out
 
@@ -78,7 +78,7 @@ def plan(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
     Raises:
         UserError: there is no such file, a word is unknown or missing, or depth is needed and not there.
     """
-    content = compose("make", name)
+    content = option("make", name)
     averaged = content.pop("averaged", None)
     if words.get("frames"):
         if averaged is None:

@@ -1,0 +1,156 @@
+"""Typed overrides: which are unknown, which a prerequisite takes over, which belong in a run's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limpid.config.compose import Composed, key_of
+from limpid.errors import UserError, nearest
+from limpid.paths import config_folders, shipped
+from limpid.results.rows import Row
+
+#: What a prerequisite takes over from the command line of the run that needs it.
+_INHERITED = (
+    *("budget", "seed", "data", "trainer", "prerequisites"),
+    *("logger", "log_every", "memory_format", "compile", "allow_targets"),
+)
+#: Of `training` it takes over only which weights stand in where files are missing.
+_INHERITED_TRAINING = re.compile(r"training\.\w+\.\w+_weights")
+
+#: What a table shows in its own place, or what changes no result.
+_NAMED_OTHERWISE = (
+    *("budget", "seed", "rerun", "prerequisites", "ckpt", "allow_targets"),
+    *("data.root", "data.workers", "data.cache", "data.cache_gb", "logger", "log_every", "pictures"),
+)
+
+
+def is_table(group: str) -> bool:
+    """Whether a group of the configuration is a table of experiments/, such as ``rfd/table5``."""
+    return group.count("/") == 1 and any((folder / group).is_dir() for folder in config_folders("experiments"))
+
+
+def inherited(overrides: Sequence[str]) -> list[str]:
+    """The overrides that also hold for a prerequisite."""
+    return [word for word in overrides if _is_inherited(key_of(word))]
+
+
+def _is_inherited(key: str) -> bool:
+    return key.split(".")[0] in _INHERITED or _INHERITED_TRAINING.fullmatch(key) is not None
+
+
+def with_own_data(overrides: Sequence[str], recipe: str | None) -> list[str]:
+    """The overrides for a prerequisite that is trained on other data than the run that needs it.
+
+    Args:
+        overrides: what the prerequisite inherits.
+        recipe: the recipe that stands in for its own; None keeps the inherited one.
+    """
+    if recipe is None:
+        return list(overrides)
+    # What was typed for one of the sets belongs to the other recipe.
+    of_sets = ("data.train", "data.val", "data.test.")
+    kept = [word for word in overrides if not key_of(word).startswith(of_sets)]
+    return [f"data={recipe}" if key_of(word) == "data" else word for word in kept]
+
+
+def beyond_the_row(overrides: Sequence[str], row: Row | None) -> tuple[str, ...]:
+    """What was typed besides the row, the budget, the seed, and what changes no result."""
+    table = () if row is None else (f"{row.paper}/{row.table}",)
+    silent = {*_NAMED_OTHERWISE, *table}
+    return tuple(word for word in overrides if key_of(word) not in silent and not key_of(word).endswith(".root"))
+
+
+def refuse_strays(composed: Composed) -> None:
+    """Refuse what a plus would silently add and nothing would read: misspelt tables, groups and settings.
+
+    Keys below objects are checked against their signatures instead.
+
+    Raises:
+        UserError: naming the first, and the nearest that exists.
+    """
+    known = set(_top_level(composed.config["command"]))
+    for word in composed.overrides:
+        key = key_of(word)
+        if "/" in key:
+            if not is_table(key) and not _is_group(key):
+                hint = nearest(key, _tables()) or "; limpid table lists them."
+                raise UserError(f"There is no table or group {key!r}{hint}")
+            continue
+        top, *rest = key.split(".")
+        if top not in known:
+            raise UserError(f"There is no setting {key!r}{nearest(top, known) or '; --cfg job prints all.'}")
+        if top == "training" and rest:
+            _refuse_stray_training(key, rest, composed.config["training"])
+
+
+def _refuse_stray_training(key: str, rest: Sequence[str], training: Mapping[str, Any]) -> None:
+    """Refuse a key of `training` that nothing reads: only the budget `paper` holds all of them."""
+    known = training["paper"]
+    if len(rest) > 1 and rest[1] not in known:
+        hint = nearest(rest[1], known) or f"; there are {', '.join(known)}."
+        raise UserError(f"There is no setting {key!r}{hint}")
+
+
+def _top_level(command: str) -> list[str]:
+    """The keys at the top of a command's configuration: its groups and its settings."""
+    keys: list[str] = []
+    for name in ("common", command):
+        content = yaml.safe_load((shipped("conf") / f"{name}.yaml").read_text(encoding="utf-8"))
+        groups = [next(iter(entry)) for entry in content.pop("defaults", []) if isinstance(entry, dict)]
+        keys += [group for group in groups if " " not in group]
+        keys += content
+    return keys
+
+
+def _is_group(key: str) -> bool:
+    return any((folder / key).is_dir() for folder in config_folders("conf")) or key.startswith("hydra/")
+
+
+def _tables() -> set[str]:
+    folders = config_folders("experiments")
+    return {f"{table.parent.name}/{table.name}" for root in folders for table in root.glob("*/*") if table.is_dir()}
+
+
+def refuse_allowed_by_file(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Refuse `allow_targets` from a file: a file could otherwise run any program by allowing it to itself.
+
+    Raises:
+        UserError: a file sets it.
+    """
+    if config["allow_targets"] and "allow_targets" not in map(key_of, overrides):
+        given = ",".join(config["allow_targets"])
+        raise UserError(
+            f"A file in conf/ or experiments/ sets allow_targets=[{given}], which lets it run what is in there; take "
+            "it out of the file, and type it if you trust that package."
+        )
+
+
+def refuse_network(overrides: Sequence[str], path: Path, network: str) -> None:
+    """Refuse what would change the `network` of the checkpoint at `path`.
+
+    Raises:
+        UserError: it or one of its settings was typed.
+    """
+    for key in map(key_of, overrides):
+        if key == "network" or key.startswith("network."):
+            raise UserError(
+                f"The network comes from the checkpoint {path} ({network}), so {key} cannot be set; "
+                "leave it out, or leave out ckpt."
+            )
+
+
+def explained(error: UserError, composed: Composed) -> UserError:
+    """`error`, with what to do where a network was put into a model that sets another network's widths."""
+    typed = {key_of(word): word for word in composed.overrides}
+    if "network" not in typed or not re.match(r"network\.\w+ is not an argument", str(error)):
+        return error
+    network, model = composed.choices["network"], composed.choices["model"]
+    return UserError(
+        f"{error} It is set by model={model}, whose network is another; choose model={network} in its place, and "
+        "loss= and data= as you want them."
+    )

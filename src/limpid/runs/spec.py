@@ -1,0 +1,174 @@
+"""What a run is: the configuration it was composed from, and the facts that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from limpid import __version__
+from limpid.config.references import replaced
+from limpid.errors import UserError
+from limpid.store.run_directory import Run
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Weights of another row's run that a run starts from: the row, its budget and seed, and the weights' sha256."""
+
+    row: str
+    budget: str
+    seed: int
+    weights: str
+
+
+@dataclass(frozen=True)
+class TestedWeights:
+    """Weights that are tested rather than trained.
+
+    Attributes:
+        file: the checkpoint.
+        network: its network's name in the registry.
+        settings: that network's settings.
+        sha256: of the weights.
+        trained: what the checkpoint says of its training: row, budget, seed, data, fingerprint.
+    """
+
+    file: Path
+    network: str
+    settings: Mapping[str, Any]
+    sha256: str
+    trained: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, settled before anything is made: `limpid.runs.resolve.resolve` makes it, a `Runner` does it.
+
+    Attributes:
+        config: plain values, exactly as ``--cfg job --resolve`` prints them.
+        mode: ``train`` (and test), ``test``, or ``profile``.
+        row: ``paper/table/row``, or None.
+        choices: which option each group took.
+        overrides: the words the configuration was composed from.
+        changes: those of them that are set beyond the row, its budget and its seed, and may change the result.
+        narrowed: settings of the network that the budget makes smaller than the paper's.
+        fingerprint: of everything that can change the result.
+        comparable: whether the result may stand beside the paper's.
+        directory: where the run lies.
+        prerequisites: runs whose weights this one starts from, by their reference in `config`.
+        without: references that it starts without.
+        checkpoints: the files that references stand for, once they are there.
+        started_from: what these files are.
+        tested: the weights of a test; None where the network is trained, or learns nothing.
+    """
+
+    config: Mapping[str, Any]
+    mode: str
+    row: str | None
+    choices: Mapping[str, str]
+    overrides: tuple[str, ...]
+    changes: tuple[str, ...]
+    narrowed: Mapping[str, Any]
+    fingerprint: str
+    comparable: bool
+    directory: Path
+    prerequisites: Mapping[str, RunSpec] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    started_from: tuple[Origin, ...] = ()
+    tested: TestedWeights | None = None
+
+    @property
+    def budget(self) -> str:
+        """The budget's name: ``paper``, ``mini``, ``smoke``, or one of a user's own."""
+        return str(self.config["budget"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return int(self.config["seed"])
+
+    @property
+    def network(self) -> str:
+        """The registry's name of the network."""
+        return self.choices["network"] if self.tested is None else self.tested.network
+
+    @property
+    def allow_targets(self) -> tuple[str, ...]:
+        """Packages besides Limpid's usual ones that a `_target_` may come from."""
+        return tuple(self.config["allow_targets"])
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where a result comes from, in plain values: what its checkpoints and its metrics.json say of the run."""
+        facts: dict[str, Any] = {
+            "row": self.row,
+            "budget": self.budget,
+            "seed": self.seed,
+            "data": self.choices["data"],
+            "fingerprint": self.fingerprint,
+            "limpid": __version__,
+        }
+        if self.started_from:
+            facts["started_from"] = [vars(origin) for origin in self.started_from]
+        return facts
+
+    def settled(self) -> dict[str, Any]:
+        """The configuration with the files that its references stand for, and null for those it starts without."""
+        places: dict[str, str | None] = {**dict.fromkeys(self.without), **self.checkpoints}
+        plain: dict[str, Any] = replaced(self.config, places)
+        return plain
+
+    def stored(self) -> dict[str, Any]:
+        """What config.yaml holds: the configuration, and under `run` the run's own facts."""
+        facts = {
+            "row": self.row,
+            "mode": self.mode,
+            "choices": dict(self.choices),
+            "fingerprint": self.fingerprint,
+            "overrides": list(self.changes),
+            "typed": list(self.overrides),
+            "narrowed": dict(self.narrowed) or None,
+            "comparable": self.comparable,
+            "started_from": [vars(origin) for origin in self.started_from],
+            "checkpoints": {**dict.fromkeys(self.without), **self.checkpoints},
+        }
+        if self.tested is not None:
+            facts["tested"] = {**vars(self.tested), "file": str(self.tested.file)}
+        return {**self.config, "run": facts}
+
+    def with_checkpoints(self, checkpoints: Mapping[str, str], origins: tuple[Origin, ...]) -> RunSpec:
+        """This run once the weights it starts from are there."""
+        return replace(self, checkpoints=checkpoints, started_from=origins, prerequisites={})
+
+
+def read_spec(directory: Path | str) -> RunSpec:
+    """The run whose config.yaml lies in `directory`, as a process of it or a requeued job finds it.
+
+    Raises:
+        UserError: there is no config.yaml, or it is of an older form.
+    """
+    stored = Run(directory).config()
+    if stored is None or not isinstance(stored.get("run"), Mapping):
+        raise UserError(f"There is no config.yaml of a run in {directory}; give a run directory.")
+    facts = stored.pop("run")
+    tested = facts.get("tested")
+    checkpoints: dict[str, str | None] = facts["checkpoints"]
+    return RunSpec(
+        config={**stored, "rerun": False},
+        mode=facts["mode"],
+        row=facts["row"],
+        choices=facts["choices"],
+        overrides=tuple(facts["typed"]),
+        changes=tuple(facts["overrides"]),
+        narrowed=facts["narrowed"] or {},
+        fingerprint=facts["fingerprint"],
+        comparable=facts["comparable"],
+        directory=Path(directory),
+        without=tuple(reference for reference, file in checkpoints.items() if file is None),
+        checkpoints={reference: file for reference, file in checkpoints.items() if file is not None},
+        started_from=tuple(Origin(**origin) for origin in facts["started_from"]),
+        tested=None if tested is None else TestedWeights(**{**tested, "file": Path(tested["file"])}),
+    )
