@@ -18,8 +18,8 @@ from omegaconf import OmegaConf
 from tests.data.publishers import pixels, write
 
 import limpid.data
-from limpid.config import compose as limpid_compose
 from limpid.config import instantiate, recipes
+from limpid.config.compose import compose
 from limpid.data.balanced_sampler import BalancedSampler
 from limpid.data.datamodule import RestorationData
 from limpid.data.datamodules import Recipe
@@ -30,27 +30,16 @@ RECIPES = [name for name in recipes.names("data") if name != "recipe"]
 MADE = [name for name in RECIPES if name.startswith("scenes")]
 
 
-@pytest.fixture(scope="module")
-def hydra() -> Iterator[None]:
-    limpid_compose.register()
-    GlobalHydra.instance().clear()
-    with initialize(config_path=None, version_base="1.3"):
-        yield
-
-
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_is_what_hydra_composes(hydra: None, name: str) -> None:
-    config = compose(overrides=[f"+data={name}", "+schedule=default", "+budget=paper", "+seed=0"])
-    config.data.root = "/somewhere"
-    assert recipes.recipe(name, "/somewhere") == OmegaConf.to_container(config.data, resolve=True)
+def test_a_recipe_is_what_the_command_composes(name: str) -> None:
+    config = compose([f"data={name}", "training=default", "data.root=/somewhere"]).config
+    assert recipes.recipe(name, "/somewhere") == config["data"]
 
 
 @pytest.mark.parametrize("name", recipes.names("dataset"))
-def test_a_card_is_what_hydra_composes(hydra: None, name: str) -> None:
-    config = compose(overrides=[f"+set@card={name}"])
-    OmegaConf.set_struct(config, False)
-    config.data = {"root": "/somewhere"}
-    assert recipes.card(name, "/somewhere") == OmegaConf.to_container(config.card, resolve=True)
+def test_a_card_is_what_a_recipe_of_it_holds(name: str) -> None:
+    config = compose([f"+dataset@data.card={name}", "data.root=/somewhere"]).config
+    assert recipes.card(name, "/somewhere") == config["data"]["card"]
 
 
 @pytest.mark.parametrize("name", RECIPES)

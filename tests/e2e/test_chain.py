@@ -17,14 +17,13 @@ import yaml
 from tests.conftest import Limpid, environment
 
 from limpid import checkpoint
-from limpid.runs import prerequisites
+from limpid.config.references import references
 
 SETTINGS = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0", "allow_targets=[toy]")
 
 TOY = '''
 from pathlib import Path
 from limpid import checkpoint
-from limpid.commands import chain
 from limpid.models import Restorer
 
 class Continued(Restorer):
@@ -37,12 +36,11 @@ class Continued(Restorer):
 '''
 
 
-def row(name: str, model: str, needs: list[str]) -> dict[str, Any]:
-    block = {"paper": "toy", "table": "chain", "name": name, "label": name, "kind": "ours", "does": "train"}
-    return {
-        "defaults": [{"override /model": model}],
-        "row": {**block, "model": model, "same_as": None, "needs": needs, "not_built": None, "expected": {}},
-    }
+def row(model: str, start: str | None) -> dict[str, Any]:
+    content: dict[str, Any] = {"defaults": [{"override /model": model}]}
+    if start is not None:
+        content["model"] = {"start": start}
+    return content
 
 
 @pytest.fixture
@@ -50,20 +48,20 @@ def toy(tmp_path: Path) -> Path:
     """A folder with a system, two models and three rows of its own: first -> second -> third."""
     (tmp_path / "toy.py").write_text(TOY)
     model = {"defaults": ["restorer@model", {"override /network": "aod_net"}]}
-    target = {"model": {"_target_": "toy.Continued", "start": "needs:0"}}
+    target = {"model": {"_target_": "toy.Continued", "start": None}}
     for name, content in (("toy_first", model), ("toy_next", {**model, **target})):
         file = tmp_path / "conf" / "model" / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("# @package _global_\n" + yaml.safe_dump(content, sort_keys=False))
     folder = tmp_path / "experiments" / "toy" / "chain"
     folder.mkdir(parents=True)
-    for name, model_name, needs in (
-        ("first", "toy_first", []),
-        ("second", "toy_next", ["toy/chain/first"]),
-        ("third", "toy_next", ["toy/chain/second"]),
+    for name, model_name, start in (
+        ("first", "toy_first", None),
+        ("second", "toy_next", "row:toy/chain/first"),
+        ("third", "toy_next", "row:toy/chain/second"),
     ):
         (folder / f"{name}.yaml").write_text(
-            "# @package _global_\n" + yaml.safe_dump(row(name, model_name, needs), sort_keys=False)
+            "# @package _global_\n" + yaml.safe_dump(row(model_name, start), sort_keys=False)
         )
     return tmp_path
 
@@ -91,20 +89,23 @@ def test_a_row_may_start_without_its_prerequisites(toy: Path, limpid: Limpid) ->
     assert "prerequisites=rnu is unknown; it is ask, run or none." in done.stderr
 
 
-def test_a_teacher_that_is_no_network_needs_no_weights() -> None:
-    plain = {
-        "prerequisites": "ask",
-        "does": "train",
-        "row": {"needs": ["rfd/table4/dsc_mc_fsrcnn"]},
-        "model": {"teacher": {"network": "dsc_mc_fsrcnn", "ckpt": "needs:0"}},
-    }
-    assert prerequisites.marked(plain) == [0]
-    assert prerequisites.marked({**plain, "model": {"teacher": {"network": None, "ckpt": "needs:0"}}}) == []
+def test_a_teacher_that_is_no_network_refers_to_no_weights() -> None:
+    teacher = {"network": "dsc_mc_fsrcnn", "ckpt": "row:rfd/table4/dsc_mc_fsrcnn"}
+    assert references({"model": {"teacher": teacher}}) == {"model.teacher.ckpt": "row:rfd/table4/dsc_mc_fsrcnn"}
+    assert references({"model": {"teacher": {**teacher, "network": None}}}) == {}
 
 
-def test_without_a_row_nothing_says_where_weights_come_from(toy: Path, limpid: Limpid) -> None:
-    done = limpid("train", "model=toy_next", *SETTINGS, "prerequisites=ask", expect=2, PYTHONPATH=str(toy))
-    assert "give the path of a checkpoint in the place of model.start." in done.stderr
+def test_a_reference_to_no_row_is_one_sentence(toy: Path, limpid: Limpid) -> None:
+    more = [*SETTINGS, "prerequisites=ask"]
+    done = limpid("train", "model=toy_next", "model.start=row:toy/first", *more, expect=2, PYTHONPATH=str(toy))
+    assert "The reference 'row:toy/first' names no row; write row:PAPER/TABLE/ROW" in done.stderr
+    done = limpid("train", "model=toy_next", "model.start=row:toy/chain/frst", *more, expect=2, PYTHONPATH=str(toy))
+    assert "There is no toy/chain=frst; did you mean 'first'?" in done.stderr
+
+
+def test_a_model_refers_to_a_row_without_being_one(toy: Path, limpid: Limpid) -> None:
+    done = limpid("train", "model=toy_next", "model.start=row:toy/chain/first", *SETTINGS, "prerequisites=ask", expect=2, PYTHONPATH=str(toy))
+    assert "The model toy_next starts from the weights of row toy/chain/first, which are not there" in done.stderr
 
 
 def test_a_chain_runs_from_nothing_with_one_command_and_tells_where_it_came_from(toy: Path, limpid: Limpid) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,17 @@ import pytest
 from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
-from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+from tests.specs import words
 
 from limpid.config import instantiate
 from limpid.data.datamodule import RestorationData
 from limpid.errors import UserError
 from limpid.models.fsdp import FullySharded
 from limpid.paths import shipped
-from limpid.runs import distributed, runner
+from limpid.runs import distributed
 from limpid.runs.distributed import Place
-from limpid.store import fingerprint
-from limpid.store.run_directory import Run
+from limpid.runs.resolve import resolve
+from limpid.runs.runner import Runner
 
 TRAINERS = sorted(file.stem for file in (shipped("conf") / "trainer").glob("*.yaml"))
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "a", "RANK": "5", "LOCAL_RANK": "1", "GROUP_RANK": "1", "WORLD_SIZE": "8"}
@@ -106,10 +107,9 @@ def test_the_likely_cause_comes_before_what_it_drew_after_it() -> None:
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_no_trainer_but_debug_changes_which_run_it_is(trainer: str) -> None:
-    bare = fingerprint.fingerprint(composed("rfd/table5/student"))
-    assert (fingerprint.fingerprint(composed("rfd/table5/student", f"trainer={trainer}")) == bare) == (
-        trainer != "debug"
-    )
+    bare = resolve(words("rfd/table5/student"))
+    other = resolve(words("rfd/table5/student", f"trainer={trainer}"))
+    assert (other.fingerprint == bare.fingerprint) == (trainer != "debug")
 
 
 @pytest.mark.filterwarnings("ignore:GPU available but not used")
@@ -117,8 +117,8 @@ def test_no_trainer_but_debug_changes_which_run_it_is(trainer: str) -> None:
 def test_lightning_takes_the_settings_of_every_trainer(
     trainer: str, four_gpus: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = composed("rfd/table5/student", f"trainer={trainer}", "data.batch_size=8", "data=scenes")
-    instantiate.check({"trainer": config["trainer"]}, "")
+    spec = resolve(words("rfd/table5/student", f"trainer={trainer}", "data.batch_size=8", "data=scenes"))
+    config = spec.config
     if trainer == "multi_node":
         for name, value in SRUN.items():
             monkeypatch.setenv(name, value)
@@ -134,7 +134,7 @@ def test_lightning_takes_the_settings_of_every_trainer(
         place = distributed.place(config["trainer"])
     data: RestorationData = instantiate.construct(config["data"], "data")
     data.plan(10, None, place.world)
-    made = runner._trainer({**config, "does": "train"}, Run(tmp_path), data, place, [])
+    made = Runner(dataclasses.replace(spec, directory=tmp_path)).build_trainer(data, place)
     expected = {"ddp": 4, "ddp_cpu": 2, "fsdp": 4, "multi_node": 8}.get(trainer, 1)
     assert (place.world, made.world_size) == (expected, expected)
     assert made.global_rank == place.rank

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import hydra
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from limpid.config.registry import registered
@@ -73,14 +75,26 @@ register()  # on import, so that a sweep's job in another process has them too
 def beside_other_hydra() -> Iterator[None]:
     """Hydra initialised for Limpid's configuration, and left as it was afterwards: a job of Hydra's, or a notebook's."""
     register()  # again: the current directory may have another conf/ now
-    state = GlobalHydra.instance()
-    outer = state.hydra
-    state.clear()
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with hydra.initialize(config_path=None, version_base="1.3"):
             yield
     finally:
-        state.hydra = outer
+        GlobalHydra.instance().hydra = outer  # Hydra may have put another instance in its place
+
+
+@lru_cache(maxsize=1)
+def _loader(files: tuple[tuple[str, int], ...]) -> ConfigLoader:
+    """Hydra's loader over the files as they are now; making one takes as long as composing with it."""
+    with beside_other_hydra():
+        return GlobalHydra.instance().config_loader()
+
+
+def _files() -> tuple[tuple[str, int], ...]:
+    """Every file of the configuration and when it was last changed."""
+    folders = [folder for kind in ("conf", "experiments") for folder in config_folders(kind)]
+    return tuple((str(file), file.stat().st_mtime_ns) for folder in folders for file in sorted(folder.rglob("*.yaml")))
 
 
 def compose(overrides: Sequence[str], command: str = "train") -> Composed:
@@ -93,8 +107,7 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
     Raises:
         HydraException: a group, an option or a key is unknown; `limpid.cli` makes a sentence of it.
     """
-    with beside_other_hydra():
-        config = hydra.compose(config_name=command, overrides=list(overrides), return_hydra_config=True)
+    config = _loader(_files()).load_configuration(command, list(overrides), run_mode=RunMode.RUN)
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
@@ -114,10 +127,11 @@ def _plain(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]
 
 
 def _network_at_paper(config: DictConfig) -> dict[str, Any]:
-    full = copy.deepcopy(config)
-    OmegaConf.set_struct(full, False)
-    full.budget = "paper"
-    network: Any = OmegaConf.to_container(full.network, resolve=True)
+    own = config.budget
+    with open_dict(config):
+        config.budget = "paper"
+        network: Any = OmegaConf.to_container(config.network, resolve=True)
+        config.budget = own
     return dict(network)
 
 

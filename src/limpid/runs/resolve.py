@@ -138,7 +138,9 @@ def _row_of(composed: Composed) -> Row | None:
 
 def _bare_row(row: Row, composed: Composed) -> _BareRow:
     kept = [word for word in composed.overrides if key_of(word) in ("budget", "seed")]
-    bare = compose([f"+{row.paper}/{row.table}={row.name}", *kept])
+    words = [f"+{row.paper}/{row.table}={row.name}", *kept]
+    as_it_is = composed.config["command"] == "train" and sorted(words) == sorted(composed.overrides)
+    bare = composed if as_it_is else compose(words)
     without = _sorted_references(bare)[1]
     mode = bare.config["mode"]
     return _BareRow(row, bare, mode, affecting(bare.config, mode, bare.choices["network"], None, without))
