@@ -47,7 +47,7 @@ def test_a_recipe_is_what_hydra_composes(hydra: None, name: str) -> None:
 
 @pytest.mark.parametrize("name", recipes.names("dataset"))
 def test_a_card_is_what_hydra_composes(hydra: None, name: str) -> None:
-    config = compose(overrides=[f"+set@card={name}"])
+    config = compose(overrides=[f"+dataset@card={name}"])
     OmegaConf.set_struct(config, False)
     config.data = {"root": "/somewhere"}
     assert recipes.card(name, "/somewhere") == OmegaConf.to_container(config.card, resolve=True)

@@ -97,7 +97,7 @@ def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, 
     limpid_compose.register()
     GlobalHydra.instance().clear()  # its search path may be that of another folder
     with initialize(config_path=None, version_base="1.3"):
-        config = compose(overrides=[f"+set@cards.{name}={name}" for name in names or there])
+        config = compose(overrides=[f"+dataset@cards.{name}={name}" for name in names or there])
     OmegaConf.set_struct(config, False)
     config.data = {"root": root}
     plain = OmegaConf.to_container(config.cards, resolve=True)

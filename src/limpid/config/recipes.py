@@ -50,13 +50,17 @@ def compose(group: str, name: str) -> dict[str, Any]:
 
 
 def _default(entry: str | Mapping[str, str], group: str) -> dict[str, Any]:
-    """One entry of a list of defaults: ``name``, ``name@key``, or ``{/group@key: name}``; keys may have dots."""
+    """One entry of a list of defaults: ``name``, ``name@key``, or ``{/group@key: name}``; keys may have dots.
+
+    A group without its slash lies in the one that is read: ``{protocol@psnr: psnr_rgb}``.
+    """
     if isinstance(entry, str):
         name, _, key = entry.partition("@")
         where = group
     else:
         ((place, name),) = entry.items()
-        where, _, key = place.removeprefix("/").partition("@")
+        inside = place if place.startswith("/") else f"{group}/{place}"
+        where, _, key = inside.removeprefix("/").partition("@")
     content: dict[str, Any] = compose(where, name)
     for part in reversed(key.split(".") if key else []):
         content = {part: content}
