@@ -66,7 +66,7 @@ def ask(gopro: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 def test_a_whole_set_has_no_problem(ask: Any) -> None:
-    status, (found,) = ask("check", "tiny", "data.root=.")
+    status, (found,) = ask("check", "tiny", "--data-root", ".")
     assert status == 0
     assert found["splits"] == {"train": {"images": 2, "expected": 2}, "test": {"images": 1, "expected": 1}}
     assert (found["problems"], found["notes"]) == ([], [])
@@ -82,7 +82,7 @@ def test_everything_that_is_wrong_is_named_at_once(ask: Any, gopro: Path) -> Non
     (train / "blur/1.png").write_bytes(b"no picture")
     write(test / "sharp/1.bmp", pixels("GoPro/train/a/sharp/2.png"))
     (test / "sharp/1.png").unlink()
-    status, (found,) = ask("check", "tiny", "data.root=.")
+    status, (found,) = ask("check", "tiny", "--data-root", ".")
     assert status == 2
     assert [(p["split"], p["kind"], p["offenders"]) for p in found["problems"]] == [
         ("train", "unpaired", ["train/a/blur/4.png"]),
@@ -226,7 +226,7 @@ def test_made_images_have_nothing_to_check_and_their_clean_files_have(tmp_path: 
 
 
 def test_the_list_names_every_card_and_what_is_there(ask: Any) -> None:
-    status, entries = ask("list", "data.root=.")
+    status, entries = ask("list", "--data-root", ".")
     named = {entry["name"]: entry for entry in entries}
     assert status == 0
     assert list(named) == data.known()
@@ -244,7 +244,7 @@ def test_the_list_names_every_card_and_what_is_there(ask: Any) -> None:
 def test_the_list_survives_broken_sets_and_cards(ask: Any, gopro: Path) -> None:
     (gopro / "conf/dataset/broken.yaml").write_text("_target_: limpid.data.datasets.Pairs\nname: broken\nrooot: x\n")
     (gopro / "GoPro/test/b/sharp/1.png").unlink()
-    named = {entry["name"]: entry for entry in ask("list", "data.root=.")[1]}
+    named = {entry["name"]: entry for entry in ask("list", "--data-root", ".")[1]}
     assert "rooot is not an argument" in named["broken"]["why_not"]
     assert "no reference" in named["tiny"]["splits"][1]["why_not"]
 

@@ -153,7 +153,7 @@ def test_what_was_made_otherwise_is_not_mixed_with(tmp_path: Path) -> None:
     make(job)
     (more,) = plan("blur", words | {"count": 5}, "nowhere")
     assert make(more) == 2
-    with pytest.raises(UserError, match=r"holds 5 images of the split test already, more than count=3"):
+    with pytest.raises(UserError, match=r"holds 5 images of the split test already, more than --count 3"):
         make(job)
     for change in ({"seed": 1}, {"roll": 2.0}, {"crop": 32}):
         (other,) = plan("blur", words | change, "nowhere")
@@ -199,9 +199,9 @@ def test_did_hy_keeps_the_rain_of_its_pairs(tmp_path: Path) -> None:
     ("name", "words", "said"),
     [
         ("hase", {}, r"There is no make 'hase'; did you mean 'haze'"),
-        ("haze", {}, r"lacks input; give input=FOLDER"),
-        ("haze", {"input": "HERE"}, r"needs the depth of every image; give depth=FOLDER"),
-        ("haze", {"input": "scenes"}, r"Scenes have no end; say how many with count="),
+        ("haze", {}, r"lacks --input; give a folder"),
+        ("haze", {"input": "HERE"}, r"needs the depth of every image; give --depth FOLDER"),
+        ("haze", {"input": "scenes"}, r"Scenes have no end; say how many with --count"),
         ("haze", {"input": "scenes", "count": 1, "betas": 1}, r"no setting 'betas'; did you mean 'beta'"),
         ("haze", {"input": "scenes", "count": 1, "beta": [2, 1]}, r"haze's beta is \[2, 1\]"),
         ("haze", {"input": "scenes", "count": 1, "seed": -1}, r"seed of `limpid data make haze` is -1"),
@@ -228,11 +228,16 @@ def test_sources_that_are_absent_or_too_small(tmp_path: Path) -> None:
 
 def test_the_verb_makes_a_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = clean(tmp_path / "in")
-    arguments = ["make", "blur", f"input={source}", f"data.root={tmp_path}", "count=2", "length=[3.0, 5.0]"]
+    arguments = ["make", "blur", "--input", str(source), "--data-root", str(tmp_path), "--count", "2"]
+    arguments += ["--length", "3.0", "5.0"]
     assert data.run(arguments) == 0
     assert "blur test: 2 images made in" in capsys.readouterr().out
     assert len(card("gopro", tmp_path / "made", split="test")) == 2
-    with pytest.raises(UserError, match="Say what to make: one of"):
-        data.run(["make", "count=2"])
+    header = json.loads((tmp_path / "made/GOPRO_Large/manifest-test.jsonl").read_text().splitlines()[0])
+    assert (header["degradation"]["length"], header["seed"]) == ([3.0, 5.0], 0)
+    with pytest.raises(UserError, match="`limpid data make` lacks NAME"):
+        data.run(["make"])
+    with pytest.raises(UserError, match="write `--count 2` in place of 'count=2'"):
+        data.run(["make", "blur", "count=2"])
     with pytest.raises(UserError, match="workers is 0"):
-        data.run([*arguments, "workers=0"])
+        data.run([*arguments, "--workers", "0"])

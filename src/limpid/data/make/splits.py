@@ -126,7 +126,7 @@ def _there(job: Job, header: Mapping[str, Any], count: int) -> dict[int, dict[st
         done |= {entry["number"]: entry for entry in entries if all((folder / f).is_file() for f in entry["files"])}
     if done and max(done) >= count:
         raise UserError(
-            f"{folder} holds {max(done) + 1} images of the split {job.split} already, more than count={count}; give "
+            f"{folder} holds {max(done) + 1} images of the split {job.split} already, more than --count {count}; give "
             "another output, or remove them."
         )
     return done
