@@ -206,13 +206,13 @@ def sets(written: set[str]) -> Iterator[tuple[str, str]]:
             "version": about["version"],
             "licence": about["licence"],
             "publisher": about["url"] and f"<{about['url']}>",
-            "how to obtain it": about["obtain"],
-            "looked for below `data.root` in": ", ".join(code(home) for home in card.get("homes") or ()),
+            "how to obtain it": about["how_to_get"],
+            "looked for below `data.root` in": ", ".join(code(folder) for folder in card.get("roots") or ()),
             "recipes that take it": ", ".join(users),
         }
         kept = sheet(("", ""), [(key, value) for key, value in facts.items() if value])
         what = said(comment(file))
-        check = "" if "homes" not in card else f"`limpid data check {name}` reads its files.\n\n"
+        check = "" if "roots" not in card else f"`limpid data check {name}` reads its files.\n\n"
         yield f"sets/{name}.md", f"{WIDE}# {name}\n\n{what}\n\n{kept}\n\n{check}{source(file)}\n"
         overview.append((f"[{name}]({name}.md)", about["domain"], about["kind"], ", ".join(splits), _first(what)))
     shown = sheet(("set", "domain", "kind", "images", ""), overview)

@@ -200,7 +200,7 @@ def test_a_mixture_counts_through_its_sets_and_can_be_thinned_out() -> None:
         def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
             return {"input": np.full((2, 2, 3), index, np.float32), "name": str(index), "beta": 1.0}
 
-        def missing(self) -> None:
+        def why_missing(self) -> None:
             return None
 
     card = {"_target_": "limpid.data.datasets.mixed.Mixture", "name": "m", "each": None}

@@ -161,21 +161,21 @@ def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> d
     from limpid.data.check import splits_of
 
     told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": _kind(card), "present": False}
-    told |= {key: card.get(key) for key in ("version", "licence", "url", "obtain")}
-    told |= {"home": None, "splits": [], "why_not": None}
+    told |= {key: card.get(key) for key in ("version", "licence", "url", "how_to_get")}
+    told |= {"root_dir": None, "splits": [], "why_not": None}
     try:
         sets = splits_of(card, f"set {name}", allow)
     except UserError as error:
         return told | {"why_not": str(error)}
     for split, images in sets.items():
-        entry = {"split": split, "images": None, "expected": images.expected, "why_not": images.missing()}
+        entry = {"split": split, "images": None, "expected": images.expected, "why_not": images.why_missing()}
         if entry["why_not"] is None:
             try:
                 entry["images"] = len(images)
                 told["present"] = True
             except UserError as error:
                 entry["why_not"] = str(error)
-            told["home"] = told["home"] or (str(images.home) if hasattr(images, "home") else None)
+            told["root_dir"] = told["root_dir"] or (str(images.root_dir) if hasattr(images, "root_dir") else None)
         told["splits"].append(entry)
     if not told["present"]:
         told["why_not"] = " ".join(dict.fromkeys(str(entry["why_not"]) for entry in told["splits"]))
@@ -198,14 +198,14 @@ def _summary(name: str) -> str:
 
 def _make(chosen: argparse.Namespace, root: str) -> int:
     """Make a set; every split in turn."""
-    from limpid.data.make import make, plan
+    from limpid.data.make import make, plan_jobs
 
     if chosen.workers < 1:
         raise UserError(f"workers is {chosen.workers}, but it must be a whole number from 1 on.")
     words = {key: value for key, value in vars(chosen).items() if value is not None}
     for key in ("what", "name", "data_root"):
         words.pop(key)
-    jobs = plan(chosen.name, words, root)
+    jobs = plan_jobs(chosen.name, words, root)
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -236,8 +236,8 @@ def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
 
 
 def _kind(card: Mapping[str, Any]) -> str:
-    kinds = {"Images": "without references", "Clean": "clean", "CleanPart": "clean"}
-    kinds |= dict.fromkeys(("Degraded", "Draws", "Further"), "degraded when loaded")
+    kinds = {"Images": "without references", "Clean": "clean", "CleanSubset": "clean"}
+    kinds |= dict.fromkeys(("Degraded", "RandomDegradations", "ExtraDegradation"), "degraded when loaded")
     return kinds.get(str(card.get("_target_", "")).rpartition(".")[2], "pairs")
 
 
@@ -274,7 +274,7 @@ def _check(found: Mapping[str, Mapping[str, Any]], form: str, allow: Sequence[st
             for split, count in report.splits.items():
                 print(f"{report.name} {split}: {count['images']} images of {count['expected'] or 'an unknown number'}")
             for problem in report.problems:
-                print(f"problem ({problem.kind}): {problem.says}")
+                print(f"problem ({problem.kind}): {problem.message}")
             for note in report.notes:
                 print(f"note: {note}")
             print(f"{report.name}: {len(report.problems) or 'no'} problem{'s' * (len(report.problems) != 1)} found.")

@@ -75,7 +75,7 @@ def _missing_data(recipe: str | None, trains: bool) -> str | None:
     if trains and data["train"] is None:
         return f"The recipe data={recipe} has nothing to train on."
     for key, card in needed.items():
-        why = instantiate.construct(card, f"data.{key}").missing()
+        why = instantiate.construct(card, f"data.{key}").why_missing()
         if why:
             absent[key] = why
     if not absent or len(absent) < len(needed):

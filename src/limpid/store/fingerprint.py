@@ -16,7 +16,16 @@ from limpid.errors import UserError
 from limpid.paths import leads_out
 
 #: The name that a class of Limpid had when fingerprints first knew it, by the name it has now.
-FORMER_NAMES: dict[str, str] = {}
+FORMER_NAMES: dict[str, str] = {
+    "PairedByName": "Pairs",
+    "PairedFromList": "Listed",
+    "SideBySidePairs": "Halves",
+    "Subset": "Part",
+    "CleanSubset": "CleanPart",
+    "RandomDegradations": "Draws",
+    "ExtraDegradation": "Further",
+    "MultiScale": "Scaled",
+}
 
 #: The parts of a configuration that can change a result.
 _AFFECTING = (
@@ -45,7 +54,11 @@ _CALLBACKS = ("ema",)
 #: Of a metric only these: the rest describes them.
 _METRIC = ("metric", "options")
 #: Where files lie and how they are read does not matter, nor does the seed, which the path names.
-_NEUTRAL = ("root", "homes", "obtain", "licence", "workers", "seed", "cache", "cache_gb")
+_NEUTRAL = (
+    *("root", "roots", "how_to_get", "licence"),
+    *("homes", "obtain"),  # what the two were called in runs that are kept
+    *("workers", "seed", "cache", "cache_gb"),
+)
 
 
 def affecting(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +84,9 @@ def registry_name(target: str) -> str:
     a class that was renamed.
     """
     package, *_, name = target.split(".")
-    name = FORMER_NAMES.get(name, name)
-    return name if package == "limpid" else f"{package}.{name}"
+    if package != "limpid":
+        return f"{package}.{name}"
+    return FORMER_NAMES.get(name, name)
 
 
 def _named(value: Any) -> Any:

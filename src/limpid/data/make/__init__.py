@@ -6,8 +6,8 @@ names only when they are whole; a run that was interrupted goes on where it was.
 line for every one: its files, the source's hash, and what was drawn.
 """
 
-from limpid.data.make.images import make_one
-from limpid.data.make.jobs import WORDS, Job, plan
+from limpid.data.make.images import make_image
+from limpid.data.make.jobs import WORDS, Job, plan_jobs
 from limpid.data.make.splits import make
 
-__all__ = ["WORDS", "Job", "make", "make_one", "plan"]
+__all__ = ["WORDS", "Job", "make", "make_image", "plan_jobs"]

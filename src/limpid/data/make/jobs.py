@@ -67,7 +67,7 @@ class Job:
         return {"limpid": __version__, "sources_sha256": sources, **told}
 
 
-def plan(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
+def plan_jobs(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
     """The splits that are to be made.
 
     Args:
@@ -152,7 +152,7 @@ def _source(name: str, words: Mapping[str, Any], root: str, needs_depth: bool) -
         found = {**card(known, root), **({"split": split} if split else {})}
         has_depth = found.get("depth") is not None
     else:
-        found = {**card("clean", str(Path(str(asked)).expanduser())), "homes": ["."], "images": [".", "*"]}
+        found = {**card("clean", str(Path(str(asked)).expanduser())), "roots": ["."], "images": [".", "*"]}
         has_depth = False
     if depth is not None and depth != "stand_in":
         found, has_depth = {**found, "depth": str(Path(str(depth)).expanduser().resolve())}, True
