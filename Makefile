@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 
 # PHOTOS=DIR restores your own photographs too.
 demo: setup ## Restore photographs (also those in PHOTOS=dir), train a student for two minutes, show paper beside measured
-	$(BIN)/limpid demo photos="$(PHOTOS)"
+	$(BIN)/limpid demo --photos "$(PHOTOS)"
 	$(BIN)/limpid train +rfd/table5=student data=scenes budget=mini trainer.max_steps=200 trainer.val_check_interval=100
 
 # Two processes share two cores, one thread each.

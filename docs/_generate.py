@@ -23,6 +23,7 @@ from limpid import cli
 from limpid.errors import UserError
 from limpid.figures import FIGURES
 from limpid.metrics import METRICS
+from limpid.config import recipes
 from limpid.config.registry import build, registered
 from limpid.results import table
 from limpid.results.rows import Row, row_file, rows
@@ -191,12 +192,12 @@ def _caption(members: list[Row]) -> str:
 
 def sets(written: set[str]) -> Iterator[tuple[str, str]]:
     """One page per set: its card, its terms, and the recipes that take it."""
-    recipes = {file.stem: file.read_text(encoding="utf-8") for file in sorted((CONF / "data").glob("*.yaml"))}
+    texts = {file.stem: file.read_text(encoding="utf-8") for file in sorted((CONF / "data").glob("*.yaml"))}
     overview = []
     for name, card in data.cards("data").items():
         file = CONF / "dataset" / f"{name}.yaml"
         about = data.describe(name, card)
-        users = [f"`data={recipe}`" for recipe, text in recipes.items() if re.search(rf"/dataset@\S+ {name}\b", text)]
+        users = [f"`data={recipe}`" for recipe, text in texts.items() if re.search(rf"/dataset@\S+ {name}\b", text)]
         splits = [f"{s['split']} {s['expected']:,}" for s in about["splits"] if s["expected"]]
         facts = {
             "what degrades it": about["domain"],
@@ -205,13 +206,13 @@ def sets(written: set[str]) -> Iterator[tuple[str, str]]:
             "version": about["version"],
             "licence": about["licence"],
             "publisher": about["url"] and f"<{about['url']}>",
-            "how to obtain it": about["obtain"],
-            "looked for below `data.root` in": ", ".join(code(home) for home in card.get("homes") or ()),
+            "how to obtain it": about["how_to_get"],
+            "looked for below `data.root` in": ", ".join(code(folder) for folder in card.get("roots") or ()),
             "recipes that take it": ", ".join(users),
         }
         kept = sheet(("", ""), [(key, value) for key, value in facts.items() if value])
         what = said(comment(file))
-        check = "" if "homes" not in card else f"`limpid data check {name}` reads its files.\n\n"
+        check = "" if "roots" not in card else f"`limpid data check {name}` reads its files.\n\n"
         yield f"sets/{name}.md", f"{WIDE}# {name}\n\n{what}\n\n{kept}\n\n{check}{source(file)}\n"
         overview.append((f"[{name}]({name}.md)", about["domain"], about["kind"], ", ".join(splits), _first(what)))
     shown = sheet(("set", "domain", "kind", "images", ""), overview)
@@ -228,14 +229,11 @@ def _first(text: str) -> str:
 
 def metrics(written: set[str]) -> Iterator[tuple[str, str]]:
     """One page per protocol: everything that decides its number, and the tables under which it stands."""
-    cards: dict[str, dict[str, Any]] = {}
-    where: dict[str, list[str]] = {}
-    for file in sorted((CONF / "metrics").glob("*.yaml")):
-        for card in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).values():
-            if isinstance(card, dict) and "id" in card:
-                same = cards.setdefault(card["id"], {**card, "used_by": []})
-                same["used_by"] = list(dict.fromkeys([*same["used_by"], *card.get("used_by", ())]))
-                where.setdefault(card["id"], []).append(file.stem)
+    cards = {id: recipes.compose("metrics/protocol", id) for id in recipes.names("metrics/protocol")}
+    where: dict[str, list[str]] = {id: [] for id in cards}
+    for metric_set in recipes.names("metrics"):
+        for card in recipes.compose("metrics", metric_set).values():
+            where[card["id"]].append(metric_set)
     tables: dict[str, dict[str, None]] = {}
     for row in rows():
         if row.not_built or row.does == "profile":

@@ -25,10 +25,10 @@ from limpid.config.compose import register
 from limpid.data import fetch
 from limpid.data.check import check
 from limpid.data.datamodule import EvaluationView, RestorationData
-from limpid.data.datasets import Images, Listed
+from limpid.data.datasets import Images, PairedFromList
 from limpid.data.datasets.images import read_depth
 from limpid.data.image_io import read_image
-from limpid.data.make import make, plan
+from limpid.data.make import make, plan_jobs
 from limpid.data.photo_io import read_photograph, size_of
 from limpid.errors import UserError
 from limpid.store import fingerprint
@@ -260,8 +260,8 @@ def test_making_a_set_stays_in_its_output(home: Path) -> None:
     content = yaml.safe_load((Path(__file__).parents[1] / "conf/make/sand.yaml").read_text())
     write(home / "conf/make/outside.yaml", yaml.safe_dump(content | {"folder": "../../x"}))
     with pytest.raises(UserError, match="leads out of the output"):
-        plan("outside", words, str(home))
-    [job] = plan("sand", words, str(home))
+        plan_jobs("outside", words, str(home))
+    [job] = plan_jobs("sand", words, str(home))
     patterns = {key: f"../../{value}" if key == "halves" else value for key, value in job.files.items()}
     assert "halves" in patterns
     outside = type(job)(**{**vars(job), "files": patterns})
@@ -308,7 +308,7 @@ def test_a_list_file_names_nothing_outside_its_set(home: Path, line: str) -> Non
     picture(home / "secret.png")
     picture(home / "data/set/b.png")
     write(home / "data/set/list.txt", line)
-    images = Listed(name="x", domain="rain", root=home / "data", homes=["set"], list_file="list.txt")
+    images = PairedFromList(name="x", domain="rain", root=home / "data", roots=["set"], list_file="list.txt")
     with pytest.raises(UserError, match=r"Line 1 of .* lies outside of the set's folder"):
         images.load(0, np.random.default_rng(0))
 
@@ -316,7 +316,7 @@ def test_a_list_file_names_nothing_outside_its_set(home: Path, line: str) -> Non
 def test_an_absolute_path_in_a_list_is_one_below_the_set(home: Path) -> None:
     secret = picture(home / "secret.png")
     write(home / "data/set/list.txt", f"{secret} {secret}")
-    images = Listed(name="x", domain="rain", root=home / "data", homes=["set"], list_file="list.txt")
+    images = PairedFromList(name="x", domain="rain", root=home / "data", roots=["set"], list_file="list.txt")
     with pytest.raises(UserError, match="are not in"):
         len(images)
 
@@ -326,11 +326,11 @@ def test_links_are_read_and_told_of(home: Path, tmp_path: Path) -> None:
     picture(tmp_path / "elsewhere/b.png")
     (home / "data").mkdir()
     (home / "data/set").symlink_to(tmp_path / "elsewhere/set")  # as people link their sets
-    images = Images(name="x", domain="haze", root=home / "data", homes=["set"])
+    images = Images(name="x", domain="haze", root=home / "data", roots=["set"])
     assert len(images) == 1
     assert check("x", {"all": images}).notes == []
     (home / "data/set/b.png").symlink_to(tmp_path / "elsewhere/b.png")
-    images = Images(name="x", domain="haze", root=home / "data", homes=["set"])
+    images = Images(name="x", domain="haze", root=home / "data", roots=["set"])
     [note] = check("x", {"all": images}).notes
     assert "1 of the files lead out of" in note
     assert "by links: b.png" in note

@@ -14,7 +14,7 @@ from skimage import data
 from sklearn.datasets import load_sample_image
 
 from limpid.config import instantiate
-from limpid.data.make import make, plan
+from limpid.data.make import make, plan_jobs
 from limpid.config.recipes import card
 
 HERE = Path(__file__).parent
@@ -64,7 +64,7 @@ def main() -> None:
         for name, photograph in PHOTOGRAPHS.items():
             cv2.imwrite(str(root / f"in/{name}.png"), np.ascontiguousarray(photograph()[..., ::-1]))
         for name, (words, loader, splits) in SHEETS.items():
-            for job in plan(name, {"input": str(root / "in"), "output": str(root / name), **words}, "."):
+            for job in plan_jobs(name, {"input": str(root / "in"), "output": str(root / name), **words}, "."):
                 make(job)
             rows = []
             for split in splits:

@@ -74,7 +74,7 @@ def read(path: Path, device: str = "cpu") -> dict[str, Any]:
         UserError: the file is missing, cut short, holds objects other than plain values and tensors, is not one of
             Limpid's, or hides a `_target_` among its values; or it is not what its zoo card says.
     """
-    if (name := zoo.named(path)) is not None:
+    if (name := zoo.parse_zoo_name(path)) is not None:
         card = zoo.find(name)
         card.verify()
         checkpoint = _checked(files.read(card.weights, device), card.weights)
@@ -177,7 +177,7 @@ def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> 
         UserError: there are no such weights, or they are damaged or do not fit.
     """
     name = os.fspath(what)
-    if zoo.named(name) is None and name in registered():
+    if zoo.parse_zoo_name(name) is None and name in registered():
         card = zoo.default_for(name)
         if card is None:
             module = build(name, allow_targets=allow_targets).eval()
@@ -188,7 +188,7 @@ def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> 
                 )
             return module
         name = f"{zoo.PREFIX}{card.name}"
-    elif zoo.named(name) is None and not Path(name).exists():
+    elif zoo.parse_zoo_name(name) is None and not Path(name).exists():
         known = [*registered(), *(f"{zoo.PREFIX}{card}" for card in zoo.cards())]
         raise UserError(f"{name!r} is no network, no zoo:NAME and no file{nearest(name, known) or '.'}")
     return network(read(Path(name)), Path(name), allow_targets)
@@ -196,7 +196,7 @@ def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> 
 
 def fingerprint(path: Path) -> str:
     """The sha256 of the file at `path`, or of the weights that ``zoo:NAME`` stands for, in hex."""
-    name = zoo.named(path)
+    name = zoo.parse_zoo_name(path)
     return zoo.sha256(path if name is None else zoo.find(name).weights)
 
 

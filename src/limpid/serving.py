@@ -101,7 +101,7 @@ def _trained() -> list[Method]:
     from limpid import zoo
 
     return [
-        Method(card.name, card.good_for or f"{card.network}, {card.told()}", functools.partial(limpid.load, place))
+        Method(card.name, card.good_for or f"{card.network}, {card.summary()}", functools.partial(limpid.load, place))
         for card in zoo.cards().values()
         for place in [f"{zoo.PREFIX}{card.name}"]
     ]

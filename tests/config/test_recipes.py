@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize
-from hydra.core.global_hydra import GlobalHydra
 from lightning import LightningModule, Trainer
-from omegaconf import OmegaConf
 from tests.data.publishers import pixels, write
 
 import limpid.data
@@ -189,7 +185,7 @@ def test_a_mixture_counts_through_its_sets_and_can_be_thinned_out() -> None:
         def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
             return {"input": np.full((2, 2, 3), index, np.float32), "name": str(index), "beta": 1.0}
 
-        def missing(self) -> None:
+        def why_missing(self) -> None:
             return None
 
     card = {"_target_": "limpid.data.datasets.mixed.Mixture", "name": "m", "each": None}

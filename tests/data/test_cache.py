@@ -14,7 +14,7 @@ from tests.data.publishers import card, pixels, write
 from limpid.data.cache import Cached, Store, as_stored, cached
 from limpid.data.cropping import in_unit_range
 from limpid.data.datamodules import Recipe
-from limpid.data.datasets import Halves, Pairs
+from limpid.data.datasets import PairedByName, SideBySidePairs
 from limpid.errors import UserError
 
 
@@ -50,7 +50,7 @@ def test_a_second_look_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert isinstance(kept, Cached)
     first = kept.load(1, np.random.default_rng(0))
     plain = images.load(1, np.random.default_rng(0))
-    monkeypatch.setattr(Pairs, "read", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(PairedByName, "read", lambda *_: pytest.fail("decoded again"))
     again = cached(images, tmp_path / "cache", 1).load(1, np.random.default_rng(0))
     for sample in (first, again):
         assert sample["input"].dtype == np.uint8
@@ -78,7 +78,7 @@ def test_settings_that_change_pixels_have_arrays_of_their_own(tmp_path: Path) ->
     loaded = []
     for order in (["input", "target"], ["target", "input"]):
         images = card("sand_pairs", tmp_path, split="basic", halves=order)
-        assert isinstance(images, Halves)
+        assert isinstance(images, SideBySidePairs)
         loaded.append(cached(images, tmp_path / "cache", 1).load(0, np.random.default_rng(0)))
     np.testing.assert_array_equal(loaded[0]["input"], loaded[1]["target"])
     assert not np.array_equal(loaded[0]["input"], loaded[1]["input"])

@@ -11,7 +11,7 @@ import pytest
 from tests.data.publishers import card, picture, pixels, write
 
 from limpid.commands import data
-from limpid.data.check import Problem, Report, check, look, splits_of
+from limpid.data.check import Problem, Report, check, inspect_file, splits_of
 from limpid.data.datasets import Degraded
 from limpid.errors import CannotRun, UserError
 
@@ -23,7 +23,7 @@ def report(name: str, root: Path, **changes: Any) -> Report:
 
 
 def only(found: Report) -> Problem:
-    assert len(found.problems) == 1, [problem.says for problem in found.problems]
+    assert len(found.problems) == 1, [problem.message for problem in found.problems]
     return found.problems[0]
 
 
@@ -35,11 +35,11 @@ def gopro(tmp_path: Path) -> Path:
             picture(tmp_path, f"GoPro/{split}/{video}/{kind}/{frame}.png")
     (tmp_path / "conf/dataset").mkdir(parents=True)
     (tmp_path / "conf/dataset/tiny.yaml").write_text("""
-_target_: limpid.data.datasets.Pairs
+_target_: limpid.data.datasets.PairedByName
 name: tiny
 domain: blur
 root: ${data.root}
-homes: [GoPro]
+roots: [GoPro]
 input: test/*/blur
 target: test/*/sharp
 pair: '(?P<target>.+)'
@@ -47,7 +47,7 @@ split: test
 splits:
   train: {input: train/*/blur, target: train/*/sharp, expected: 2}
   test: {input: test/*/blur, target: test/*/sharp, expected: 1}
-obtain: Fetch it.
+how_to_get: Fetch it.
 """)
     return tmp_path
 
@@ -66,7 +66,7 @@ def ask(gopro: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 def test_a_whole_set_has_no_problem(ask: Any) -> None:
-    status, (found,) = ask("check", "tiny", "data.root=.")
+    status, (found,) = ask("check", "tiny", "--data-root", ".")
     assert status == 0
     assert found["splits"] == {"train": {"images": 2, "expected": 2}, "test": {"images": 1, "expected": 1}}
     assert (found["problems"], found["notes"]) == ([], [])
@@ -82,7 +82,7 @@ def test_everything_that_is_wrong_is_named_at_once(ask: Any, gopro: Path) -> Non
     (train / "blur/1.png").write_bytes(b"no picture")
     write(test / "sharp/1.bmp", pixels("GoPro/train/a/sharp/2.png"))
     (test / "sharp/1.png").unlink()
-    status, (found,) = ask("check", "tiny", "data.root=.")
+    status, (found,) = ask("check", "tiny", "--data-root", ".")
     assert status == 2
     assert [(p["split"], p["kind"], p["offenders"]) for p in found["problems"]] == [
         ("train", "unpaired", ["train/a/blur/4.png"]),
@@ -93,7 +93,7 @@ def test_everything_that_is_wrong_is_named_at_once(ask: Any, gopro: Path) -> Non
         ("train", "size", ["train/a/blur/3.png"]),
         ("test", "duplicate", ["train/a/sharp/2.png = test/b/sharp/1.bmp"]),
     ]
-    said = " ".join(p["says"] for p in found["problems"])
+    said = " ".join(p["message"] for p in found["problems"])
     for part in (
         "4.png; complete the set or remove them",
         "has 3 images, but the publisher's set has 2; remove what",
@@ -112,8 +112,8 @@ def test_five_offenders_are_shown_of_more(tmp_path: Path) -> None:
         picture(tmp_path, f"target/{number}.png")
     problem = only(report("folder", tmp_path))
     assert (problem.count, len(problem.offenders)) == (7, 5)
-    assert "input/4.png ...; fetch them again, or remove them." in problem.says
-    assert str(tmp_path) in problem.says
+    assert "input/4.png ...; fetch them again, or remove them." in problem.message
+    assert str(tmp_path) in problem.message
 
 
 def test_a_set_that_lost_some_images_says_how_to_get_the_rest_and_a_sample_is_only_noted(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_set_that_lost_some_images_says_how_to_get_the_rest_and_a_sample_is_on
     problem = only(report("sots_outdoor", tmp_path, expected=10))
     assert problem.kind == "count"
     for part in ("test: ", "SOTS/outdoor has 9 images", "has 10", "fetch the rest. Download SOTS"):
-        assert part in problem.says
+        assert part in problem.message
     found = report("sots_outdoor", tmp_path, expected=11)
     assert found.problems == []
     assert "has 9 of the publisher's 11 images, so it is taken for a sample" in found.notes[0]
@@ -164,7 +164,7 @@ def test_lists_are_checked_too(tmp_path: Path) -> None:
     problem = only(report("spa", tmp_path, split="test"))
     assert (problem.kind, sorted(problem.offenders)) == ("unpaired", ["gt/2.png", "rain/2.png"])
     (home / "real_test_1000.txt").write_text("../1.png gt/1.png\n")
-    assert "lies outside" in only(report("spa", tmp_path, split="test")).says
+    assert "lies outside" in only(report("spa", tmp_path, split="test")).message
 
 
 def test_halves_and_depth(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_halves_and_depth(tmp_path: Path) -> None:
     np.save(tmp_path / "NYU/depth_maps/1.npy", np.ones((3, 3)))
     problem = only(report("nyu_depth", tmp_path, expected=1))
     assert (problem.kind, problem.offenders) == ("depth", ["depth_maps/1.npy"])
-    assert "is 3x3, but its image 20x16" in problem.says
+    assert "is 3x3, but its image 20x16" in problem.message
 
 
 def test_shared_halves_are_found(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_one_picture_in_two_formats_has_one_digest(tmp_path: Path) -> None:
     for suffix in ("png", "bmp", "tif"):
         write(tmp_path / f"a.{suffix}", pixels("a"))
     write(tmp_path / "b.png", pixels("b"))
-    digests = [look(str(tmp_path / name)).digests for name in ("a.png", "a.bmp", "a.tif", "b.png")]
+    digests = [inspect_file(str(tmp_path / name)).digests for name in ("a.png", "a.bmp", "a.tif", "b.png")]
     assert digests[0] == digests[1] == digests[2] != digests[3]
 
 
@@ -222,11 +222,11 @@ def test_made_images_have_nothing_to_check_and_their_clean_files_have(tmp_path: 
     (tmp_path / "clean/a.png").write_bytes(b"x")
     dirty = Degraded("dirty", "haze", card("clean", tmp_path), same)
     assert only(check("dirty", {"all": dirty})).kind == "cannot be read"
-    assert "not there" in str(Degraded("none", "haze", card("clean", tmp_path / "none"), same).missing())
+    assert "not there" in str(Degraded("none", "haze", card("clean", tmp_path / "none"), same).why_missing())
 
 
 def test_the_list_names_every_card_and_what_is_there(ask: Any) -> None:
-    status, entries = ask("list", "data.root=.")
+    status, entries = ask("list", "--data-root", ".")
     named = {entry["name"]: entry for entry in entries}
     assert status == 0
     assert list(named) == data.known()
@@ -242,9 +242,11 @@ def test_the_list_names_every_card_and_what_is_there(ask: Any) -> None:
 
 
 def test_the_list_survives_broken_sets_and_cards(ask: Any, gopro: Path) -> None:
-    (gopro / "conf/dataset/broken.yaml").write_text("_target_: limpid.data.datasets.Pairs\nname: broken\nrooot: x\n")
+    (gopro / "conf/dataset/broken.yaml").write_text(
+        "_target_: limpid.data.datasets.PairedByName\nname: broken\nrooot: x\n"
+    )
     (gopro / "GoPro/test/b/sharp/1.png").unlink()
-    named = {entry["name"]: entry for entry in ask("list", "data.root=.")[1]}
+    named = {entry["name"]: entry for entry in ask("list", "--data-root", ".")[1]}
     assert "rooot is not an argument" in named["broken"]["why_not"]
     assert "no reference" in named["tiny"]["splits"][1]["why_not"]
 
@@ -266,7 +268,7 @@ def test_the_verb_reads_as_a_table_and_as_lines(gopro: Path, monkeypatch: Any, c
 
 
 def test_splits_of_a_card(tmp_path: Path) -> None:
-    plain = {"_target_": "limpid.data.datasets.Images", "name": "x", "domain": "any", "root": ".", "homes": ["."]}
+    plain = {"_target_": "limpid.data.datasets.Images", "name": "x", "domain": "any", "root": ".", "roots": ["."]}
     assert list(splits_of(plain, "x")) == ["all"]
     assert list(splits_of(plain | {"split": "test"}, "x")) == ["test"]
     assert list(splits_of(plain | {"splits": {"a": {}, "b": {}}}, "x")) == ["a", "b"]
@@ -278,6 +280,6 @@ def test_the_real_samples_are_readable_and_share_nothing(real_data: Path) -> Non
     found = report("sots_indoor", real_data)
     assert (found.problems, len(found.notes)) == ([], 1)
     assert "taken for a sample" in found.notes[0]
-    found = report("sots_indoor", real_data, homes=["RESIDE/SOTS_publisher_bytes/indoor"])
+    found = report("sots_indoor", real_data, roots=["RESIDE/SOTS_publisher_bytes/indoor"])
     assert found.problems == []
     assert "the references of 4 of 4 pairs have a border of 10 pixels" in found.notes[1]

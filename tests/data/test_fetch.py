@@ -159,7 +159,7 @@ def test_archives_cannot_write_outside_and_broken_ones_are_named(tmp_path: Path)
 
 
 def test_sets_without_a_known_checksum_say_how_to_obtain_them(tmp_path: Path, capsys: Any) -> None:
-    assert data.run(["fetch", "gopro", "scenes", f"data.root={tmp_path}"]) == 0
+    assert data.run(["fetch", "gopro", "scenes", "--data-root", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "gopro: Download GOPRO_Large.zip from its project page" in out
     assert "https://seungjunnah.github.io/Datasets/gopro. CC BY 4.0" in out

@@ -133,7 +133,7 @@ def test_pairs_as_published(layout: Layout, tmp_path: Path) -> None:
     for name in {*(name for pair in pairs for name in pair), *(f"{layout.home}/{name}" for name in layout.beside)}:
         picture(tmp_path, name)
     images = card(layout.card, tmp_path, **({"split": layout.split} if layout.split else {}))
-    assert images.missing() is None
+    assert images.why_missing() is None
     assert [images.load(i, RNG)["name"] for i in range(len(images))] == layout.names
     for i, (degraded, reference) in enumerate(pairs):
         sample = images.load(i, RNG)
@@ -275,12 +275,12 @@ def test_every_card_says_what_it_is(name: str, tmp_path: Path) -> None:
     plain = yaml.safe_load(text)
     assert text.startswith("# ")
     assert plain["name"] == name
-    if plain["_target_"].endswith(("Degraded", "Draws", "Further")):
+    if plain["_target_"].endswith(("Degraded", "RandomDegradations", "ExtraDegradation")):
         return
-    assert plain["obtain"].endswith(".")
+    assert plain["how_to_get"].endswith(".")
     for split in plain.get("splits") or [None]:
         images = card(name, tmp_path / "none", **({"split": split} if split else {}))
-        assert "does not exist" in str(images.missing())
+        assert "does not exist" in str(images.why_missing())
         assert (images.expected or 1) > 0
     assert ("licence" in plain) == ("url" in plain or name in ("set5", "set14"))
 
@@ -337,7 +337,7 @@ def test_publisher_names_of_rain100l(real_data: Path) -> None:
         "rain100l",
         real_data,
         splits={},
-        homes=["Rain100L_publisher_names/test"],
+        roots=["Rain100L_publisher_names/test"],
         input=".",
         target=".",
         pair=r"rain-(?P<number>\d+)",
@@ -347,4 +347,4 @@ def test_publisher_names_of_rain100l(real_data: Path) -> None:
         images.load(0, RNG)["target"], read_image(real_data / "Rain100L_publisher_names/test/norain-001.png")
     )
     assert isinstance(images, PairedFiles)
-    assert instantiate.locate("limpid.data.datasets.Pairs", "set") is type(images)
+    assert instantiate.locate("limpid.data.datasets.PairedByName", "set") is type(images)

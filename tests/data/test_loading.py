@@ -37,7 +37,7 @@ class Numbers:
             "name": str(index),
         }
 
-    def missing(self) -> str | None:
+    def why_missing(self) -> str | None:
         return None
 
 
@@ -135,7 +135,7 @@ def test_the_length_of_a_run() -> None:
 
 def test_absent_sets_are_named_and_only_matter_when_none_is_left() -> None:
     class Absent(Numbers):
-        def missing(self) -> str | None:
+        def why_missing(self) -> str | None:
             return "The set gone is not there."
 
     data = RestorationData(train=Numbers(), val=Absent(), test={"here": Numbers(), "gone": Absent()})

@@ -16,7 +16,7 @@ from limpid.commands import data
 from limpid.data.check import check
 from limpid.data.degradations import average_frames, scatter
 from limpid.data.image_io import read_image
-from limpid.data.make import Job, images, make, make_one, plan
+from limpid.data.make import Job, images, make, make_image, plan_jobs
 from limpid.errors import CannotRun, UserError
 
 SCENES = {"input": "scenes", "height": 72, "width": 96, "count": 2}
@@ -56,7 +56,7 @@ def lines(job: Job) -> list[dict[str, Any]]:
 def test_the_card_loads_what_was_made(
     tmp_path: Path, name: str, words: dict[str, Any], loader: str, splits: list[str]
 ) -> None:
-    jobs = plan(name, SCENES | words | {"output": str(tmp_path)}, "nowhere")
+    jobs = plan_jobs(name, SCENES | words | {"output": str(tmp_path)}, "nowhere")
     assert [make(job) for job in jobs] == [2] * len(jobs)
     made = {split: card(loader, tmp_path, split=split) for split in splits}
     assert check(loader, made).problems == []
@@ -78,7 +78,7 @@ def test_the_manifest_tells_how_an_image_was_made(tmp_path: Path) -> None:
         depth = np.random.default_rng(number).uniform(1, 9, (40, 48)).astype(np.float32)
         np.save(tmp_path / f"depth/{number}.npy", depth)
     words = {"input": str(source), "depth": str(tmp_path / "depth"), "output": str(tmp_path / "out"), "count": 4}
-    (job,) = plan("haze", words, "nowhere")
+    (job,) = plan_jobs("haze", words, "nowhere")
     make(job)
     _, *entries = lines(job)
     assert [entry["source"][0] for entry in entries] == ["0.png", "1.png", "2.png", "0.png"]
@@ -97,14 +97,14 @@ def test_neither_workers_nor_a_second_run_change_a_byte(tmp_path: Path) -> None:
     found = []
     for output, workers in (("one", 1), ("three", 3)):
         words = {"input": str(source), "output": str(tmp_path / output), "count": 7, "crop": 32, "depth": "stand_in"}
-        (job,) = plan("sand", words, "nowhere")
+        (job,) = plan_jobs("sand", words, "nowhere")
         assert make(job, workers) == 7
         found.append(content(tmp_path / output))
         assert make(job, workers) == 0
         assert content(tmp_path / output) == found[-1]
     assert found[0] == found[1]
     assert len(found[0]) == 8
-    (other,) = plan("sand", words | {"output": str(tmp_path / "seed"), "seed": 1}, "nowhere")
+    (other,) = plan_jobs("sand", words | {"output": str(tmp_path / "seed"), "seed": 1}, "nowhere")
     make(other)
     assert content(tmp_path / "seed")["sand_synthetic/000001.png"] != found[0]["sand_synthetic/000001.png"]
 
@@ -114,9 +114,9 @@ def test_an_interrupted_run_goes_on_and_leaves_nothing_half_written(
 ) -> None:
     source = clean(tmp_path / "in", 4)
     words = {"input": str(source), "output": str(tmp_path / "whole")}
-    (whole,) = plan("blur", words, "nowhere")
+    (whole,) = plan_jobs("blur", words, "nowhere")
     make(whole)
-    (job,) = plan("blur", words | {"output": str(tmp_path / "out")}, "nowhere")
+    (job,) = plan_jobs("blur", words | {"output": str(tmp_path / "out")}, "nowhere")
     real, room = images.write_image, [5]
 
     def full(path: Path, picture: Any) -> None:
@@ -149,14 +149,14 @@ def test_an_interrupted_run_goes_on_and_leaves_nothing_half_written(
 def test_what_was_made_otherwise_is_not_mixed_with(tmp_path: Path) -> None:
     source = clean(tmp_path / "in")
     words = {"input": str(source), "output": str(tmp_path / "out")}
-    (job,) = plan("blur", words, "nowhere")
+    (job,) = plan_jobs("blur", words, "nowhere")
     make(job)
-    (more,) = plan("blur", words | {"count": 5}, "nowhere")
+    (more,) = plan_jobs("blur", words | {"count": 5}, "nowhere")
     assert make(more) == 2
-    with pytest.raises(UserError, match=r"holds 5 images of the split test already, more than count=3"):
+    with pytest.raises(UserError, match=r"holds 5 images of the split test already, more than --count 3"):
         make(job)
     for change in ({"seed": 1}, {"roll": 2.0}, {"crop": 32}):
-        (other,) = plan("blur", words | change, "nowhere")
+        (other,) = plan_jobs("blur", words | change, "nowhere")
         with pytest.raises(UserError, match="made with other settings"):
             make(other)
     clean(source, 4)
@@ -170,7 +170,7 @@ def test_frames_are_averaged_as_gopro_averages_them(tmp_path: Path) -> None:
         for shot in shots:
             write(tmp_path / f"in/{video}/{shot}.png", pixels(video + shot))
     words = {"input": str(tmp_path / "in"), "output": str(tmp_path / "out"), "frames": 3}
-    (job,) = plan("blur", words, "nowhere")
+    (job,) = plan_jobs("blur", words, "nowhere")
     assert make(job) == 4
     assert [entry["source"] for entry in lines(job)[1:]] == [
         [f"{shot}.png" for shot in group] for group in (shots[:3], shots[3:6])
@@ -180,28 +180,30 @@ def test_frames_are_averaged_as_gopro_averages_them(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(home / "sharp/000004.png"), frames[1])
     np.testing.assert_allclose(read_image(home / "blur/000004.png"), average_frames(frames, 2.2), atol=0.51 / 255)
     with pytest.raises(UserError, match="5 images were asked for, but the frames make only 4"):
-        make(plan("blur", words | {"count": 5}, "nowhere")[0])
+        make(plan_jobs("blur", words | {"count": 5}, "nowhere")[0])
 
 
 def test_did_hy_keeps_the_rain_of_its_pairs(tmp_path: Path) -> None:
     rainy, dry = pixels("rain", 64, 64), pixels("dry", 64, 64)
     write(tmp_path / "DID-MDN/DID-MDN-test/1.png", np.concatenate([rainy, dry], 1))
-    (job,) = plan("did_hy", {"input": "did_mdn:test", "output": str(tmp_path / "out")}, str(tmp_path))
-    entry = make_one(job, 0)
+    (job,) = plan_jobs("did_hy", {"input": "did_mdn:test", "output": str(tmp_path / "out")}, str(tmp_path))
+    entry = make_image(job, 0)
     assert "rain_level" not in entry
     made = read_image(Path(job.folder) / entry["files"][0])
     np.testing.assert_array_equal(made[:, 64:], dry / np.float32(255))
-    (job,) = plan("did_hy", {"input": str(clean(tmp_path / "in", 1)), "output": str(tmp_path / "o")}, str(tmp_path))
-    assert make_one(job, 0)["rain_level"] in ("light", "medium", "heavy")
+    (job,) = plan_jobs(
+        "did_hy", {"input": str(clean(tmp_path / "in", 1)), "output": str(tmp_path / "o")}, str(tmp_path)
+    )
+    assert make_image(job, 0)["rain_level"] in ("light", "medium", "heavy")
 
 
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
         ("hase", {}, r"There is no make 'hase'; did you mean 'haze'"),
-        ("haze", {}, r"lacks input; give input=FOLDER"),
-        ("haze", {"input": "HERE"}, r"needs the depth of every image; give depth=FOLDER"),
-        ("haze", {"input": "scenes"}, r"Scenes have no end; say how many with count="),
+        ("haze", {}, r"lacks --input; give a folder"),
+        ("haze", {"input": "HERE"}, r"needs the depth of every image; give --depth FOLDER"),
+        ("haze", {"input": "scenes"}, r"Scenes have no end; say how many with --count"),
         ("haze", {"input": "scenes", "count": 1, "betas": 1}, r"no setting 'betas'; did you mean 'beta'"),
         ("haze", {"input": "scenes", "count": 1, "beta": [2, 1]}, r"haze's beta is \[2, 1\]"),
         ("haze", {"input": "scenes", "count": 1, "seed": -1}, r"seed of `limpid data make haze` is -1"),
@@ -214,25 +216,30 @@ def test_what_was_asked_wrongly_is_said_before_anything_is_made(
 ) -> None:
     words = {k: str(clean(tmp_path / "in")) if v == "HERE" else v for k, v in words.items()}
     with pytest.raises(UserError, match=said):
-        plan(name, words, str(tmp_path))
+        plan_jobs(name, words, str(tmp_path))
 
 
 def test_sources_that_are_absent_or_too_small(tmp_path: Path) -> None:
-    (job,) = plan("blur", {"input": str(tmp_path / "none"), "output": str(tmp_path / "out")}, "nowhere")
+    (job,) = plan_jobs("blur", {"input": str(tmp_path / "none"), "output": str(tmp_path / "out")}, "nowhere")
     with pytest.raises(CannotRun, match="not there"):
         make(job)
-    jobs = plan("div2k_hybrid", {"input": str(clean(tmp_path / "in")), "output": str(tmp_path / "out")}, "nowhere")
+    jobs = plan_jobs("div2k_hybrid", {"input": str(clean(tmp_path / "in")), "output": str(tmp_path / "out")}, "nowhere")
     with pytest.raises(UserError, match="smaller than the hybrid distortion's patch of 63"):
         make(jobs[0])
 
 
 def test_the_verb_makes_a_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = clean(tmp_path / "in")
-    arguments = ["make", "blur", f"input={source}", f"data.root={tmp_path}", "count=2", "length=[3.0, 5.0]"]
+    arguments = ["make", "blur", "--input", str(source), "--data-root", str(tmp_path), "--count", "2"]
+    arguments += ["--length", "3.0", "5.0"]
     assert data.run(arguments) == 0
     assert "blur test: 2 images made in" in capsys.readouterr().out
     assert len(card("gopro", tmp_path / "made", split="test")) == 2
-    with pytest.raises(UserError, match="Say what to make: one of"):
-        data.run(["make", "count=2"])
+    header = json.loads((tmp_path / "made/GOPRO_Large/manifest-test.jsonl").read_text().splitlines()[0])
+    assert (header["degradation"]["length"], header["seed"]) == ([3.0, 5.0], 0)
+    with pytest.raises(UserError, match="`limpid data make` lacks NAME"):
+        data.run(["make"])
+    with pytest.raises(UserError, match="write `--count 2` in place of 'count=2'"):
+        data.run(["make", "blur", "count=2"])
     with pytest.raises(UserError, match="workers is 0"):
-        data.run([*arguments, "workers=0"])
+        data.run([*arguments, "--workers", "0"])

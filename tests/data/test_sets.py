@@ -11,7 +11,7 @@ import pytest
 from tests.data.publishers import card, pixels, write
 from tests.data.publishers import picture as published
 
-from limpid.data.datasets import Clean, Degraded, Halves, Images, Listed, Pairs, file_index
+from limpid.data.datasets import Clean, Degraded, Images, PairedByName, PairedFromList, SideBySidePairs, file_index
 from limpid.data.datasets.file_index import folders, images
 from limpid.data.image_io import list_images, read_image, write_image
 from limpid.errors import CannotRun, UserError
@@ -23,8 +23,8 @@ def picture(path: Path, height: int = 30, width: int = 40) -> np.ndarray[Any, An
     return published(path.parent, path.name, height, width)
 
 
-def sots(root: Path, **changes: Any) -> Pairs:
-    made: Pairs = card("sots_indoor", root, **changes)
+def sots(root: Path, **changes: Any) -> PairedByName:
+    made: PairedByName = card("sots_indoor", root, **changes)
     return made
 
 
@@ -33,7 +33,7 @@ def test_sots_as_published_is_cropped_to_the_middle(tmp_path: Path, home: str) -
     reference = picture(tmp_path / home / "gt" / "1400.png", 50, 60)
     hazy = [picture(tmp_path / home / "hazy" / f"1400_{k}.png") for k in (1, 10, 2)]
     images = sots(tmp_path)
-    assert images.missing() is None
+    assert images.why_missing() is None
     assert [file.name for file, _ in images.files] == ["1400_1.png", "1400_10.png", "1400_2.png"]
     sample = images.load(1, RNG)
     assert sample["name"] == "1400_10"
@@ -57,7 +57,7 @@ def test_sots_of_the_real_publisher(real_data: Path) -> None:
 
 def test_a_missing_set_says_where_it_was_looked_for_and_how_to_get_it(tmp_path: Path) -> None:
     images = sots(tmp_path / "nowhere")
-    why = images.missing()
+    why = images.why_missing()
     assert why is not None
     for part in ("sots_indoor", "does not exist", "nowhere/RESIDE/SOTS/indoor", "Download SOTS"):
         assert part in why
@@ -84,12 +84,12 @@ def test_its_holds_out_whole_scenes(tmp_path: Path) -> None:
         for k in (1, 2):
             picture(tmp_path / "hazy" / f"{scene}_{k}_0.9{k}179.png", 16, 16)
 
-    def part(name: str) -> Pairs:
-        return Pairs(
+    def part(name: str) -> PairedByName:
+        return PairedByName(
             name="its",
             domain="haze",
             root=tmp_path,
-            homes=["."],
+            roots=["."],
             input="hazy",
             target="clear",
             pair=r"(?P<target>.+?)_\d+_[\d.]+",
@@ -108,7 +108,7 @@ def test_unpaired_images_and_other_suffixes(tmp_path: Path) -> None:
     picture(tmp_path / "b.bmp")
     picture(tmp_path / "a.tiff")
     (tmp_path / "notes.txt").write_text("no image")
-    images = Images(name="mine", domain="any", root=str(tmp_path), homes=["input", "."])
+    images = Images(name="mine", domain="any", root=str(tmp_path), roots=["input", "."])
     assert [images.load(i, RNG)["name"] for i in range(len(images))] == ["a", "b"]
     assert "target" not in images.load(0, RNG)
 
@@ -145,7 +145,7 @@ def test_images_of_8_and_16_bit_and_awkward_names(tmp_path: Path) -> None:
 
 
 def test_a_missing_split_names_its_own_homes_and_the_nearest_name(tmp_path: Path) -> None:
-    why = str(card("rain1400", tmp_path, split="train").missing())
+    why = str(card("rain1400", tmp_path, split="train").why_missing())
     for part in ("The train split of the set rain1400", "rainy_image_dataset", "Rain12600", "Download"):
         assert part in why
     with pytest.raises(UserError, match=r"no split 'tset'; did you mean 'test'\?"):
@@ -153,7 +153,7 @@ def test_a_missing_split_names_its_own_homes_and_the_nearest_name(tmp_path: Path
     with pytest.raises(UserError, match=r"splits\.test\.inptu of the set x cannot be set; did you mean 'input'\?"):
         sots(tmp_path, name="x", splits={"test": {"inptu": "a"}})
     with pytest.raises(UserError, match=r"layouts\[0\]\.root"):
-        sots(tmp_path, layouts=[{"root": "/"}]).missing()
+        sots(tmp_path, layouts=[{"root": "/"}]).why_missing()
     with pytest.raises(UserError, match="must be all, train or val"):
         sots(tmp_path, part="half")
 
@@ -162,7 +162,7 @@ def test_the_first_layout_that_is_there_is_taken_whole(tmp_path: Path) -> None:
     layouts = [{"input": "a", "pair": "(?P<target>.+)_a"}, {"input": "b"}]
     picture(tmp_path / "gt" / "1.png", 16, 16)
     picture(tmp_path / "b" / "1_2.png", 16, 16)
-    made = sots(tmp_path, homes=["."], layouts=layouts)
+    made = sots(tmp_path, roots=["."], layouts=layouts)
     assert [pair.key for pair in made.chosen] == ["1_2"]
     assert made.pair == "(?P<target>.+)_\\d+", "nothing is left of the layout before"
 
@@ -170,7 +170,7 @@ def test_the_first_layout_that_is_there_is_taken_whole(tmp_path: Path) -> None:
 def test_target_names_are_filled_from_the_groups_of_the_rule(tmp_path: Path) -> None:
     picture(tmp_path / "one" / "7-x.png", 16, 16)
     picture(tmp_path / "one" / "clean-7.png", 16, 16)
-    rule = {"homes": ["one"], "input": ".", "target": ".", "pair": r"(?P<number>\d+)-x"}
+    rule = {"roots": ["one"], "input": ".", "target": ".", "pair": r"(?P<number>\d+)-x"}
     made = sots(tmp_path, **rule, target_name="clean-{number}")
     assert [pair.scene for pair in made.chosen] == ["clean-7"]
     with pytest.raises(UserError, match=r"asks for 'scene', but the pair rule .* has no such group"):
@@ -191,9 +191,9 @@ def test_frames_of_a_video_are_held_out_together(tmp_path: Path) -> None:
     assert {pair.scene for pair in val.chosen}.isdisjoint(pair.scene for pair in train.chosen)
 
 
-def listed(root: Path, text: str) -> Listed:
+def listed(root: Path, text: str) -> PairedFromList:
     (root / "list.txt").write_text(text, encoding="utf-8")
-    return Listed(name="l", domain="any", root=root, homes=["."], list_file="list.txt")
+    return PairedFromList(name="l", domain="any", root=root, roots=["."], list_file="list.txt")
 
 
 def test_lists_with_spaces_links_and_empty_lines(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_lists_that_name_absent_files_or_leave_the_root(tmp_path: Path) -> None:
         len(listed(tmp_path, "a.png\n"))
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read"):
-        len(Listed(name="l", domain="any", root=tmp_path, homes=["."], list_file="list.txt"))
+        len(PairedFromList(name="l", domain="any", root=tmp_path, roots=["."], list_file="list.txt"))
     with pytest.raises(CannotRun, match="is empty"):
         len(listed(tmp_path, "\n"))
 
@@ -226,12 +226,12 @@ def test_lists_that_name_absent_files_or_leave_the_root(tmp_path: Path) -> None:
 def test_files_of_an_odd_width_are_no_two_images(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 8, 9)
     with pytest.raises(UserError, match="9 pixels wide, which is odd"):
-        Halves(name="h", domain="any", root=tmp_path, homes=["."], images=".").load(0, RNG)
+        SideBySidePairs(name="h", domain="any", root=tmp_path, roots=["."], images=".").load(0, RNG)
 
 
 def test_depth_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 8, 10)
-    images = Clean(name="c", domain="clean", root=tmp_path, homes=["."], depth="d")
+    images = Clean(name="c", domain="clean", root=tmp_path, roots=["."], depth="d")
     (tmp_path / "d").mkdir()
     with pytest.raises(UserError, match="cannot be read"):
         images.load(0)
@@ -328,7 +328,7 @@ def test_a_hundred_thousand_names_are_paired_by_reading_each_folder_once(
         return listing[folder.name]
 
     monkeypatch.setattr(file_index, "image_names", read)
-    assert len(sots(tmp_path, homes=["."])) == 100000
+    assert len(sots(tmp_path, roots=["."])) == 100000
     assert sorted(calls) == ["gt", "hazy"]
 
 

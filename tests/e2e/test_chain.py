@@ -104,7 +104,15 @@ def test_a_reference_to_no_row_is_one_sentence(toy: Path, limpid: Limpid) -> Non
 
 
 def test_a_model_refers_to_a_row_without_being_one(toy: Path, limpid: Limpid) -> None:
-    done = limpid("train", "model=toy_next", "model.start=row:toy/chain/first", *SETTINGS, "prerequisites=ask", expect=2, PYTHONPATH=str(toy))
+    done = limpid(
+        "train",
+        "model=toy_next",
+        "model.start=row:toy/chain/first",
+        *SETTINGS,
+        "prerequisites=ask",
+        expect=2,
+        PYTHONPATH=str(toy),
+    )
     assert "The model toy_next starts from the weights of row toy/chain/first, which are not there" in done.stderr
 
 

@@ -42,7 +42,16 @@ def test_haze_narrows_the_spread_of_values() -> None:
 
 
 def test_a_figure_comes_with_its_numbers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert status(["figure", "wmcp/patch_size", "count=1", "patches=[3,5]", "betas=[0.5,1]", "output=f"]) == 0
+    assert (
+        status(
+            [
+                "figure",
+                "wmcp/patch_size",
+                *["--count", "1", "--patches", "3", "5", "--betas", "0.5", "1", "--output", "f"],
+            ]
+        )
+        == 0
+    )
     assert capfd.readouterr().out.split() == ["f/patch_size.png", "f/patch_size.csv", "f/deviation.csv"]
     with (tmp_path / "f" / "patch_size.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -54,12 +63,16 @@ def test_a_figure_comes_with_its_numbers(tmp_path: Path, capfd: pytest.CaptureFi
     ("words", "sentence"),
     [
         (["wmcp/patchsize"], "There is no figure 'wmcp/patchsize'; did you mean 'wmcp/patch_size'?"),
-        (["wmcp/patch_size", "cuont=3"], "does not take 'cuont'; did you mean 'count'?"),
-        (["wmcp/patch_size", "count=many"], "count=many of the figure wmcp/patch_size must be like 12."),
-        (["wmcp/patch_size", "patches=[4]"], "The patches are [4], but each must be odd"),
-        (["wmcp/patch_size", "images=nyu_detph"], "There is no set 'nyu_detph'; did you mean 'nyu_depth'?"),
-        (["wmcp/patch_size", "images=sots_indoor"], "The set sots_indoor is not one of clean images"),
-        (["wmcp/patch_size", "images=nyu_depth", "data.root=none"], "(the data root none does not exist)"),
+        (["wmcp/patch_size", "--cuont", "3"], "does not take '--cuont'; did you mean '--count'?"),
+        (
+            ["wmcp/patch_size", "--count", "many"],
+            "--count of `limpid figure wmcp/patch_size` is 'many', but it must be a",
+        ),
+        (["wmcp/patch_size", "--patches", "4"], "The patches are [4], but each must be odd"),
+        (["wmcp/patch_size", "patches=[3,5]"], "takes flags: write `--patches 3 5` in place of 'patches=[3,5]'."),
+        (["wmcp/patch_size", "--images", "nyu_detph"], "There is no set 'nyu_detph'; did you mean 'nyu_depth'?"),
+        (["wmcp/patch_size", "--images", "sots_indoor"], "The set sots_indoor is not one of clean images"),
+        (["wmcp/patch_size", "--images", "nyu_depth", "--data-root", "none"], "(the data root none does not exist)"),
     ],
 )
 def test_mistakes_get_one_sentence(words: list[str], sentence: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -68,12 +81,12 @@ def test_mistakes_get_one_sentence(words: list[str], sentence: str, capfd: pytes
 
 
 def test_the_demo_ends_with_one_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "my photos").mkdir()
-    Image.new("RGB", (40, 30), (150, 140, 130)).save(tmp_path / "my photos" / "it's.jpg")
-    assert status(["demo", "photos=my photos", "output=out"]) == 0
+    (tmp_path / "my friend's photos").mkdir()
+    Image.new("RGB", (40, 30), (150, 140, 130)).save(tmp_path / "my friend's photos" / "it's.jpg")
+    assert status(["demo", "--photos", "my friend's photos", "--output", "out"]) == 0
     assert "look at out/look.jpg" in capfd.readouterr().out
     assert Image.open("out/look.jpg").size[0] > 900
     assert (tmp_path / "out" / "restored_photos" / "wmcp" / "it's.jpg").is_file()
     assert (tmp_path / "out" / "restored" / "dcp" / "coffee.png").is_file()
-    assert status(["demo", "photo=x"]) == 2
-    assert "did you mean 'photos'?" in capfd.readouterr().err
+    assert status(["demo", "photos=x"]) == 2
+    assert "write `--photos x` in place of 'photos=x'." in capfd.readouterr().err

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from limpid.networks.channels_last import ImageMean, weigh_pixels
+from limpid.networks.channels_last import GlobalAvgPool, scale_pixels
 from limpid.networks.ffa_net import GroupFusion
 
 FORMATS = (torch.contiguous_format, torch.channels_last)
@@ -23,7 +23,7 @@ def features(kind: torch.dtype, memory_format: torch.memory_format) -> Tensor:
 @pytest.mark.parametrize("kind", TYPES)
 def test_the_mean_is_that_of_adaptive_pooling(kind: torch.dtype, memory_format: torch.memory_format) -> None:
     x = features(kind, memory_format)
-    own, usual = ImageMean()(x), nn.AdaptiveAvgPool2d(1)(x)
+    own, usual = GlobalAvgPool()(x), nn.AdaptiveAvgPool2d(1)(x)
     assert own.shape == usual.shape
     torch.testing.assert_close(own, usual)
     slopes = torch.rand(usual.shape).to(kind)
@@ -37,7 +37,7 @@ def test_the_mean_is_that_of_adaptive_pooling(kind: torch.dtype, memory_format: 
 def test_weighing_pixels_is_a_product(kind: torch.dtype, memory_format: torch.memory_format) -> None:
     x = features(kind, memory_format)
     weight = torch.rand(2, 1, 9, 7).to(kind).requires_grad_()
-    own, usual = weigh_pixels(x, weight), x * weight
+    own, usual = scale_pixels(x, weight), x * weight
     assert torch.equal(own, usual)
     assert own.is_contiguous(memory_format=memory_format)
     slopes = torch.rand(usual.shape).to(kind)
@@ -58,6 +58,6 @@ def test_the_fusion_is_that_of_the_joined_groups(memory_format: torch.memory_for
 
 def test_one_pixel_and_a_view_have_a_mean() -> None:
     one = torch.randn(2, 6, 1, 1).contiguous(memory_format=torch.channels_last)
-    assert torch.equal(ImageMean()(one), one)
+    assert torch.equal(GlobalAvgPool()(one), one)
     view = torch.randn(2, 6, 8, 8).contiguous(memory_format=torch.channels_last)[..., 1:, 2:]
-    torch.testing.assert_close(ImageMean()(view), view.mean((2, 3), keepdim=True))
+    torch.testing.assert_close(GlobalAvgPool()(view), view.mean((2, 3), keepdim=True))

@@ -7,66 +7,117 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from limpid.commands.command_parser import CommandParser, flag_of
+from limpid.config import recipes
 from limpid.errors import UserError, nearest
 from limpid.paths import config_folders
 
-_ROOT = "data.root="
-_ALLOW = "allow_targets="
-_MAKING = """input=FOLDER of clean images, or a set such as nyu_depth or did_mdn:test, or scenes (needs no files)
-output=FOLDER    made below data.root by default; a run that was interrupted goes on there
-count=N          how many images of each split; by default one of each input
-seed=0 workers=1 the images depend on the seed, not on the number of processes
-split=NAME crop=PIXELS depth=FOLDER|stand_in frames=N height=240 width=320, and the operator's own settings
+_EXAMPLES = """Images go below the output, by default into made/ below the data root; an interrupted run goes on there.
 
-  limpid data make haze input=nyu_depth count=50
-  limpid data make sand input=photos/ depth=stand_in
-  limpid data make div2k_hybrid input=scenes count=100 height=256 width=256"""
+  limpid data make haze --input nyu_depth --count 50
+  limpid data make sand --input photos/ --depth stand_in
+  limpid data make div2k_hybrid --input scenes --count 100 --height 256 --width 256"""
 
 
 def run(arguments: list[str]) -> int:
     """Do what is asked of the sets; the exit status: 2 where `check` finds a problem."""
-    if arguments[:1] == ["make"] and not {"-h", "--help"} & set(arguments):
-        return _make(arguments[1:])
-    root = os.environ.get("LIMPID_DATA") or "data"
-    allow: list[str] = []
-    words = []
-    for argument in arguments:
-        if argument.lstrip("+").startswith(_ROOT):
-            root = str(Path(argument.partition("=")[2]).expanduser())
-        elif argument.startswith(_ALLOW):
-            allow = [package.strip() for package in argument.removeprefix(_ALLOW).strip("[]").split(",")]
-        else:
-            words.append(argument)
-    chosen = _parser().parse_args(words)
+    chosen = _parser(makes=arguments[:1] == ["make"]).parse_args(arguments)
+    root = str(Path(chosen.data_root).expanduser())
     if chosen.what == "make":
-        raise UserError(f"Say what to make: {', '.join(makeable())}.")
+        return _make(chosen, root)
     if chosen.what == "list":
-        return _list(cards(root), chosen.format, root, allow)
+        return _list(cards(root), chosen.format, root, chosen.allow_targets)
     if chosen.what == "fetch":
         return _fetch(cards(root, chosen.names), root)
-    return _check(cards(root, chosen.names), chosen.format, allow)
+    return _check(cards(root, chosen.names), chosen.format, chosen.allow_targets)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="limpid data", description="The data sets that Limpid knows.")
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="list|check|make|fetch")
-    listing = verbs.add_parser("list", help="every set: what it is, whether it is there, how many images it has")
-    checking = verbs.add_parser("check", help="read a set's files and name what is wrong with them")
+def _parser(makes: bool) -> CommandParser:
+    """The parser; the files of conf/make are read only where one is asked for."""
+    parser = CommandParser(prog="limpid data", description="The data sets that Limpid knows.")
+    commands = parser.add_subparsers(dest="what", required=True, metavar="list|check|make|fetch")
+    listing = commands.add_parser("list", help="every set: what it is, whether it is there, how many images it has")
+    checking = commands.add_parser("check", help="read a set's files and name what is wrong with them")
     checking.add_argument("names", nargs="+", metavar="NAME", help="a set, as `limpid data list` names it")
-    fetching = verbs.add_parser("fetch", help="download a set where that can be verified; else say how to obtain it")
+    fetching = commands.add_parser("fetch", help="download a set where that can be verified; else say how to obtain it")
     fetching.add_argument("names", nargs="+", metavar="NAME", help="a set, as `limpid data list` names it")
-    making = verbs.add_parser("make", help="make a set from clean images", epilog=_MAKING)
-    making.formatter_class = argparse.RawDescriptionHelpFormatter
-    making.add_argument("name", choices=makeable(), metavar="NAME", help=", ".join(makeable()))
-    making.add_argument("words", nargs="*", metavar="KEY=VALUE")
-    for verb in (listing, checking):
-        verb.add_argument("--format", choices=("rich", "json"), default="rich", help="rich (default) or json")
-    for verb in (listing, checking, fetching):
-        verb.epilog = "data.root=DIR says where the sets lie; else LIMPID_DATA does, else ./data is taken."
+    making = commands.add_parser("make", help="make a set from clean images", epilog=_EXAMPLES)
+    for command in (listing, checking):
+        command.add_argument("--format", choices=("rich", "json"), default="rich", help="rich (default) or json")
+        command.add_argument(
+            "--allow-targets",
+            action="append",
+            default=[],
+            metavar="PACKAGE",
+            help="a package of your own that a card may name; may be repeated",
+        )
+    for command in (listing, checking, fetching):
+        _add_data_root(command)
+    if makes:
+        names = making.add_subparsers(dest="name", required=True, metavar="NAME")
+        for name in makeable():
+            _add_making(names.add_parser(name, help=_summary(name), epilog=_EXAMPLES), name)
     return parser
+
+
+def _add_data_root(parser: argparse.ArgumentParser) -> None:
+    default = os.environ.get("LIMPID_DATA") or "data"
+    text = "where the sets lie (default: LIMPID_DATA, else data)"
+    parser.add_argument("--data-root", default=default, metavar="DIR", help=text)
+
+
+def _add_making(parser: argparse.ArgumentParser, name: str) -> None:
+    """Give `parser` what every set takes that is made, and the settings of the operator of this one."""
+    add = parser.add_argument
+    add(
+        "--input", metavar="SOURCE", help="a folder of clean images, a set such as nyu_depth or did_mdn:test, or scenes"
+    )
+    add("--output", metavar="DIR", help="where the set is made (made/ below the data root)")
+    add("--count", type=int, metavar="N", help="how many images of each split; by default one of each input")
+    add("--seed", type=int, metavar="N", help="of all that is drawn (0)")
+    add("--workers", type=int, default=1, metavar="N", help="processes; the images do not depend on them (1)")
+    add("--split", nargs="+", metavar="NAME", help="which splits of the set")
+    add("--crop", type=int, metavar="PIXELS", help="side of a random window that is degraded")
+    add("--depth", metavar="DIR", help="a folder with a .npy for each image, or stand_in, which guesses the depth")
+    add("--frames", type=int, metavar="N", help="average N successive frames, where the set is made so")
+    add("--height", type=int, metavar="PIXELS", help="of scenes (240)")
+    add("--width", type=int, metavar="PIXELS", help="of scenes (320)")
+    _add_data_root(parser)
+    from limpid.data.make import WORDS
+
+    content = recipes.option("make", name)
+    operator = {**content.get("averaged", {}), **content["degradation"]}
+    settings = parser.add_argument_group("settings of the degradation")
+    for key, default in operator.items():
+        if key not in ("_target_", *WORDS):
+            _add_setting(settings, key, default)
+
+
+def _add_setting(group: argparse._ArgumentGroup, key: str, default: object) -> None:
+    """Give `group` the flag of an operator's setting; None, its default, leaves the setting as conf/make has it."""
+    shown = " ".join(map(str, default)) if isinstance(default, list) else default
+    if isinstance(default, list):
+        group.add_argument(flag_of(key), dest=key, nargs="+", type=number, metavar="X", help=f"default: {shown}")
+    elif isinstance(default, int | float):
+        group.add_argument(flag_of(key), dest=key, type=number, metavar="X", help=f"default: {shown}")
+    else:
+        group.add_argument(flag_of(key), dest=key, metavar="NAME", help=f"default: {shown}")
+
+
+def number(text: str) -> int | float:
+    """The number that `text` is, an int where it is whole.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def known() -> list[str]:
@@ -88,21 +139,7 @@ def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, 
     for name in names or ():
         if name not in there:
             raise UserError(f"There is no set {name!r}{nearest(name, there) or '; `limpid data list` names all.'}")
-    from hydra import compose, initialize
-    from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import OmegaConf
-
-    from limpid.config import compose as limpid_compose
-
-    limpid_compose.register()
-    GlobalHydra.instance().clear()  # its search path may be that of another folder
-    with initialize(config_path=None, version_base="1.3"):
-        config = compose(overrides=[f"+dataset@cards.{name}={name}" for name in names or there])
-    OmegaConf.set_struct(config, False)
-    config.data = {"root": root}
-    plain = OmegaConf.to_container(config.cards, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(name): card for name, card in plain.items()}
+    return recipes.options("dataset", list(names or there), root)
 
 
 def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> dict[str, Any]:
@@ -110,21 +147,21 @@ def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> d
     from limpid.data.check import splits_of
 
     told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": _kind(card), "present": False}
-    told |= {key: card.get(key) for key in ("version", "licence", "url", "obtain")}
-    told |= {"home": None, "splits": [], "why_not": None}
+    told |= {key: card.get(key) for key in ("version", "licence", "url", "how_to_get")}
+    told |= {"root_dir": None, "splits": [], "why_not": None}
     try:
         sets = splits_of(card, f"set {name}", allow)
     except UserError as error:
         return told | {"why_not": str(error)}
     for split, images in sets.items():
-        entry = {"split": split, "images": None, "expected": images.expected, "why_not": images.missing()}
+        entry = {"split": split, "images": None, "expected": images.expected, "why_not": images.why_missing()}
         if entry["why_not"] is None:
             try:
                 entry["images"] = len(images)
                 told["present"] = True
             except UserError as error:
                 entry["why_not"] = str(error)
-            told["home"] = told["home"] or (str(images.home) if hasattr(images, "home") else None)
+            told["root_dir"] = told["root_dir"] or (str(images.root_dir) if hasattr(images, "root_dir") else None)
         told["splits"].append(entry)
     if not told["present"]:
         told["why_not"] = " ".join(dict.fromkeys(str(entry["why_not"]) for entry in told["splits"]))
@@ -136,37 +173,37 @@ def makeable() -> list[str]:
     return sorted({file.stem for folder in config_folders("conf") for file in (folder / "make").glob("*.yaml")})
 
 
-def _make(arguments: list[str]) -> int:
+def _summary(name: str) -> str:
+    """What a file of conf/make says that it makes: the first sentence of its comment, behind the command."""
+    files = [folder / "make" / f"{name}.yaml" for folder in config_folders("conf")]
+    file = next(file for file in files if file.is_file())
+    lines = takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
+    comment = " ".join(line.lstrip("# ") for line in lines)
+    return comment.rpartition("`: ")[2].partition(". ")[0].replace("%", "%%")
+
+
+def _make(chosen: argparse.Namespace, root: str) -> int:
     """Make a set; every split in turn."""
-    import yaml
+    from limpid.data.make import make, plan_jobs
 
-    from limpid.data.make import make, plan
-
-    root = os.environ.get("LIMPID_DATA") or "data"
-    names, words = [], {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals:
-            names.append(argument)
-        elif argument.startswith(_ROOT):
-            root = str(Path(value).expanduser())
-        else:
-            # A path stays as it was typed, whatever YAML would read in it.
-            words[key] = value if key in ("input", "output", "depth") else yaml.safe_load(value)
-    if len(names) != 1:
-        raise UserError(f"Say what to make: one of {', '.join(makeable())}, then KEY=VALUE words.")
-    workers = words.get("workers", 1)
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise UserError(f"workers is {workers!r}, but it must be a whole number from 1 on.")
-    jobs = plan(names[0], words, root)
+    if chosen.workers < 1:
+        raise UserError(f"workers is {chosen.workers}, but it must be a whole number from 1 on.")
+    words = {key: value for key, value in vars(chosen).items() if value is not None}
+    for key in ("what", "name", "data_root"):
+        words.pop(key)
+    jobs = plan_jobs(chosen.name, words, root)
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks = {job.split: bar.add_task(f"{job.name} {job.split}", total=None) for job in jobs}
+
+        def show(done: int, total: int, split: str) -> None:
+            bar.update(tasks[split], completed=done, total=total)
+
         for job in jobs:
-            made = make(job, workers, lambda done, total, split: bar.update(tasks[split], completed=done, total=total))
+            made = make(job, chosen.workers, show)
             print(f"{job.name} {job.split}: {made} images made in {job.folder}; {job.manifest} lists all.")
     return 0
 
@@ -185,8 +222,8 @@ def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
 
 
 def _kind(card: Mapping[str, Any]) -> str:
-    kinds = {"Images": "without references", "Clean": "clean", "CleanPart": "clean"}
-    kinds |= dict.fromkeys(("Degraded", "Draws", "Further"), "degraded when loaded")
+    kinds = {"Images": "without references", "Clean": "clean", "CleanSubset": "clean"}
+    kinds |= dict.fromkeys(("Degraded", "RandomDegradations", "ExtraDegradation"), "degraded when loaded")
     return kinds.get(str(card.get("_target_", "")).rpartition(".")[2], "pairs")
 
 
@@ -223,7 +260,7 @@ def _check(found: Mapping[str, Mapping[str, Any]], form: str, allow: Sequence[st
             for split, count in report.splits.items():
                 print(f"{report.name} {split}: {count['images']} images of {count['expected'] or 'an unknown number'}")
             for problem in report.problems:
-                print(f"problem ({problem.kind}): {problem.says}")
+                print(f"problem ({problem.kind}): {problem.message}")
             for note in report.notes:
                 print(f"note: {note}")
             print(f"{report.name}: {len(report.problems) or 'no'} problem{'s' * (len(report.problems) != 1)} found.")

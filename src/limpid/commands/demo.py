@@ -7,12 +7,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from limpid.errors import UserError, nearest
-
-HELP = """limpid demo [photos=DIR] [output=demo]
-
-Puts haze on the photographs that come inside installed packages, restores them, and every photograph in `photos`, with
-the dark channel prior and with WMCP-EM, and puts all on one sheet: input, DCP, WMCP-EM, the truth where it is known."""
+from limpid.commands.command_parser import CommandParser
 
 #: Haze for the photographs inside packages: scattering coefficient and the brightness of the airlight.
 _BETA, _AIRLIGHT = 1.4, 0.85
@@ -22,31 +17,40 @@ _METHODS = ("dcp", "wmcp")
 
 def run(arguments: list[str]) -> int:
     """Restore, and show where the picture is; the exit status."""
-    if "--help" in arguments or "-h" in arguments:
-        print(HELP)
-        return 0
-    asked = {"photos": "", "output": "demo"}
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key not in asked:
-            hint = nearest(key, asked) or "; it takes photos and output."
-            raise UserError(f"limpid demo does not take {key!r}{hint}")
-        asked[key] = value
-    output = Path(asked["output"])
+    chosen = _parser().parse_args(arguments)
+    output: Path = chosen.output
     _write_hazy(output / "hazy", output / "truth")
     folders = [(output / "hazy", output / "restored")]
-    if asked["photos"]:
-        folders.append((Path(asked["photos"]), output / "restored_photos"))
+    if chosen.photos:
+        folders.append((Path(chosen.photos), output / "restored_photos"))
     from limpid.commands import predict
 
     for source, restored in folders:
         for method in _METHODS:
-            predict.run([f"model={method}", f"input='{source}'", f"output='{restored / method}'", "overwrite=true"])
+            paths = [f"input={_quoted(source)}", f"output={_quoted(restored / method)}"]
+            predict.run([f"model={method}", *paths, "overwrite=true"])
     sheet = _sheet(folders, output)
     print(f"look at {sheet}: input, DCP, WMCP-EM, and the truth where it is known")
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
         webbrowser.open(sheet.resolve().as_uri())
     return 0
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="limpid demo",
+        description="Puts haze on the photographs that come inside installed packages, restores them, and every "
+        "photograph in PHOTOS,\nwith the dark channel prior and with WMCP-EM, and puts all on one sheet: input, DCP, "
+        "WMCP-EM, the truth where it is known.",
+    )
+    parser.add_argument("--photos", default="", metavar="DIR", help="a folder of your own photographs")
+    parser.add_argument("--output", default="demo", type=Path, metavar="DIR", help="where all goes (demo)")
+    return parser
+
+
+def _quoted(path: Path) -> str:
+    """`path` in quotes that Hydra's grammar takes literally."""
+    return "'" + str(path).replace("'", r"\'").replace("${", r"\${") + "'"
 
 
 def _write_hazy(hazy: Path, truth: Path) -> None:

@@ -102,7 +102,7 @@ def _subject(config: DictConfig) -> tuple[Subject, Path | None]:
         del settings["_target_"]
         return Subject(chosen.network, HydraConfig.get().runtime.choices["network"], settings, {}), None
     loaded = checkpoint.read(Path(chosen.ckpt))
-    name = zoo.named(chosen.ckpt)
+    name = zoo.parse_zoo_name(chosen.ckpt)
     source = Path(chosen.ckpt) if name is None else zoo.find(name).weights
     return Subject(chosen.network, loaded["network"], loaded["network_config"], loaded["provenance"]), source
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from limpid.commands.command_parser import CommandParser
 from limpid.commands.table import why_not
 from limpid.errors import UserError
 from limpid.paths import runs
@@ -14,7 +14,7 @@ from limpid.results.rows import rows
 
 def run(arguments: list[str]) -> int:
     """Write the report and say where it is; the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="limpid report",
         description="Tables, curves, pictures, sets and environments as a folder of pages. It needs no network.",
     )

@@ -9,11 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from limpid.config import instantiate
+from limpid.config import instantiate, recipes
 from limpid.errors import UserError, nearest
-from limpid.paths import config_folders
 from limpid.store.atomic_io import write_csv, write_json
 
 HELP = """limpid test images=DIR [reference=DIR] [metrics=[NAME,...]] [output=DIR] [format=rich|json|csv]
@@ -27,16 +24,18 @@ _FORMATS = ("rich", "json", "csv")
 
 
 def protocols() -> dict[str, dict[str, Any]]:
-    """Every protocol of conf/metrics by its id; a short name stands for the first one of its metric in `standard`."""
-    found: dict[str, dict[str, Any]] = {}
-    for folder in config_folders("conf"):
-        files = sorted((folder / "metrics").glob("*.yaml"), key=lambda file: (file.stem != "standard", file.stem))
-        for file in files:
-            for name, card in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).items():
-                if isinstance(card, Mapping) and "id" in card:
-                    found.setdefault(card["id"], dict(card))
-                    found.setdefault(name, dict(card))
-    return found
+    """The cards of all protocols by their ids, and by the short names that metric sets give them.
+
+    Ids come first; a short name stands for what the set `standard` means by it, else for what the first set does.
+    """
+    cards = recipes.options("metrics/protocol", recipes.names("metrics/protocol"))
+    sets = sorted(recipes.names("metrics"), key=lambda name: (name != "standard", name))
+    for metric_set in recipes.options("metrics", sets).values():
+        for short, card in metric_set.items():
+            if isinstance(card, Mapping) and "id" in card:
+                cards.setdefault(card["id"], dict(card))
+                cards.setdefault(short, dict(card))
+    return cards
 
 
 def run(arguments: list[str]) -> int:

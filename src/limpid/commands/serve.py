@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from limpid.commands.command_parser import CommandParser
 from limpid.errors import UserError
 
 _EPILOG = """The page takes one photograph at a time and keeps none. It listens on this machine alone unless --host says
@@ -65,12 +66,11 @@ def _serve(asked: argparse.Namespace, folder: Path) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="limpid serve",
         description="A web page to try restoration: drop a photograph, choose a method, slide before and after.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this machine alone)")
     parser.add_argument("--port", type=int, default=7860, help="7860 by default")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from functools import cache
 
 import yaml
 
+from limpid.commands.command_parser import CommandParser
 from limpid.paths import runs
 from limpid.results import table, wandb_sweep
 from limpid.results.rows import Row, row_file, rows
@@ -16,7 +16,7 @@ from limpid.results.rows import Row, row_file, rows
 
 def run(arguments: list[str]) -> int:
     """Print the table that is asked for; the exit status."""
-    parser = argparse.ArgumentParser(prog="limpid table", description="Paper beside measured.")
+    parser = CommandParser(prog="limpid table", description="Paper beside measured.")
     parser.add_argument("what", nargs="?", default="", help="paper, paper/table or paper/table/row; all if left out")
     formats = ("rich", "md", "json", "wandb-sweep")
     parser.add_argument("--format", choices=formats, default="rich", help="rich (default), md, json or wandb-sweep")
@@ -75,7 +75,7 @@ def _missing_data(recipe: str | None, trains: bool) -> str | None:
     if trains and data["train"] is None:
         return f"The recipe data={recipe} has nothing to train on."
     for key, card in needed.items():
-        why = instantiate.construct(card, f"data.{key}").missing()
+        why = instantiate.construct(card, f"data.{key}").why_missing()
         if why:
             absent[key] = why
     if not absent or len(absent) < len(needed):

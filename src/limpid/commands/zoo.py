@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limpid import zoo
+from limpid.commands.command_parser import CommandParser
 from limpid.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ def run(arguments: list[str]) -> int:
     return _enter(chosen)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="limpid zoo", description="Trained weights and their cards.", epilog=_EPILOG)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="limpid zoo", description="Trained weights and their cards.", epilog=_EPILOG)
     verbs = parser.add_subparsers(dest="what", required=True, metavar="list|show|check|add|import")
     listing = verbs.add_parser("list", help="every entry: network, task, what it was trained on, size")
     showing = verbs.add_parser("show", help="all that a card says")

@@ -73,7 +73,7 @@ register()  # on import, so that a sweep's job in another process has them too
 
 @contextmanager
 def beside_other_hydra() -> Iterator[None]:
-    """Hydra initialised for Limpid's configuration, and left as it was afterwards: a job of Hydra's, or a notebook's."""
+    """Hydra initialised for Limpid's configuration, and afterwards as it was before, in a job or in a notebook."""
     register()  # again: the current directory may have another conf/ now
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()

@@ -5,7 +5,7 @@ Hydra composes them, as it does for `limpid train`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,26 @@ def option(group: str, name: str, root: str | Path | None = None) -> dict[str, A
     Raises:
         UserError: there is no such option.
     """
-    if f"{name}.yaml" not in _files(group):
-        known = names(group)
-        hint = nearest(name, known) or f"; there are {', '.join(known)}."
-        raise UserError(f"There is no {group} {name!r}{hint}")
-    config = _composed(f"{group}/{name}", [])
+    return options(group, [name], root)[name]
+
+
+def options(group: str, chosen: Sequence[str], root: str | Path | None = None) -> dict[str, dict[str, Any]]:
+    """Several options of a group, each as plain values, by name; see `option`.
+
+    Raises:
+        UserError: one of them is not there.
+    """
+    files = _files(group)
+    for name in chosen:
+        if f"{name}.yaml" not in files:
+            known = names(group)
+            hint = nearest(name, known) or f"; there are {', '.join(known)}."
+            raise UserError(f"There is no {group} {name!r}{hint}")
+    config = _composed(None, [f"+{group}@chosen.option_{i}={name}" for i, name in enumerate(chosen)])
     if root is not None:
         with open_dict(config):
             config.data = {"root": str(root)}
-    node: Any = config
-    for part in f"{group}/{name}".split("/")[:-1]:
-        node = node.get(part, {})
-    return _plain(node)
+    return {name: _plain(config.chosen[f"option_{i}"]) for i, name in enumerate(chosen)}
 
 
 def card(name: str, root: str | Path) -> dict[str, Any]:
@@ -98,12 +106,12 @@ def _files(group: str) -> set[str]:
     return {file.relative_to(folder).as_posix() for folder in folders for file in folder.rglob("*.yaml")}
 
 
-def _composed(name: str, overrides: list[str]) -> DictConfig:
+def _composed(name: str | None, overrides: list[str]) -> DictConfig:
     try:
         with beside_other_hydra():
             return hydra.compose(config_name=name, overrides=overrides)
     except MissingConfigException as error:
-        raise UserError(f"The configuration {name} names a file that is not there: {error}") from error
+        raise UserError(f"A file of conf/ names another that is not there: {error}") from error
 
 
 def _plain(node: Any) -> dict[str, Any]:

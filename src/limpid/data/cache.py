@@ -26,11 +26,11 @@ from limpid.data.datasets import Clean, Degraded, Images
 from limpid.data.datasets.base import Sample
 from limpid.data.datasets.mixed import Mixture, Unpaired
 from limpid.data.datasets.paired import PairedFiles
-from limpid.data.datasets.synthetic import Draws, Further, Scaled
+from limpid.data.datasets.synthetic import ExtraDegradation, MultiScale, RandomDegradations
 from limpid.errors import UserError
 
 #: Settings of a set that do not change its pixels.
-_DESCRIBES = frozenset({"name", "domain", "root", "homes", "obtain", "licence", "url", "version", "expected"})
+_DESCRIBES = frozenset({"name", "domain", "root", "roots", "how_to_get", "licence", "url", "version", "expected"})
 
 
 class Store:
@@ -106,7 +106,11 @@ class Cached:
     """
 
     def __init__(
-        self, images: PairedFiles | Images | Clean, store: Store, as_float: bool = False, scaled: Scaled | None = None
+        self,
+        images: PairedFiles | Images | Clean,
+        store: Store,
+        as_float: bool = False,
+        scaled: MultiScale | None = None,
     ) -> None:
         self.images, self.store, self.as_float, self.scaled = images, store, as_float, scaled
         self.name, self.domain = images.name, images.domain
@@ -119,9 +123,9 @@ class Cached:
     def __len__(self) -> int:
         return len(self.images if self.scaled is None else self.scaled)
 
-    def missing(self) -> str | None:
+    def why_missing(self) -> str | None:
         """Why the set cannot be used, in a sentence, or None."""
-        return self.images.missing()
+        return self.images.why_missing()
 
     @cached_property
     def _settings(self) -> str:
@@ -198,11 +202,11 @@ def _is_files(images: Any) -> TypeGuard[PairedFiles | Images | Clean]:
 
 def _wrap(images: Any, store: Store) -> None:
     """Put a cache below the sets that `images` is made from."""
-    if isinstance(images, Further):
+    if isinstance(images, ExtraDegradation):
         if _is_files(images.pairs):
             images.pairs = Cached(images.pairs, store)
     elif isinstance(images, Degraded):
-        if isinstance(images, Draws) and isinstance(images.scaled, Scaled) and _is_files(images.clean):
+        if isinstance(images, RandomDegradations) and isinstance(images.scaled, MultiScale) and _is_files(images.clean):
             images.scaled = Cached(images.clean, store, scaled=images.scaled)
         elif _is_files(images.clean):
             images.clean = Cached(images.clean, store, as_float=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limpid.config import instantiate
-from limpid.data.datasets import Clean, Degraded, Halves, Images
+from limpid.data.datasets import Clean, Degraded, Images, SideBySidePairs
 from limpid.data.datasets.images import read_depth
 from limpid.data.datasets.paired import Pair, PairedFiles, examples
 from limpid.data.datasets.side_by_side import halves
@@ -31,14 +31,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a split: `offenders` are the first five of `count`; `says` is a sentence with the fix."""
+    """Something wrong with a split: `offenders` are the first five of `count`; `message` is a sentence with the fix."""
 
     kind: str
     split: str
     folder: str
     count: int
     offenders: list[str]
-    says: str
+    message: str
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Seen:
+class FileReport:
     """A file that was read: why it cannot be used, or the size, content and kind of its image, or of its two halves."""
 
     trouble: str | None = None
@@ -108,9 +108,11 @@ def check(name: str, sets: Mapping[str, Any], progress: Progress | None = None) 
     for split, images in there.items():
         _linked(split, images, surveys[split], report)
     files = {file for survey in surveys.values() for file in survey.files()}
-    seen = _see(sorted(files), any(isinstance(images, Halves) for images in there.values()), progress)
+    seen = _inspect_files(
+        sorted(files), any(isinstance(images, SideBySidePairs) for images in there.values()), progress
+    )
     for split, images in there.items():
-        _judge(split, images, surveys[split], seen, report)
+        _check_split(split, images, surveys[split], seen, report)
     _shared(surveys, there, seen, report)
     return report
 
@@ -128,7 +130,7 @@ class _Survey:
 
 
 def _missing(images: Any) -> str | None:
-    return images.missing() if hasattr(images, "missing") else None
+    return images.why_missing() if hasattr(images, "why_missing") else None
 
 
 def _survey(split: str, images: Any, report: Report) -> _Survey:
@@ -140,13 +142,13 @@ def _survey(split: str, images: Any, report: Report) -> _Survey:
         except CannotRun:
             raise
         except UserError as error:
-            report.problems.append(Problem("rule", split, str(images.home), 1, [], str(error)))
+            report.problems.append(Problem("rule", split, str(images.root_dir), 1, [], str(error)))
             return survey
         if strays:
-            home = images.found()
-            first = [_relative(file, home) for file in strays[:5]]
+            root_dir = images.require_root()
+            first = [_relative(file, root_dir) for file in strays[:5]]
             report.problems.append(
-                Problem("unpaired", split, str(home), len(strays), first, f"{split}: {images.lacking(strays)}")
+                Problem("unpaired", split, str(root_dir), len(strays), first, f"{split}: {images.lacking(strays)}")
             )
     elif isinstance(images, Images | Clean):
         survey.singles = [str(file) for file in images.files]
@@ -158,27 +160,27 @@ def _survey(split: str, images: Any, report: Report) -> _Survey:
     report.splits[split] = {"images": there, "expected": expected}
     if expected is not None and 0 < there < SAMPLE * expected:
         report.notes.append(
-            f"{split}: {images.home} has {there} of the publisher's {expected} images, so it is taken for a sample; "
-            "results on it are not comparable."
+            f"{split}: {images.root_dir} has {there} of the publisher's {expected} images, so it is taken for a "
+            "sample; results on it are not comparable."
         )
     elif there == 0 or (expected is not None and there != expected):
-        says = f"{split}: {images.home} has {there} images, but " + (
+        says = f"{split}: {images.root_dir} has {there} images, but " + (
             f"the publisher's set has {expected}; " if expected is not None else "there should be some; "
         )
         report.problems.append(
-            Problem("count", split, str(images.home), there, [], says + _mended(images.obtain, there, expected))
+            Problem("count", split, str(images.root_dir), there, [], says + _remedy(images.how_to_get, there, expected))
         )
     return survey
 
 
-def _mended(obtain: str, there: int, expected: int | None) -> str:
+def _remedy(how_to_get: str, there: int, expected: int | None) -> str:
     if expected is not None and there > expected:
         return "remove what is not the publisher's, or set expected if it is another release."
-    return f"fetch the rest. {obtain}".rstrip()
+    return f"fetch the rest. {how_to_get}".rstrip()
 
 
-def _relative(file: str, home: Path) -> str:
-    return file.removeprefix(f"{home}{os.sep}")
+def _relative(file: str, root_dir: Path) -> str:
+    return file.removeprefix(f"{root_dir}{os.sep}")
 
 
 def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], report: Report) -> None:
@@ -191,40 +193,40 @@ def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], report: Rep
         if not left:
             continue
         images = sets[split]
-        first = [_relative(file, images.home) for file in left[:5]]
-        says = f"{split}: {len(left)} of the files in {images.home} belong to no degraded image: " + (
+        first = [_relative(file, images.root_dir) for file in left[:5]]
+        says = f"{split}: {len(left)} of the files in {images.root_dir} belong to no degraded image: " + (
             ", ".join(first) + (" ..." if len(left) > 5 else "")
         )
         if images.expected is not None and len(survey.pairs) == images.expected:
             report.notes.append(f"{says}; all published pairs are there without them.")
         else:
             problem = f"{says}; fetch the degraded images, or remove these."
-            report.problems.append(Problem("unpaired", split, str(images.home), len(left), first, problem))
+            report.problems.append(Problem("unpaired", split, str(images.root_dir), len(left), first, problem))
 
 
 def _linked(split: str, images: Any, survey: _Survey, report: Report) -> None:
     """Note files that are links to somewhere else: they are read, which not everybody expects."""
     if not survey.files():
         return
-    home = images.found().resolve()
-    outside = sorted(file for file in survey.files() if not Path(file).resolve().is_relative_to(home))
+    root_dir = images.require_root().resolve()
+    outside = sorted(file for file in survey.files() if not Path(file).resolve().is_relative_to(root_dir))
     if outside:
-        first = ", ".join(_relative(file, images.home) for file in outside[:5])
-        report.notes.append(f"{split}: {len(outside)} of the files lead out of {images.home} by links: {first}.")
+        first = ", ".join(_relative(file, images.root_dir) for file in outside[:5])
+        report.notes.append(f"{split}: {len(outside)} of the files lead out of {images.root_dir} by links: {first}.")
 
 
-def _see(files: Sequence[str], in_halves: bool, progress: Progress | None) -> dict[str, Seen]:
+def _inspect_files(files: Sequence[str], in_halves: bool, progress: Progress | None) -> dict[str, FileReport]:
     """Every file, read once."""
-    seen: dict[str, Seen] = {}
+    seen: dict[str, FileReport] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for file, found in zip(files, pool.map(partial(look, in_halves=in_halves), files), strict=True):
+        for file, found in zip(files, pool.map(partial(inspect_file, in_halves=in_halves), files), strict=True):
             seen[file] = found
             if progress is not None:
                 progress(len(seen), len(files))
     return seen
 
 
-def look(file: str, in_halves: bool = False) -> Seen:
+def inspect_file(file: str, in_halves: bool = False) -> FileReport:
     """Read and decode one file.
 
     Args:
@@ -235,15 +237,15 @@ def look(file: str, in_halves: bool = False) -> Seen:
     try:
         data = read_bytes(path)
         if cut_short(data):
-            return Seen("is cut short")
+            return FileReport("is cut short")
         pixels = decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except UserError:
-        return Seen("cannot be read")
+        return FileReport("cannot be read")
     if in_halves and pixels.shape[1] % 2:
-        return Seen("has an odd width")
+        return FileReport("has an odd width")
     parts = halves(pixels, path) if in_halves else (pixels,)
     grey = bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all())
-    return Seen(
+    return FileReport(
         None,
         tuple(part.shape for part in parts),
         tuple(digest(part) for part in parts),
@@ -266,18 +268,20 @@ _MENDING = {
 }
 
 
-def _judge(split: str, images: Any, survey: _Survey, seen: Mapping[str, Seen], report: Report) -> None:
+def _check_split(split: str, images: Any, survey: _Survey, seen: Mapping[str, FileReport], report: Report) -> None:
     """Unreadable files, sizes that differ, depth that does not fit; notes on grey and 16-bit images."""
     files = sorted(survey.files())
     for trouble, mending in _MENDING.items():
-        bad = [_relative(file, images.home) for file in files if seen[file].trouble == trouble]
+        bad = [_relative(file, images.root_dir) for file in files if seen[file].trouble == trouble]
         if bad:
-            says = f"{split}: of {len(bad)} of the files in {images.home} each {trouble}: {examples(bad)}; {mending}."
-            report.problems.append(Problem(trouble, split, str(images.home), len(bad), bad[:5], says))
+            says = (
+                f"{split}: of {len(bad)} of the files in {images.root_dir} each {trouble}: {examples(bad)}; {mending}."
+            )
+            report.problems.append(Problem(trouble, split, str(images.root_dir), len(bad), bad[:5], says))
     if isinstance(images, PairedFiles):
-        _judge_sizes(split, images, survey, seen, report)
+        _check_sizes(split, images, survey, seen, report)
     if isinstance(images, Clean) and images.depth is not None:
-        _judge_depth(split, images, survey, seen, report)
+        _check_depth(split, images, survey, seen, report)
     for count, kind in (
         (sum(seen[file].grey for file in files), "are grey; they are read as RGB with three equal channels"),
         (sum(seen[file].sixteen_bit for file in files), "have 16 bits per channel; their values are kept"),
@@ -286,16 +290,18 @@ def _judge(split: str, images: Any, survey: _Survey, seen: Mapping[str, Seen], r
             report.notes.append(f"{split}: {count} of {len(files)} files {kind}.")
 
 
-def _judge_sizes(split: str, images: PairedFiles, survey: _Survey, seen: Mapping[str, Seen], report: Report) -> None:
+def _check_sizes(
+    split: str, images: PairedFiles, survey: _Survey, seen: Mapping[str, FileReport], report: Report
+) -> None:
     bad, first, bordered = [], "", 0
     for pair in survey.pairs:
         shapes = [seen[file].shapes for file in (pair.input, pair.target)]
-        if isinstance(images, Halves) or not all(shapes):
+        if isinstance(images, SideBySidePairs) or not all(shapes):
             continue  # halves are alike by definition; what cannot be read has no size
         problem = images.size_problem(shapes[0][0], shapes[1][0], pair)
         bordered += problem is None and shapes[0][0][:2] != shapes[1][0][:2]
         if problem:
-            bad.append(_relative(pair.input, Path(str(images.home))))
+            bad.append(_relative(pair.input, Path(str(images.root_dir))))
             first = first or problem
     if bordered:
         report.notes.append(
@@ -303,11 +309,15 @@ def _judge_sizes(split: str, images: PairedFiles, survey: _Survey, seen: Mapping
             "pixels, which is left out."
         )
     if bad:
-        says = f"{split}: {len(bad)} of the pairs in {images.home} differ in size: {examples(bad)}; fetch them again. "
-        report.problems.append(Problem("size", split, str(images.home), len(bad), bad[:5], f"{says}The first: {first}"))
+        says = (
+            f"{split}: {len(bad)} of the pairs in {images.root_dir} differ in size: {examples(bad)}; fetch them again. "
+        )
+        report.problems.append(
+            Problem("size", split, str(images.root_dir), len(bad), bad[:5], f"{says}The first: {first}")
+        )
 
 
-def _judge_depth(split: str, images: Clean, survey: _Survey, seen: Mapping[str, Seen], report: Report) -> None:
+def _check_depth(split: str, images: Clean, survey: _Survey, seen: Mapping[str, FileReport], report: Report) -> None:
     bad, first = [], ""
     for file in survey.singles:
         depth = images.depth_file(Path(file))
@@ -315,14 +325,16 @@ def _judge_depth(split: str, images: Clean, survey: _Survey, seen: Mapping[str, 
             if seen[file].shapes:
                 read_depth(depth, seen[file].shapes[0])
         except UserError as error:
-            bad.append(_relative(str(depth), Path(str(images.home))))
+            bad.append(_relative(str(depth), Path(str(images.root_dir))))
             first = first or str(error)
     if bad:
-        says = f"{split}: {len(bad)} of the depth maps in {images.home} cannot be used: {examples(bad)}. {first}"
-        report.problems.append(Problem("depth", split, str(images.home), len(bad), bad[:5], says))
+        says = f"{split}: {len(bad)} of the depth maps in {images.root_dir} cannot be used: {examples(bad)}. {first}"
+        report.problems.append(Problem("depth", split, str(images.root_dir), len(bad), bad[:5], says))
 
 
-def _shared(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], seen: Mapping[str, Seen], report: Report) -> None:
+def _shared(
+    surveys: Mapping[str, _Survey], sets: Mapping[str, Any], seen: Mapping[str, FileReport], report: Report
+) -> None:
     """Images of the training split that another split holds too."""
     if "train" not in surveys:
         return
@@ -337,10 +349,10 @@ def _shared(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], seen: Mappi
         if split in ("train", "all"):
             continue
         pairs = [(trained[one], file) for one, file in contents(split) if one in trained]
-        same = [f"{_relative(a, sets['train'].home)} = {_relative(b, sets[split].home)}" for a, b in pairs]
+        same = [f"{_relative(a, sets['train'].root_dir)} = {_relative(b, sets[split].root_dir)}" for a, b in pairs]
         if same:
             says = (
-                f"{split}: {len(same)} of its images in {sets[split].home} are in the training split too: "
+                f"{split}: {len(same)} of its images in {sets[split].root_dir} are in the training split too: "
                 f"{examples(same)}; a score on them means little, so remove them from one of the two."
             )
-            report.problems.append(Problem("duplicate", split, str(sets[split].home), len(same), same[:5], says))
+            report.problems.append(Problem("duplicate", split, str(sets[split].root_dir), len(same), same[:5], says))

@@ -144,15 +144,15 @@ class RestorationData(LightningDataModule):
         hint = " The same row runs without it on made scenes: add data=scenes."
         if training and self.train is None:
             raise CannotRun("This data recipe has nothing to train on; choose another, such as data=scenes.")
-        if training and self.train is not None and (why := self.train.missing()):
+        if training and self.train is not None and (why := self.train.why_missing()):
             raise CannotRun(why + hint)
-        absent = {name: why for name, images in self.test.items() if (why := images.missing())}
+        absent = {name: why for name, images in self.test.items() if (why := images.why_missing())}
         if not training and self.test and len(absent) == len(self.test):
             raise CannotRun(" ".join(absent.values()) + hint)
         self.test = {name: images for name, images in self.test.items() if name not in absent}
         if self.monitor_on_test and self.test:
             self.val = next(iter(self.test.values()))
-        if self.val is not None and (self.val.missing() or len(self.val) == 0):
+        if self.val is not None and (self.val.why_missing() or len(self.val) == 0):
             self.val = None
         return list(absent.values())
 

@@ -37,9 +37,9 @@ def fetch(name: str, card: Mapping[str, Any], root: Path, progress: Progress | N
         UserError: a file could not be downloaded or written, or its checksum is another.
     """
     if name not in names("fetch"):
-        obtain = card.get("obtain") or "Its images are made when they are loaded; there is nothing to fetch."
+        how_to_get = card.get("how_to_get") or "Its images are made when they are loaded; there is nothing to fetch."
         where = f" It is described at {card['url']}." if card.get("url") else ""
-        return f"{obtain}{where}" + (f" {card['licence']}" if card.get("licence") else "")
+        return f"{how_to_get}{where}" + (f" {card['licence']}" if card.get("licence") else "")
     content = option("fetch", name)
     if leads_out(content["unpack"]):
         raise UserError(f"The download {name} would be unpacked to {content['unpack']}, outside of {root}; correct it.")

@@ -1,6 +1,7 @@
-"""Figures that papers draw, measured anew: each module has a `draw(settings) -> list of files` and says what it takes.
+"""Figures that papers draw, measured anew.
 
-`limpid figure PAPER/NAME` runs the module that `FIGURES` names.
+`limpid figure PAPER/NAME` runs the module that `FIGURES` names. Each has `add_arguments(parser)`, the flags it takes,
+and `draw(...)`, which takes their values and gives the files that it wrote.
 """
 
 #: By what a person types: the module, and what the figure shows.

@@ -6,6 +6,7 @@ each channel after one phase's FDM answers blur, noise and JPEG of ten levels (8
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,18 +27,6 @@ from limpid.models.fdr import fdm_correlations
 from limpid.networks.fdr import FDRNet
 from limpid.store.atomic_io import write_json
 
-#: What the figure takes, with the defaults.
-SETTINGS: dict[str, Any] = {
-    "ckpt": None,  # a checkpoint of FDR-Net
-    "output": None,  # a folder; otherwise figures/ in the checkpoint's run
-    "images": "scenes",  # or a folder of clean photographs
-    "count": 8,
-    "size": 64,  # pixels; the side of the square cut from the middle of each
-    "phase": 1,  # whose channels answer distortions
-    "level": "moderate",  # of the hybrid distortion that correlations are measured on
-    "seed": 0,  # of the distortions
-}
-
 #: What the paper's section 4.5 reads.
 PRINTED = {"before": 0.272, "after": 0.164}
 
@@ -54,36 +43,57 @@ class Features(NamedTuple):
     layers: tuple[Tensor, ...]
 
 
-def draw(settings: Mapping[str, Any]) -> list[Path]:
-    """Measure, and write the two pictures and their numbers.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Give `parser` the flags of this figure; their values are the arguments of `draw`."""
+    parser.add_argument("--ckpt", required=True, metavar="PATH", help="a checkpoint of FDR-Net")
+    parser.add_argument("--output", metavar="DIR", help="where files go; figures/ in the checkpoint's run by default")
+    parser.add_argument("--images", default="scenes", help="scenes (default), or a folder of clean photographs")
+    parser.add_argument("--count", type=int, default=8, metavar="N", help="how many images (8)")
+    parser.add_argument("--size", type=int, default=64, metavar="N", help="side of the square cut from each (64)")
+    parser.add_argument("--phase", type=int, default=1, metavar="N", help="whose channels answer distortions (1)")
+    parser.add_argument("--level", default="moderate", help="of the hybrid distortion of panel a and b (moderate)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the distortions (0)")
+
+
+def draw(
+    ckpt: str, output: str | None, images: str, count: int, size: int, phase: int, level: str, seed: int
+) -> list[Path]:
+    """The files that are written: two PNG and a JSON file.
 
     Args:
-        settings: as `SETTINGS`.
-
-    Returns:
-        The two PNG and the JSON file.
+        ckpt: a checkpoint of FDR-Net.
+        output: the folder that receives the files; None is `figures` in the checkpoint's run.
+        images: ``scenes``, or a folder of clean photographs.
+        count: how many images.
+        size: side in pixels of the square that is cut from the middle of each.
+        phase: the phase whose channels answer distortions, from 1 on.
+        level: of the hybrid distortion on which correlations are measured.
+        seed: of the distortions.
 
     Raises:
         UserError: the checkpoint holds no FDR-Net with FDM, it has no such phase, or there are not enough photographs.
     """
-    if not settings["ckpt"]:
-        raise UserError("The figure fdr/correlation lacks ckpt; give ckpt=PATH to a checkpoint of FDR-Net.")
-    path, phase = Path(settings["ckpt"]), settings["phase"]
+    path = Path(ckpt)
     network = checkpoint.network(checkpoint.read(path), path)
     if not isinstance(network, FDRNet) or not network.phases[0].branch.use_fdm:  # type: ignore[union-attr]
         raise UserError(f"The checkpoint {path} holds no FDR-Net with FDM, which this figure is of; give another.")
     if not 1 <= phase <= len(network.phases):
         raise UserError(f"There is no phase {phase}; this network has phases 1 to {len(network.phases)}.")
-    clean = clean_images(settings["images"], settings["count"], settings["size"])
-    rng = np.random.default_rng(settings["seed"])
-    hybrid = HybridDistortion(settings["level"])
+    clean = clean_images(images, count, size)
+    rng = np.random.default_rng(seed)
+    hybrid = HybridDistortion(level)
     features = features_of(network, [hybrid({"target": image}, rng)["input"] for image in clean])
-    found = fdm_correlations(features.before, features.layers)
-    means = {place: values.tolist() for place, values in found.items()}
+    correlations = fdm_correlations(features.before, features.layers)
+    means = {place: values.tolist() for place, values in correlations.items()}
     answers = responses(network, clean, phase, rng)
-    folder = Path(settings["output"]) if settings["output"] else _beside(path)
+    folder = Path(output) if output else _beside(path)
     numbers = {
-        **{key: value for key, value in settings.items() if key not in ("ckpt", "output")},
+        "images": images,
+        "count": count,
+        "size": size,
+        "phase": phase,
+        "level": level,
+        "seed": seed,
         "checkpoint": checkpoint.fingerprint(path),
         "correlation": {place: {"mean": float(np.mean(values)), "phases": values} for place, values in means.items()},
         "printed": PRINTED,
@@ -165,13 +175,13 @@ def clean_images(images: str, count: int, size: int) -> list[Image]:
         UserError: there is no such folder, or it has too few images that are large enough.
     """
     if count < 1:
-        raise UserError(f"count={count} images cannot be measured; give 1 or more.")
+        raise UserError(f"--count is {count}, but it must be 1 or more.")
     if images == "scenes":
         scenes = Scenes("test", count, size, size)
         return [scenes.load(i)["target"] for i in range(count)]
     folder = Path(images).expanduser()
     if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}; give images=FOLDER, or leave it out for made scenes.")
+        raise UserError(f"There is no folder {folder}; give --images FOLDER, or leave it out for made scenes.")
     found: list[Image] = []
     for file in list_images(folder):
         pixels = read_image(file)

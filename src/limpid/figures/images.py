@@ -36,6 +36,6 @@ def clean_images(name: str, root: str | None) -> CleanSet:
     if str(card.get("_target_", "")).rpartition(".")[2] != "Clean":
         raise UserError(f"The set {name} is not one of clean images; use scenes, or one such as nyu_depth.")
     images: CleanSet = instantiate.construct(card, f"set {name}")
-    if why := getattr(images, "missing", lambda: None)():
+    if why := getattr(images, "why_missing", lambda: None)():
         raise CannotRun(why)
     return images

@@ -8,6 +8,7 @@ equation 15 chooses on average.
 from __future__ import annotations
 
 import statistics
+from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,16 +28,9 @@ from limpid.metrics import psnr
 from limpid.priors.wmcp import WMCP, patch_size
 from limpid.store.atomic_io import write_csv
 
-#: What the figure takes, with the defaults.
-SETTINGS: dict[str, Any] = {
-    "images": "scenes",  # or the name of a set of clean images with depth, such as nyu_depth
-    "data.root": None,
-    "count": 12,
-    "patches": [3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 25, 31],
-    "betas": [0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8],
-    "airlight": 0.9,
-    "output": "figures/wmcp",
-}
+#: The sides of patches and the scattering coefficients of the paper's figure.
+PATCHES = (3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 25, 31)
+BETAS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8)
 
 
 class Level(NamedTuple):
@@ -47,29 +41,48 @@ class Level(NamedTuple):
     chosen_psnr: float
 
 
-def draw(settings: Mapping[str, Any]) -> list[Path]:
-    """Measure, and write the figure and its numbers.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Give `parser` the flags of this figure; their values are the arguments of `draw`."""
+    shown = " ".join(map(str, PATCHES))
+    parser.add_argument("--images", default="scenes", help="scenes (default), or a set with depth such as nyu_depth")
+    parser.add_argument("--data-root", metavar="DIR", help="where sets lie (default: LIMPID_DATA, else data)")
+    parser.add_argument("--count", type=int, default=12, metavar="N", help="how many images (12)")
+    parser.add_argument("--patches", type=int, nargs="+", default=PATCHES, metavar="N", help=f"odd sides ({shown})")
+    parser.add_argument("--betas", type=float, nargs="+", default=BETAS, metavar="X", help="of panel b (0.2 to 1.8)")
+    parser.add_argument("--airlight", type=float, default=0.9, metavar="X", help="its brightness (0.9)")
+    parser.add_argument("--output", default="figures/wmcp", metavar="DIR", help="where files go (figures/wmcp)")
+
+
+def draw(
+    images: str,
+    data_root: str | None,
+    count: int,
+    patches: Sequence[int],
+    betas: Sequence[float],
+    airlight: float,
+    output: str,
+) -> list[Path]:
+    """The files that are written: a PNG and two CSV files.
 
     Args:
-        settings: as `SETTINGS`.
-
-    Returns:
-        The PNG and two CSV files.
+        images: ``scenes``, or the name of a set of clean images with depth.
+        data_root: where sets lie; None is `LIMPID_DATA`, or ``data``.
+        count: how many images.
+        patches: sides of patches in pixels, odd and at least 3.
+        betas: scattering coefficients of panel b.
+        airlight: its brightness.
+        output: the folder that receives the files.
 
     Raises:
         UserError: a patch is even or below 3, or the images are not there or have no depth.
     """
-    patches = [int(patch) for patch in settings["patches"]]
+    patches = list(patches)
     if any(patch < 3 or patch % 2 == 0 for patch in patches):
         raise UserError(f"The patches are {patches}, but each must be odd and at least 3: a patch has a centre.")
-    clean = clean_images(settings["images"], settings["data.root"])
-    samples = list(_samples(clean, int(settings["count"])))
-    levels = {
-        name: by_patch(samples, statistics.fmean(betas), float(settings["airlight"]), patches)
-        for name, betas in WMCP_BETA.items()
-    }
-    spread = {beta: deviation(samples, beta, float(settings["airlight"])) for beta in settings["betas"]}
-    folder = Path(settings["output"])
+    samples = list(_samples(clean_images(images, data_root), count))
+    levels = {name: by_patch(samples, statistics.fmean(level), airlight, patches) for name, level in WMCP_BETA.items()}
+    spread = {beta: deviation(samples, beta, airlight) for beta in betas}
+    folder = Path(output)
     rows = [
         {"haze": name, "patch": patch, "psnr": value}
         for name, found in levels.items()
@@ -77,7 +90,7 @@ def draw(settings: Mapping[str, Any]) -> list[Path]:
     ]
     write_csv(folder / "patch_size.csv", rows)
     write_csv(folder / "deviation.csv", [{"beta": beta, "deviation": value} for beta, value in spread.items()])
-    picture = _plot(levels, spread, f"{len(samples)} images of {settings['images']}")
+    picture = _plot(levels, spread, f"{len(samples)} images of {images}")
     return [plots.write(picture, folder / "patch_size.png"), folder / "patch_size.csv", folder / "deviation.csv"]
 
 
@@ -116,7 +129,7 @@ def _samples(clean: CleanSet, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     for index in range(min(count, len(clean))):
         sample = clean.load(index)
         if "depth" not in sample:
-            raise UserError(f"{sample['name']} has no depth; choose images=scenes, or a set with depth.")
+            raise UserError(f"{sample['name']} has no depth; choose --images scenes, or a set with depth.")
         image, depth = (torch.from_numpy(np.ascontiguousarray(sample[key])) for key in ("target", "depth"))
         yield image.permute(2, 0, 1)[None].contiguous(), depth[None, None]
 

@@ -1,12 +1,11 @@
 """Named protocols: a metric with all that decides its number, so that a figure never stands without its variant.
 
-A protocol is plain keyword values, so that a config file can define one:
+A protocol is plain keyword values, and so one file of ``conf/metrics/protocol``, named by its id:
 
-    psnr:
-      _target_: limpid.metrics.MetricProtocol
-      id: psnr_rgb_100
-      metric: psnr
-      options: {identical: 100.0}
+    _target_: limpid.metrics.MetricProtocol
+    id: psnr_rgb_100
+    metric: psnr
+    options: {identical: 100.0}
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ def _channels_last(x: Tensor) -> bool:
     return not any_size(x) and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-class ImageMean(nn.Module):
+class GlobalAvgPool(nn.Module):
     """The mean of each channel over the image, what `nn.AdaptiveAvgPool2d(1)` gives.
 
     The gradient of that is always in NCHW. Where it is added to one in channels_last, the sum takes 10 times as long as
@@ -27,7 +27,7 @@ class ImageMean(nn.Module):
         return features.permute(0, 2, 3, 1).mean((1, 2), keepdim=True).permute(0, 3, 1, 2)
 
 
-def weigh_pixels(features: Tensor, weight: Tensor) -> Tensor:
+def scale_pixels(features: Tensor, weight: Tensor) -> Tensor:
     """`features` `(N, C, H, W)` times one `weight` per pixel, `(N, 1, H, W)`.
 
     In channels_last and bf16 a product with something broadcast over the channels takes 9 times as long as one of equal

@@ -9,50 +9,53 @@ from torch import Tensor, nn
 
 from limpid.errors import UserError, nearest
 
-#: The tap that stands for what the network itself returns.
+#: The layer name that stands for what the network itself returns.
 OUTPUT = "output"
 
 
-def forward_with_features(network: nn.Module, x: Tensor, taps: Sequence[str]) -> tuple[Any, dict[str, Tensor]]:
-    """What `network` returns for `x`, and what the named parts of it returned on the way.
+def forward_with_features(network: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[Any, dict[str, Tensor]]:
+    """The output of `network` for `x`, and what the named layers of it returned on the way.
 
     Gradients flow through the features as through the output. The network is not changed: the hooks are gone when
     the call returns.
 
     Args:
-        network: any network; its parts are named as in `network.named_modules()`, such as ``groups.0``.
+        network: any network; its layers are named as in `network.named_modules()`, such as ``groups.0``.
         x: `(N, 3, H, W)` in [0, 1].
-        taps: names of parts, or ``output`` for the output. A part that runs several times gives its last result.
+        layers: names of layers, or ``output`` for the output. A layer that runs several times gives its last result.
 
     Returns:
-        The output and `{tap: features}`.
+        The output and `{layer: features}`.
 
     Raises:
-        UserError: the network has no part of that name, or that part did not run.
+        UserError: the network has no layer of that name, or that layer did not run.
     """
-    parts = dict(network.named_modules())
+    modules = dict(network.named_modules())
     features: dict[str, Tensor] = {}
-    handles = []
+    hooks = []
 
-    def keep(tap: str) -> Any:
+    def keep(layer: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            features[tap] = output
+            features[layer] = output
 
         return hook
 
-    for tap in taps:
-        if tap != OUTPUT and tap not in parts:
+    for layer in layers:
+        if layer != OUTPUT and layer not in modules:
             kind = type(network).__name__
-            raise UserError(f"There is no part {tap!r} in {kind} to take features from{nearest(tap, parts) or '.'}")
+            hint = nearest(layer, modules) or "."
+            raise UserError(f"There is no part {layer!r} in {kind} to take features from{hint}")
     try:
-        handles = [parts[tap].register_forward_hook(keep(tap)) for tap in taps if tap != OUTPUT]
+        hooks = [modules[layer].register_forward_hook(keep(layer)) for layer in layers if layer != OUTPUT]
         output = network(x)
     finally:
-        for handle in handles:
-            handle.remove()
-    if OUTPUT in taps:
+        for hook in hooks:
+            hook.remove()
+    if OUTPUT in layers:
         features[OUTPUT] = output
-    for tap in taps:
-        if tap not in features:
-            raise UserError(f"The part {tap!r} of {type(network).__name__} did not run, so it has no features to take.")
+    for layer in layers:
+        if layer not in features:
+            raise UserError(
+                f"The part {layer!r} of {type(network).__name__} did not run, so it has no features to take."
+            )
     return output, features

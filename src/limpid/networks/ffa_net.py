@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from limpid.networks.channels_last import ImageMean, weigh_pixels
+from limpid.networks.channels_last import GlobalAvgPool, scale_pixels
 
 
 def _conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
@@ -20,7 +20,7 @@ class ChannelAttention(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         self.weight = nn.Sequential(
-            ImageMean(),
+            GlobalAvgPool(),
             nn.Conv2d(channels, channels // reduction, 1),
             nn.ReLU(),
             nn.Conv2d(channels // reduction, channels, 1),
@@ -46,7 +46,7 @@ class PixelAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Scale the pixels of `features` `(N, C, H, W)`."""
-        return weigh_pixels(features, self.weight(features))
+        return scale_pixels(features, self.weight(features))
 
 
 class AttentionBlock(nn.Module):
@@ -84,7 +84,7 @@ class GroupFusion(nn.Module):
     def __init__(self, channels: int, groups: int, hidden: int) -> None:
         super().__init__()
         self.groups = groups
-        self.mean = ImageMean()
+        self.mean = GlobalAvgPool()
         self.weight = nn.Sequential(
             nn.Identity(),  # keeps the names of the weights
             nn.Conv2d(groups * channels, hidden, 1),

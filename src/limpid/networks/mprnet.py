@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limpid.networks.channels_last import ImageMean
+from limpid.networks.channels_last import GlobalAvgPool
 from limpid.networks.padding import pad_to_multiple
 
 
@@ -60,7 +60,7 @@ class ChannelAttentionBlock(nn.Module):
         self.conv1 = _conv(channels, channels, 3)
         self.conv2 = _conv(channels, channels, 3)
         self.attention = nn.Sequential(
-            ImageMean(),
+            GlobalAvgPool(),
             _conv(channels, channels // reduction, 1),
             nn.ReLU(),
             _conv(channels // reduction, channels, 1),
@@ -283,6 +283,9 @@ class MPRNet(nn.Module):
             )
             for i, tensor in enumerate(tensors, 1)
         } | {"stage3.orsnet": refined}
-        taps = {name: _join(levels[name], 2) if name.startswith("stage1") else levels[name] for name in features}
+        kept = {name: levels[name] for name in features}
+        for name in kept:
+            if name.startswith("stage1"):
+                kept[name] = _join(kept[name], 2)
         stages = tuple(image[..., :height, :width] for image in (_join(restored1, 2), restored2, restored3))
-        return MPRNetOutput(stages[-1], stages, taps)
+        return MPRNetOutput(stages[-1], stages, kept)

@@ -48,8 +48,8 @@ class VGG19Features(nn.Module):
         everything, indices = _layers()
         if not layers or not set(layers) <= set(indices):
             raise ValueError(f"VGG-19's layers {list(layers)} must be some of {', '.join(indices)}.")
-        self.taps = {indices[name]: name for name in layers}
-        self.features = nn.Sequential(*everything[: max(self.taps) + 1])
+        self.layer_names = {indices[name]: name for name in layers}
+        self.features = nn.Sequential(*everything[: max(self.layer_names) + 1])
         self.normalise = normalise
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
@@ -70,6 +70,6 @@ class VGG19Features(nn.Module):
         activations: dict[str, Tensor] = {}
         for i, layer in enumerate(self.features):
             x = layer(x)
-            if i in self.taps:
-                activations[self.taps[i]] = x
+            if i in self.layer_names:
+                activations[self.layer_names[i]] = x
         return activations

@@ -105,7 +105,7 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
     if ckpt is not None and ckpt.startswith(PREFIX):
         ckpt = _row_checkpoint(ckpt, typed)
     card = None
-    if (name := zoo.named(ckpt)) is not None:
+    if (name := zoo.parse_zoo_name(ckpt)) is not None:
         card = zoo.find(name)
     elif weights and ckpt is None and (card := zoo.default_for(choices["network"])):
         ckpt = f"{zoo.PREFIX}{card.name}"
@@ -126,7 +126,7 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
                 f"{choices['network']}; leave out model, or give a checkpoint of that network."
             )
         if card is not None:
-            print(f"weights: {card.told()}; `limpid zoo show {card.name}` says more", file=sys.stderr)
+            print(f"weights: {card.summary()}; `limpid zoo show {card.name}` says more", file=sys.stderr)
         return Chosen(checkpoint.network(loaded, path, allow), str(loaded["network"]), True, ckpt)
     settings: Any = OmegaConf.to_container(config.network, resolve=True)
     instantiate.check(settings, "network", allow)

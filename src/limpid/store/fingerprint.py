@@ -12,7 +12,16 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 #: The name that a class of Limpid had when fingerprints first knew it, by the name it has now.
-FORMER_NAMES: dict[str, str] = {}
+FORMER_NAMES: dict[str, str] = {
+    "PairedByName": "Pairs",
+    "PairedFromList": "Listed",
+    "SideBySidePairs": "Halves",
+    "Subset": "Part",
+    "CleanSubset": "CleanPart",
+    "RandomDegradations": "Draws",
+    "ExtraDegradation": "Further",
+    "MultiScale": "Scaled",
+}
 
 #: The groups of a configuration that can change a result as they are; of the others only some keys do.
 _GROUPS = ("network", "model", "loss", "optimizer", "lr_scheduler", "inference", "data")
@@ -28,8 +37,12 @@ _TRAINER = (
 _CALLBACKS = ("ema",)
 #: Of a metric only these: the rest describes them.
 _METRIC = ("metric", "options")
-#: Where files lie and how they are read does not matter, nor does the seed, which the run's directory names.
-_NEUTRAL = ("root", "homes", "obtain", "licence", "workers", "seed", "cache", "cache_gb")
+#: Where files lie and how they are read does not matter, nor does the seed, which the path names.
+_NEUTRAL = (
+    *("root", "roots", "how_to_get", "licence"),
+    *("homes", "obtain"),  # what the two were called in runs that are kept
+    *("workers", "seed", "cache", "cache_gb"),
+)
 
 
 def affecting(
@@ -88,8 +101,9 @@ def registry_name(target: str) -> str:
     a class that was renamed.
     """
     package, *_, name = target.split(".")
-    name = FORMER_NAMES.get(name, name)
-    return name if package == "limpid" else f"{package}.{name}"
+    if package != "limpid":
+        return f"{package}.{name}"
+    return FORMER_NAMES.get(name, name)
 
 
 def _named(value: Any, without: frozenset[str]) -> Any:

@@ -93,7 +93,7 @@ class Card:
         known = {"row": self.row, "budget": self.budget, "seed": self.seed, "data": self.trained_on, "step": self.steps}
         return {"zoo": self.name, **known}
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """One line on which weights these are."""
         training = [f"row {self.row}" if self.row else "", f"budget {self.budget}" if self.budget else ""]
         training += [f"{self.steps:,} steps" if self.steps else "", f"from {self.source}" if self.source else ""]
@@ -204,7 +204,7 @@ def cards() -> dict[str, Card]:
     return found
 
 
-def named(place: str | os.PathLike[str] | None) -> str | None:
+def parse_zoo_name(place: str | os.PathLike[str] | None) -> str | None:
     """NAME where `place` is ``zoo:NAME``, else None."""
     words = os.fspath(place) if place is not None else ""
     return words.removeprefix(PREFIX) if words.startswith(PREFIX) else None

@@ -9,8 +9,18 @@ from __future__ import annotations
 from limpid.data.datasets.base import CleanSet, ImageSet, Sample
 from limpid.data.datasets.degraded import Degraded
 from limpid.data.datasets.images import Clean, Images
-from limpid.data.datasets.paired_by_name import Pairs
-from limpid.data.datasets.paired_from_list import Listed
-from limpid.data.datasets.side_by_side import Halves
+from limpid.data.datasets.paired_by_name import PairedByName
+from limpid.data.datasets.paired_from_list import PairedFromList
+from limpid.data.datasets.side_by_side import SideBySidePairs
 
-__all__ = ["Clean", "CleanSet", "Degraded", "Halves", "ImageSet", "Images", "Listed", "Pairs", "Sample"]
+__all__ = [
+    "Clean",
+    "CleanSet",
+    "Degraded",
+    "ImageSet",
+    "Images",
+    "PairedByName",
+    "PairedFromList",
+    "Sample",
+    "SideBySidePairs",
+]

@@ -33,7 +33,7 @@ class ImageSet(Protocol):
     def load(self, index: int, rng: np.random.Generator) -> Sample:
         """Image `index`; all randomness comes from `rng`."""
 
-    def missing(self) -> str | None:
+    def why_missing(self) -> str | None:
         """Why the set cannot be used, in a sentence, or None if it can."""
 
 
@@ -55,7 +55,7 @@ class Files:
         name: the set's name in tables.
         domain: its degradation, such as ``haze``.
         root: the data root.
-        homes: folders below the root where the set may lie, in the order they are tried.
+        roots: folders below the data root where the set may lie, in the order they are tried.
         split: which split of the publisher this is, such as ``train``; ``all`` where there is one.
         splits: what differs from split to split: for each its own values of the other arguments.
         layouts: where the set is found in several forms, what differs from one to the next; the first that is there
@@ -64,7 +64,7 @@ class Files:
         version: which of several published versions the card describes.
         licence: under which terms the publisher gives the set.
         url: the publisher's page.
-        obtain: a sentence that says how to get it.
+        how_to_get: a sentence that says how to get it.
 
     Raises:
         UserError: the split is none of the card's, or a split or layout sets something that none can.
@@ -73,7 +73,7 @@ class Files:
     name: str
     domain: str
     root: str | Path
-    homes: Sequence[str]
+    roots: Sequence[str]
     split: str = "all"
     splits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     layouts: Sequence[Mapping[str, Any]] = ()
@@ -81,7 +81,7 @@ class Files:
     version: str = ""
     licence: str = ""
     url: str = ""
-    obtain: str = ""
+    how_to_get: str = ""
 
     def __post_init__(self) -> None:
         self.root = Path(self.root)
@@ -101,38 +101,43 @@ class Files:
                 raise UserError(f"{where}.{key} of the set {self.name} cannot be set{hint}")
             setattr(self, key, value)
 
-    def is_home(self, folder: Path) -> bool:
+    def has_layout(self, folder: Path) -> bool:
         """Whether `folder` has the layout of this set."""
         raise NotImplementedError  # each kind of set knows its own layout
 
     @cached_property
-    def home(self) -> Path | None:
-        """The first of the set's homes below the root that has its layout, or one of its layouts, which it then has."""
+    def root_dir(self) -> Path | None:
+        """The folder of the set: the first of its roots that has its layout, or one of its layouts; None without one.
+
+        The layout that is found becomes the set's own.
+        """
         for number, layout in enumerate(self.layouts or [{}]):
             self._change({**self._unchanged, **layout}, f"layouts[{number}]")
-            for home in self.homes:
-                if self.is_home(Path(self.root) / home):
-                    return Path(self.root) / home
+            for below in self.roots:
+                if self.has_layout(Path(self.root) / below):
+                    return Path(self.root) / below
         return None
 
-    def missing(self) -> str | None:
+    def why_missing(self) -> str | None:
         """Why the set cannot be used, in a sentence, or None if it can."""
-        if self.home is not None:
+        if self.root_dir is not None:
             return None
         root = Path(self.root)
-        common = self._unchanged.get("homes", self.homes)
-        homes = [home for layout in self.layouts or [{}] for home in layout.get("homes", common)]
-        looked = ", ".join(str(root / home) for home in dict.fromkeys(homes))
+        common = self._unchanged.get("roots", self.roots)
+        tried: dict[str, None] = {}
+        for layout in self.layouts or [{}]:
+            tried.update(dict.fromkeys(layout.get("roots", common)))
+        looked = ", ".join(str(root / below) for below in tried)
         there = "" if root.is_dir() else f" (the data root {root} does not exist)"
         which = f"{self.split} split of the set {self.name}" if self.splits else f"set {self.name}"
-        return f"The {which} is not there{there}; looked in {looked}. {self.obtain}".rstrip()
+        return f"The {which} is not there{there}; looked in {looked}. {self.how_to_get}".rstrip()
 
-    def found(self) -> Path:
-        """The home.
+    def require_root(self) -> Path:
+        """The folder of the set.
 
         Raises:
             CannotRun: the set is missing.
         """
-        if self.home is None:
-            raise CannotRun(str(self.missing()))
-        return self.home
+        if self.root_dir is None:
+            raise CannotRun(str(self.why_missing()))
+        return self.root_dir

@@ -40,6 +40,6 @@ class Degraded:
         """Image `index`, degraded with `rng`: `input`, `target`, `name` and what the degradation adds."""
         return self.degradation(self.clean.load(index), rng)
 
-    def missing(self) -> str | None:
+    def why_missing(self) -> str | None:
         """Why the clean images cannot be had, in a sentence, or None; those that are made are always there."""
-        return self.clean.missing() if hasattr(self.clean, "missing") else None
+        return self.clean.why_missing() if hasattr(self.clean, "why_missing") else None

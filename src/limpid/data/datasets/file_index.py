@@ -13,18 +13,18 @@ from limpid.errors import UserError
 _WILD = "*?["
 
 
-def folders(home: Path, pattern: str) -> list[tuple[str, Path]]:
-    """The folders below `home` that match `pattern`, with what tells them apart.
+def folders(root_dir: Path, pattern: str) -> list[tuple[str, Path]]:
+    """The folders below `root_dir` that match `pattern`, with what tells them apart.
 
     Args:
-        home: where to begin.
-        pattern: a path in which whole parts may hold ``*``, such as ``train/*/blur``; ``.`` is `home` itself.
+        root_dir: where to begin.
+        pattern: a path in which whole parts may hold ``*``, such as ``train/*/blur``; ``.`` is `root_dir` itself.
 
     Returns:
         Pairs (what the parts with a star matched, joined by ``/``; folder), sorted; without a star one pair whose
         first member is empty.
     """
-    found = [("", home)]
+    found = [("", root_dir)]
     for part in Path(pattern).parts:
         if any(sign in part for sign in _WILD):
             found = [(f"{key}/{name}".lstrip("/"), f / name) for key, f in found for name in _below(f, part)]
@@ -40,11 +40,11 @@ def _below(folder: Path, pattern: str) -> list[str]:
         return [entry.name for entry in entries if fnmatchcase(entry.name, pattern) and entry.is_dir()]
 
 
-def images(home: Path, patterns: str | Iterable[str]) -> list[tuple[str, str]]:
+def images(root_dir: Path, patterns: str | Iterable[str]) -> list[tuple[str, str]]:
     """The image files in the folders that match, with their keys.
 
     Args:
-        home: where to begin.
+        root_dir: where to begin.
         patterns: one pattern of `folders`, or several.
 
     Returns:
@@ -53,7 +53,7 @@ def images(home: Path, patterns: str | Iterable[str]) -> list[tuple[str, str]]:
     """
     found = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        for where, folder in folders(home, pattern):
+        for where, folder in folders(root_dir, pattern):
             front, path = f"{where}/" if where else "", f"{folder}{os.sep}"
             found += [(front + name.rpartition(".")[0], path + name) for name in image_names(folder)]
     return sorted(found)

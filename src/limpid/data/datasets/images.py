@@ -22,14 +22,14 @@ class _Single(Files):
     """Single images.
 
     Args:
-        images: folders of the images inside the home: one pattern, or several. Whole parts may hold ``*``.
+        images: folders of the images inside the set's folder: one pattern, or several. Whole parts may hold ``*``.
         suffix: what the stems of the images end with, where the folder holds others too.
     """
 
     images: str | Sequence[str] = "."
     suffix: str = ""
 
-    def is_home(self, folder: Path) -> bool:
+    def has_layout(self, folder: Path) -> bool:
         """Whether there is an image."""
         return bool(self._in(folder))
 
@@ -39,7 +39,7 @@ class _Single(Files):
 
     @cached_property
     def _named(self) -> list[tuple[str, str]]:
-        return self._in(self.found())
+        return self._in(self.require_root())
 
     @property
     def files(self) -> list[Path]:
@@ -65,7 +65,7 @@ class Clean(_Single):
     """Clean images to be degraded, with their depth where the set has it.
 
     Args:
-        depth: folder of the depth maps, `<stem>.npy` `(H, W)`, inside the home; None where there is none.
+        depth: folder of the depth maps, `<stem>.npy` `(H, W)`, inside the set's folder; None where there is none.
         relative: divide the depth by the greatest of the image, so that 1 is the furthest point, as the
             degradations expect it (RESIDE, Li et al., TIP 2019, does so too); else it stays in metres.
         middle: height and width of the picture proper; of a larger file (a white frame) the middle is taken.
@@ -97,7 +97,7 @@ class Clean(_Single):
 
     def depth_file(self, image: Path) -> Path:
         """Where the depth of an image lies."""
-        return self.found() / str(self.depth) / f"{image.stem}.npy"
+        return self.require_root() / str(self.depth) / f"{image.stem}.npy"
 
     def _inner(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.middle is None:

@@ -68,9 +68,9 @@ class Mixture:
         number = int(rng.integers(len(sizes)))
         return sum(sizes[:number]) + int(rng.integers(sizes[number]))
 
-    def missing(self) -> str | None:
+    def why_missing(self) -> str | None:
         """Why the mixture cannot be used: a sentence for each set that is not there; or None."""
-        return " ".join(why for images in self.sets.values() if (why := images.missing())) or None
+        return " ".join(why for images in self.sets.values() if (why := images.why_missing())) or None
 
 
 class Unpaired:
@@ -110,6 +110,6 @@ class Unpaired:
             sample, other = random_crop(sample, self.crop, rng), random_crop(other, self.crop, rng)
         return in_unit_range(sample) | {"clear": in_unit_range(other)["input"]}
 
-    def missing(self) -> str | None:
+    def why_missing(self) -> str | None:
         """Why the images cannot be had: a sentence for each set that is not there; or None."""
-        return " ".join(why for images in (self.degraded, self.clear) if (why := images.missing())) or None
+        return " ".join(why for images in (self.degraded, self.clear) if (why := images.why_missing())) or None

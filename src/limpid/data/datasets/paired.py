@@ -99,7 +99,9 @@ class PairedFiles(Files):
         if strays:
             raise UserError(self.lacking(strays))
         if not pairs:
-            raise CannotRun(f"The set {self.name} is empty: {self.found()} holds no pairs. {self.obtain}".rstrip())
+            raise CannotRun(
+                f"The set {self.name} is empty: {self.require_root()} holds no pairs. {self.how_to_get}".rstrip()
+            )
         return pairs
 
     @cached_property

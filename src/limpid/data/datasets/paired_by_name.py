@@ -13,14 +13,14 @@ from limpid.errors import UserError
 
 
 @dataclass(kw_only=True, eq=False)
-class Pairs(PairedFiles):
+class PairedByName(PairedFiles):
     """Degraded images and their references, matched by name.
 
     Names are compared by keys: a file's stem, after what the stars of its folder's pattern matched. So
     ``GOPR0372/blur/000047.png``, found by ``*/blur``, has the key ``GOPR0372/000047``.
 
     Args:
-        input: folder of the degraded images inside the home; whole parts may hold ``*``.
+        input: folder of the degraded images inside the set's folder; whole parts may hold ``*``.
         target: folder of the references; it may be the same, and then files that the rule does not match are no
             degraded images.
         pair: a regular expression for the whole key of a degraded image.
@@ -32,7 +32,7 @@ class Pairs(PairedFiles):
     pair: str
     target_name: str = "{target}"
 
-    def is_home(self, folder: Path) -> bool:
+    def has_layout(self, folder: Path) -> bool:
         """Whether both folders are there; where they are one, whether it holds an image that the rule matches."""
         if not (file_index.folders(folder, self.input) and file_index.folders(folder, self.target)):
             return False
@@ -47,12 +47,12 @@ class Pairs(PairedFiles):
             CannotRun: the set is missing.
             UserError: two references have one name, or `target_name` asks for a group that `pair` lacks.
         """
-        home = self.found()
-        references = file_index.by_key(file_index.images(home, self.target))
+        root_dir = self.require_root()
+        references = file_index.by_key(file_index.images(root_dir, self.target))
         rule = re.compile(self.pair)
         pairs, strays = [], []
         used: set[str] = set()
-        for key, file in file_index.images(home, self.input):
+        for key, file in file_index.images(root_dir, self.input):
             match = rule.fullmatch(key)
             if match is None and self.input == self.target:
                 continue
@@ -75,8 +75,8 @@ class Pairs(PairedFiles):
 
     def lacking(self, strays: Sequence[str]) -> str:
         """A sentence on degraded images without a reference."""
-        home = self.found()
+        degraded, references = (self.require_root() / folder for folder in (self.input, self.target))
         return (
-            f"{len(strays)} of the images in {home / self.input} have no reference in {home / self.target} (pair "
-            f"rule {self.pair!r}): {examples([Path(file).name for file in strays])}; complete the set or remove them."
+            f"{len(strays)} of the images in {degraded} have no reference in {references} (pair rule "
+            f"{self.pair!r}): {examples([Path(file).name for file in strays])}; complete the set or remove them."
         )

@@ -19,18 +19,18 @@ _LINE = re.compile(rf"(?P<first>.+?(?:{_SUFFIX}))[\s,;]+(?P<second>.+?(?:{_SUFFI
 
 
 @dataclass(kw_only=True, eq=False)
-class Listed(PairedFiles):
+class PairedFromList(PairedFiles):
     """Pairs named by a list file, two paths a line.
 
     Args:
-        list_file: the list inside the home. Its paths are relative to the home; a leading slash is ignored.
+        list_file: the list inside the set's folder. Its paths are relative to it; a leading slash is ignored.
         columns: what the two paths of a line are: ``input`` and ``target`` in the list's order.
     """
 
     list_file: str
     columns: Sequence[str] = ("input", "target")
 
-    def is_home(self, folder: Path) -> bool:
+    def has_layout(self, folder: Path) -> bool:
         """Whether the list is there."""
         return (folder / self.list_file).is_file()
 
@@ -39,13 +39,13 @@ class Listed(PairedFiles):
 
         Raises:
             CannotRun: the set is missing.
-            UserError: a line is no pair, or a path leads out of the home.
+            UserError: a line is no pair, or a path leads out of it.
         """
-        home = self.found()
-        lines = read_list(home / self.list_file)
-        absent = absent_files(home, (path for line in lines for path in line))
+        root_dir = self.require_root()
+        lines = read_list(root_dir / self.list_file)
+        absent = absent_files(root_dir, (path for line in lines for path in line))
         lost = set(absent)
-        return Matched([self._pair(home, line) for line in lines if lost.isdisjoint(line)], absent, [])
+        return Matched([self._pair(root_dir, line) for line in lines if lost.isdisjoint(line)], absent, [])
 
     def _pair(self, base: Path, line: tuple[str, str]) -> Pair:
         paths = dict(zip(self.columns, line, strict=True))
@@ -54,10 +54,10 @@ class Listed(PairedFiles):
 
     def lacking(self, strays: Sequence[str]) -> str:
         """A sentence on files that are not there."""
-        home = self.found()
+        root_dir = self.require_root()
         return (
-            f"{len(strays)} of the files that {home / self.list_file} names are not in {home}: {examples(strays)}; "
-            "complete the set."
+            f"{len(strays)} of the files that {root_dir / self.list_file} names are not in {root_dir}: "
+            f"{examples(strays)}; complete the set."
         )
 
 

@@ -17,18 +17,18 @@ from limpid.errors import UserError
 
 
 @dataclass(kw_only=True, eq=False)
-class Halves(PairedFiles):
+class SideBySidePairs(PairedFiles):
     """Files that hold a degraded image and its reference side by side.
 
     Args:
-        images: folders of the files inside the home: one pattern, or several. Whole parts may hold ``*``.
+        images: folders of the files inside the set's folder: one pattern, or several. Whole parts may hold ``*``.
         halves: what the left and the right half are: ``input`` and ``target`` in the file's order.
     """
 
     images: str | Sequence[str]
     halves: Sequence[str] = ("input", "target")
 
-    def is_home(self, folder: Path) -> bool:
+    def has_layout(self, folder: Path) -> bool:
         """Whether there is an image."""
         return bool(file_index.images(folder, self.images))
 
@@ -38,7 +38,7 @@ class Halves(PairedFiles):
         Raises:
             CannotRun: the set is missing.
         """
-        found = file_index.images(self.found(), self.images)
+        found = file_index.images(self.require_root(), self.images)
         return Matched([Pair(key, self.scene_of(key), file, file) for key, file in found], [], [])
 
     def read(self, pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

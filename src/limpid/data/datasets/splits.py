@@ -10,7 +10,7 @@ from limpid.data.datasets.images import Clean
 from limpid.errors import UserError
 
 
-class Part:
+class Subset:
     """One part of a folder of clean images.
 
     The images are put in the order of a hash of their names, so that the choice is the same wherever they lie and
@@ -58,6 +58,6 @@ class Part:
         """Image `index` of the part; see `Clean`."""
         return self.clean.load(self._chosen[index])
 
-    def missing(self) -> str | None:
+    def why_missing(self) -> str | None:
         """Why the images cannot be had, in a sentence, or None."""
-        return self.clean.missing()
+        return self.clean.why_missing()

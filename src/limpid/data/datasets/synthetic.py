@@ -18,7 +18,7 @@ from limpid.errors import UserError
 
 
 @dataclass(kw_only=True, eq=False)
-class CleanPart(Clean):
+class CleanSubset(Clean):
     """Some of the clean images of a set: those whose names lie between two, and of these all, or a part.
 
     Args:
@@ -53,7 +53,7 @@ class CleanPart(Clean):
         return [(key, file) for key, file in found if (key in held) == (self.part == "val")]
 
 
-class Scaled:
+class MultiScale:
     """Clean images at several scales: number i is image i // n at scale i % n, of n scales.
 
     Args:
@@ -82,7 +82,7 @@ class Scaled:
         return sample
 
 
-class Draws(Degraded):
+class RandomDegradations(Degraded):
     """Many degraded draws from few clean images: an epoch is `count` draws, taking turns over the images.
 
     Each draw has its own randomness. Training sees the draws of an epoch once; a test set of draws is the same in
@@ -95,8 +95,8 @@ class Draws(Degraded):
         degradation: adds `input` (and what it knows about it) to a sample, drawing from a generator.
         count: how many draws there are; None for one of each image.
         crop: side of a random window that is cut from the clean image before it is degraded; None takes the whole.
-        scales: factors of the image's size, descending, as for `Scaled`. One is drawn with a probability in proportion
-            to its square, which is the share of patches that it has.
+        scales: factors of the image's size, descending, as for `MultiScale`. One is drawn with a probability in
+            proportion to its square, which is the share of patches that it has.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Draws(Degraded):
         self.count, self.crop, self.scales = count, crop, [float(scale) for scale in scales]
         if not scales or min(self.scales) <= 0 or self.scales != sorted(self.scales, reverse=True):
             raise UserError(f"The scales of set {name} are {list(scales)}, but must be above 0, from high to low.")
-        self.scaled: CleanSet = Scaled(clean, self.scales)
+        self.scaled: CleanSet = MultiScale(clean, self.scales)
 
     @property
     def expected(self) -> int | None:
@@ -135,7 +135,7 @@ class Draws(Degraded):
         return sample if self.count is None else sample | {"name": f"{sample['name']}_{turn}"}
 
 
-class Further(Degraded):
+class ExtraDegradation(Degraded):
     """Pairs whose degraded image is degraded further when it is loaded.
 
     Args:

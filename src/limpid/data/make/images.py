@@ -31,23 +31,23 @@ def _kept(source: str, frames: int, degradation: str, first: str) -> tuple[Sourc
     return Sources(json.loads(source), frames), operators[0], operators[1]
 
 
-def tools(job: Job) -> tuple[Sources, Any, Any]:
+def worker_state(job: Job) -> tuple[Sources, Any, Any]:
     """The sources, the operator, and the one before it; made once in every process."""
     return _kept(json.dumps(job.source), job.frames, json.dumps(job.degradation), json.dumps(job.first))
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Look for the sources anew."""
     _kept.cache_clear()
 
 
-def make_one(job: Job, number: int) -> dict[str, Any]:
+def make_image(job: Job, number: int) -> dict[str, Any]:
     """Make image `number` and write its files; its line of the manifest.
 
     Raises:
         UserError: a source cannot be read or is too small, or the files cannot be written.
     """
-    sources, operator, first = tools(job)
+    sources, operator, first = worker_state(job)
     turn, place = divmod(number, len(sources))
     rng = np.random.default_rng([job.seed, zlib.crc32(job.split.encode()), number])
     sample = sources.load(place, rng)
@@ -78,7 +78,7 @@ def make_one(job: Job, number: int) -> dict[str, Any]:
                 f"The pattern {pattern} of `limpid data make {job.name}` leads out of the output; correct it."
             )
         _write(Path(job.folder) / written[-1], picture)
-    return {"number": number, "files": written, **sources.told(place), **drawn}
+    return {"number": number, "files": written, **sources.provenance(place), **drawn}
 
 
 def _is_small(value: Any) -> bool:

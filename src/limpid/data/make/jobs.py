@@ -67,7 +67,7 @@ class Job:
         return {"limpid": __version__, "sources_sha256": sources, **told}
 
 
-def plan(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
+def plan_jobs(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
     """The splits that are to be made.
 
     Args:
@@ -82,7 +82,7 @@ def plan(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
     averaged = content.pop("averaged", None)
     if words.get("frames"):
         if averaged is None:
-            raise UserError(f"`limpid data make {name}` averages no frames; leave out frames.")
+            raise UserError(f"`limpid data make {name}` averages no frames; leave out --frames.")
         content["degradation"] = averaged
     operator = content["degradation"]
     own = {key: value for key, value in words.items() if key not in WORDS}
@@ -139,12 +139,12 @@ def _source(name: str, words: Mapping[str, Any], root: str, needs_depth: bool) -
     """The card of the images that are degraded, and whether their depth is guessed."""
     asked, depth = words.get("input"), words.get("depth")
     if asked is None:
-        raise UserError(f"`limpid data make {name}` lacks input; give input=FOLDER of clean images, or input=scenes.")
+        raise UserError(f"`limpid data make {name}` lacks --input; give a folder of clean images, or --input scenes.")
     known, _, split = str(asked).partition(":")
     if known == "scenes":
         count = _whole(name, "count", words.get("count") or 0)
         if not count:
-            raise UserError("Scenes have no end; say how many with count=.")
+            raise UserError("Scenes have no end; say how many with --count.")
         size = {side: int(words.get(side, default)) for side, default in (("height", 240), ("width", 320))}
         found = {**card("parts/scenes", root), "count": count, "split": split or "test", **size}
         has_depth = True
@@ -152,13 +152,14 @@ def _source(name: str, words: Mapping[str, Any], root: str, needs_depth: bool) -
         found = {**card(known, root), **({"split": split} if split else {})}
         has_depth = found.get("depth") is not None
     else:
-        found = {**card("clean", str(Path(str(asked)).expanduser())), "homes": ["."], "images": [".", "*"]}
+        found = {**card("clean", str(Path(str(asked)).expanduser())), "roots": ["."], "images": [".", "*"]}
         has_depth = False
     if depth is not None and depth != "stand_in":
         found, has_depth = {**found, "depth": str(Path(str(depth)).expanduser().resolve())}, True
     if needs_depth and not has_depth and depth != "stand_in":
         raise UserError(
-            f"`limpid data make {name}` needs the depth of every image; give depth=FOLDER with a .npy for each, "
-            "input=scenes or input=nyu_depth, which have it, or depth=stand_in, which guesses it and is no measurement."
+            f"`limpid data make {name}` needs the depth of every image; give --depth FOLDER with a .npy for each, "
+            "--input scenes or --input nyu_depth, which have it, or --depth stand_in, which guesses it and is no "
+            "measurement."
         )
     return found, depth == "stand_in"

@@ -30,7 +30,7 @@ class Sources:
         self.groups: list[tuple[str, list[str]]] = []
         if frames:
             videos: dict[str, list[str]] = {}
-            for key, file in files_below.images(self.images.found(), [".", "*", "*/*"]):
+            for key, file in files_below.images(self.images.require_root(), [".", "*", "*/*"]):
                 videos.setdefault(str(PurePath(key).parent), []).append(file)
             for video, shots in sorted(videos.items()):
                 whole = range(0, len(shots) - frames + 1, frames)
@@ -58,7 +58,7 @@ class Sources:
             listed = [str(sorted(vars(self.images).items()))]
         return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
-    def told(self, number: int) -> dict[str, Any]:
+    def provenance(self, number: int) -> dict[str, Any]:
         """Which files image `number` comes from, and the SHA-256 of their content."""
         if self.frames:
             files = [Path(shot) for shot in self.groups[number][1]]

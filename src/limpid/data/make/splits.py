@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from limpid.data.make.images import BEGUN, forget, make_one, tools, unwritable
+from limpid.data.make.images import BEGUN, clear_cache, make_image, unwritable, worker_state
 from limpid.data.make.jobs import Job
 from limpid.errors import UserError
 
@@ -32,8 +32,8 @@ def make(job: Job, workers: int = 1, progress: Progress | None = None) -> int:
         UserError: the folder holds images made with other settings, another run is at work in it, a source cannot be
             read, or the disk is full. What is complete stays.
     """
-    forget()  # files may have come and gone
-    sources = tools(job)[0]
+    clear_cache()  # files may have come and gone
+    sources = worker_state(job)[0]
     count = job.count or len(sources)
     if job.frames and count > len(sources):
         raise UserError(f"{count} images were asked for, but the frames make only {len(sources)}; lower count.")
@@ -73,11 +73,11 @@ def _line(entry: Mapping[str, Any]) -> str:
 def _made(job: Job, numbers: list[int], workers: int) -> Iterator[dict[str, Any]]:
     """Every image's line of the manifest, as it is made."""
     if workers <= 1 or len(numbers) <= 1:
-        yield from (make_one(job, number) for number in numbers)
+        yield from (make_image(job, number) for number in numbers)
         return
     with ProcessPoolExecutor(min(workers, len(numbers)), multiprocessing.get_context("spawn"), _one_thread) as pool:
         try:
-            yield from pool.map(make_one, [job] * len(numbers), numbers, chunksize=max(1, min(8, len(numbers) // 32)))
+            yield from pool.map(make_image, [job] * len(numbers), numbers, chunksize=max(1, min(8, len(numbers) // 32)))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -126,7 +126,7 @@ def _there(job: Job, header: Mapping[str, Any], count: int) -> dict[int, dict[st
         done |= {entry["number"]: entry for entry in entries if all((folder / f).is_file() for f in entry["files"])}
     if done and max(done) >= count:
         raise UserError(
-            f"{folder} holds {max(done) + 1} images of the split {job.split} already, more than count={count}; give "
+            f"{folder} holds {max(done) + 1} images of the split {job.split} already, more than --count {count}; give "
             "another output, or remove them."
         )
     return done

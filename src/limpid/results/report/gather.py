@@ -45,7 +45,7 @@ class SetView:
     expected: int | None = None
     licence: str = ""
     url: str = ""
-    obtain: str = ""
+    how_to_get: str = ""
     version: str = ""
     images: set[int] = field(default_factory=set)
 
@@ -171,7 +171,7 @@ def _card(name: str) -> dict[str, Any]:
 def _set(name: str, card: Mapping[str, Any]) -> SetView:
     split = (card.get("splits") or {}).get(card.get("split"), {})
     one = SetView(name, expected=split.get("expected", card.get("expected")))
-    for key in ("what", "domain", "licence", "url", "obtain", "version"):
+    for key in ("what", "domain", "licence", "url", "how_to_get", "version"):
         setattr(one, key, str(card.get(key) or ""))
     return one
 

@@ -187,7 +187,7 @@ class RunView:
 
     def set_card(self, name: str) -> str:
         """The name of the card in conf/dataset that the test set `name` was made from; empty where nothing says."""
-        return str((self.config.get("choices") or {}).get(f"set@data.test.{name}") or "")
+        return str((self.config.get("choices") or {}).get(f"dataset@data.test.{name}") or "")
 
     def protocol_texts(self) -> dict[str, str]:
         """What each protocol of the configuration computes, by its id."""
