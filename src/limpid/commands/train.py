@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from limpid.config.compose import Single, launch
 from limpid.errors import UserError
 from limpid.runs import distributed, multirun, prerequisites
+from limpid.store.run_directory import Run
 
 HELP = """limpid train [+PAPER/TABLE=ROW] [OVERRIDE ...]
 
@@ -94,5 +95,5 @@ def _performed(plain: dict[str, Any]) -> dict[str, Any]:
     results = perform(plain)
     started = distributed.outside()
     if started is None or started.rank == 0:
-        show(plain, results)
+        show(Run(plain["run"]), skipped=bool(results.get("skipped")))
     return {**results, "run": plain["run"]}

@@ -1,200 +1,307 @@
-"""Paper beside measured: rows with their runs as plain entries, and as a table for people."""
+"""Paper beside measured: rows with their lines, which the command, the report and Markdown show alike."""
 
 from __future__ import annotations
 
-import re
+import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from limpid.results.rows import Row, measured_file, printed_otherwise
+from limpid.results.conflicts import conflicting_printed_values
+from limpid.results.frame import PAPER, frame_of
+from limpid.results.measured import MeasuredRow, measured_rows
+from limpid.results.rows import Row
 from limpid.results.rows import rows as every_row
-from limpid.store.atomic_io import read_json, write_json
-from limpid.store.run_directory import Run, find
+from limpid.results.run_record import INPUT, MEASURED, RunRecord, plain
 
-Entry = dict[str, Any]
-
-
-#: How deep a run's directory lies in its store.
-_DEPTH = 5
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def run_entry(run: Run) -> Entry:
-    """What a table says of one run."""
-    config, results, status = run.config() or {}, run.results() or {}, run.status()
-    store = Path(*run.path.parts[:-_DEPTH]).as_posix() + "/"
-    return {
-        "status": status["status"],
-        "budget": ((results.get("provenance") or {}).get("trained") or {}).get("budget")
-        or (config.get("budget") or {}).get("name"),
-        "seed": config.get("seed"),
-        "data": (config.get("choices") or {}).get("data"),
-        # Other runs that it started from by their place in the store, wherever that lies; not where its data lay.
-        "overrides": [
-            override.replace(store, "runs/")
-            for override in config.get("overrides") or []
-            if not override.partition("=")[0].endswith(".root")
-        ],
-        "narrowed": config.get("narrowed"),
-        "comparable": bool(results.get("comparable")) and status["status"] == "done",
-        "metrics": results.get("metrics") or {},
-        "input": results.get("input") or {},
-        "provenance": results.get("provenance") or {},
-        "path": run.path.as_posix(),
-    }
+@dataclass(frozen=True)
+class Figure:
+    """One value of a line.
+
+    Attributes:
+        mean: over the runs of the line; the printed value in the paper's own line.
+        deviation: over the runs, which differ in their seed; None for a single run and in the paper's own line.
+        printed: the paper's value on the same set, or None.
+        protocols: under which it was measured.
+    """
+
+    mean: float
+    deviation: float | None = None
+    printed: float | None = None
+    protocols: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus printed, or None where the paper prints nothing."""
+        return None if self.printed is None else self.mean - self.printed
 
 
-def entries(rows: Iterable[Row], store: Path, why_not: Callable[[Row], str | None]) -> list[Entry]:
-    """Every row with the paper's values and all its runs: those of the store, and those that were kept.
+@dataclass(frozen=True)
+class Line:
+    """One line of a row: what the paper prints on one set, or what runs of one training measured on it.
+
+    Attributes:
+        source: ``paper``, ``measured``, or ``input`` for the degraded input itself.
+        set: the data set's name; empty where the runs measured nothing.
+        figures: by metric.
+        budget: of the runs.
+        settings: what else was set of them, in words.
+        seeds: of the runs.
+        images: how many were measured, or None.
+        status: ``done``, or why there are no figures.
+        comparable: with the paper.
+        runs: the directories of the runs.
+    """
+
+    source: str
+    set: str
+    figures: Mapping[str, Figure]
+    budget: str = ""
+    settings: str = ""
+    seeds: tuple[int, ...] = ()
+    images: int | None = None
+    status: str = "done"
+    comparable: bool = False
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row in a table.
+
+    Attributes:
+        row: what the paper prints.
+        runs: all its runs.
+        lines: the paper's, one per set, then those of each group of runs; none where nothing is known.
+        why_not: why the row cannot run here, or None.
+        conflicts: where the paper prints another value of the same run, a phrase each.
+    """
+
+    row: Row
+    runs: tuple[RunRecord, ...]
+    lines: tuple[Line, ...]
+    why_not: str | None = None
+    conflicts: tuple[str, ...] = ()
+
+
+def table_rows(chosen: Iterable[Row], store: Path, why_not: Callable[[Row], str | None]) -> list[TableRow]:
+    """Rows with what the paper prints of them and all their runs: those of the store, and those that were kept.
 
     Args:
-        rows: which.
+        chosen: the rows.
         store: the run store.
-        why_not: why a row cannot run here, or None if it can.
+        why_not: says why a row cannot run here, or None if it can.
     """
-    result, known = [], every_row()
-    for row in rows:
-        runs = [run_entry(run) for run in find(store / row.run_place)]
-        present = {_identity(entry) for entry in runs}
-        kept = (read_json(measured_file(row.paper)) or {}).get(row.run_place, [])
-        reason = why_not(row)
-        result.append(
-            {
-                "paper": row.paper,
-                "table": row.table,
-                "row": row.name,
-                "label": row.label,
-                "kind": row.kind,
-                "does": row.does,
-                "model": row.model,
-                "same_as": row.same_as,
-                "runnable": reason is None,
-                "why_not": reason,
-                "expected": row.expected,
-                "printed_otherwise": printed_otherwise(row, known),
-                "runs": runs + [entry for entry in kept if _identity(entry) not in present],
-            }
-        )
-    return result
+    known = every_row()
+    measured = measured_rows(chosen, store)
+    by_row = dict(iter(frame_of(measured).groupby(["paper", "table", "row"], sort=False)))
+    found = []
+    for one in measured:
+        row = one.row
+        frame = by_row.get((row.paper, row.table, row.name))
+        conflicts = tuple(conflicting_printed_values(row, known))
+        found.append(TableRow(row, one.runs, tuple(lines_of(frame)), why_not(row), conflicts))
+    return found
 
 
-def keep(entries: Iterable[Entry]) -> list[Path]:
-    """Copy the figures of finished runs into each paper's measured.json; the files that were written.
+def lines_of(frame: pd.DataFrame | None) -> Iterator[Line]:
+    """The lines of one row: the paper's, one per set, then one per group of runs and set.
 
-    Smoke runs are left out: they say nothing about how well a row does.
+    Above the line of each group stands that of the degraded input where it was measured.
+
+    Args:
+        frame: the means of one row, as `limpid.results.frame.frame_of` gives them; None for no values at all.
     """
-    papers: dict[str, dict[str, list[Entry]]] = {}
-    for entry in entries:
-        done = [_placed(run) for run in entry["runs"] if run["status"] == "done" and run["budget"] != "smoke"]
-        if done:
-            place = entry["same_as"] or f"{entry['paper']}/{entry['table']}/{entry['row']}"
-            papers.setdefault(place.split("/")[0], {})[place] = done
-    files = []
-    for paper, places in papers.items():
-        file = measured_file(paper)
-        write_json(file, dict(sorted({**(read_json(file) or {}), **places}.items())))
-        files.append(file)
-    return files
+    if frame is None:
+        return
+    printed: dict[str, dict[str, float]] = {}
+    for line in frame[frame["source"] == PAPER].itertuples():
+        printed.setdefault(line.set, {})[line.metric] = line.value
+    for name, values in printed.items():
+        yield Line(PAPER, name, {metric: Figure(value) for metric, value in values.items()})
+    if len(frame) > sum(map(len, printed.values())):
+        groups = [runs for _, runs in frame[frame["source"] != PAPER].groupby("group", sort=False)]
+        visible = [tuple(runs[["budget", "settings", "status", "mode"]].iloc[0]) for runs in groups]
+        for runs, seen in zip(groups, visible, strict=True):
+            yield from _group_lines(runs, printed, name_training=visible.count(seen) > 1)
 
 
-def _placed(run: Entry) -> Entry:
-    """`run` with its place in a store, and not where that store lies on one machine."""
-    return {**run, "path": Path("runs", *Path(run["path"]).parts[-_DEPTH:]).as_posix()}
+def _group_lines(
+    frame: pd.DataFrame, printed: Mapping[str, Mapping[str, float]], name_training: bool
+) -> Iterator[Line]:
+    """The lines of runs of one training.
 
-
-def lines(entry: Entry) -> list[dict[str, Any]]:
-    """The lines of one row in a table: the paper's, one per set, then one per group of runs and set.
-
-    Runs that differ only in their seed form one group: mean, and deviation over the seeds. A row of which nothing is
-    known has one line that says so.
+    Args:
+        frame: the means of the runs.
+        printed: the paper's values, `{set: {metric: value}}`.
+        name_training: whether the fingerprint tells the training from another of the same settings.
     """
-    result = [{"what": "paper", "set": name, "values": dict(values)} for name, values in entry["expected"].items()]
-    groups: dict[tuple[str, ...], list[Entry]] = {}
-    for run in entry["runs"]:
-        groups.setdefault((run["status"], *settings_of(run)), []).append(run)
-    for (status, *settings), runs in groups.items():
-        what = _described(runs, status, settings)
-        sets = dict.fromkeys(name for run in runs for name in run["metrics"]) or {"": None}
-        for name in sets:
-            if degraded := runs[0].get("input", {}).get(name):
-                values = {metric: (value["mean"], None) for metric, value in degraded.items()}
-                result.append({"what": "the input as it is", "set": name, "values": values, "comparable": False})
-            values = {}
-            for metric in dict.fromkeys(m for run in runs for m in run["metrics"].get(name, {})):
-                means = [run["metrics"][name][metric]["mean"] for run in runs if metric in run["metrics"].get(name, {})]
-                values[metric] = (statistics.mean(means), statistics.stdev(means) if len(means) > 1 else None)
-            result.append(
-                {
-                    "what": what,
-                    "set": name,
-                    "values": values,
-                    "comparable": all(r["comparable"] for r in runs),
-                }
-            )
-    return result or [{"what": "no run yet", "set": "", "values": {}}]
+    runs = frame[~frame["run"].duplicated()]
+    first = runs.iloc[0]
+    settings = [first["settings"]] if first["settings"] else []
+    if name_training:
+        settings.append(f"training {first['training']}")
+    facts: dict[str, Any] = {
+        "budget": first["budget"],
+        "settings": ", ".join(settings),
+        "seeds": tuple(runs["seed"]),
+        "status": first["status"],
+        "comparable": bool(runs["comparable"].all()),
+        "runs": tuple(runs["run"]),
+    }
+    lines = list(frame[frame["metric"].notna()].itertuples())
+    measured = [line for line in lines if line.source == MEASURED]
+    if not measured:
+        yield Line(MEASURED, "", {}, **facts)
+    for name in dict.fromkeys(line.set for line in measured):
+        members = [line for line in measured if line.set == name]
+        degraded = [line for line in lines if line.source == INPUT and line.set == name and line.run == first["run"]]
+        images = max(line.n for line in members)
+        if degraded:
+            yield Line(INPUT, name, _figures(degraded, {}), images=images)
+        yield Line(MEASURED, name, _figures(members, printed.get(name, {})), images=images, **facts)
 
 
-def metrics_of(entries: Iterable[Entry]) -> list[str]:
-    """The metrics that a table's columns show: what the paper prints."""
-    return list(dict.fromkeys(m for entry in entries for values in entry["expected"].values() for m in values))
+def _figures(lines: Iterable[Any], printed: Mapping[str, float]) -> dict[str, Figure]:
+    """The figures of one set by metric, each over the runs that have it.
+
+    Args:
+        lines: of the frame, all of one set and source.
+        printed: the paper's values on the set.
+    """
+    values: dict[str, list[float]] = {}
+    ids: dict[str, list[str]] = {}
+    for line in lines:
+        values.setdefault(line.metric, []).append(line.value)
+        ids.setdefault(line.metric, []).append(line.protocol)
+    found = {}
+    for metric, members in values.items():
+        mean, deviation = mean_and_deviation(members)
+        found[metric] = Figure(mean, deviation, printed.get(metric), tuple(dict.fromkeys(ids[metric])))
+    return found
 
 
-def protocols(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """Under which protocols each metric was measured."""
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
+    """The mean of values and their sample deviation, which a single value does not have (None).
+
+    A value that is not finite makes the deviation NaN.
+    """
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, None
+    if not all(map(math.isfinite, values)):
+        return mean, math.nan
+    return mean, statistics.stdev(values)
+
+
+def single_run(row: Row | None, run: RunRecord) -> list[Line]:
+    """The lines of one run: what the paper prints of its row, and what it measured."""
+    if row is None:
+        return list(lines_of(frame_of([], [run])))
+    return list(lines_of(frame_of([MeasuredRow(row, (run,))])))
+
+
+def describe(line: Line) -> str:
+    """What a line is, in words: ``budget mini, seeds 0, 1, not comparable``."""
+    if line.source == PAPER:
+        return "paper"
+    if line.source == INPUT:
+        return "the input as it is"
+    parts = [f"budget {line.budget}"]
+    if line.settings:
+        parts.append(line.settings)
+    seeds = ", ".join(map(str, line.seeds))
+    parts.append(f"seeds {seeds}" if len(line.seeds) > 1 else f"seed {seeds}")
+    if line.status != "done":
+        parts.append(line.status)
+    if not line.comparable:
+        parts.append("not comparable")
+    return ", ".join(parts)
+
+
+def figure_text(line: Line, metric: str) -> str:
+    """A figure as tables print it; empty where the line has none.
+
+    A printed value keeps its digits. A measured one has four significant digits, and a deviation over seeds behind it.
+    """
+    figure = line.figures.get(metric)
+    if figure is None:
+        return ""
+    if line.source == PAPER:
+        return f"{figure.mean:g}"
+    text = f"{figure.mean:.4g}"
+    return text if figure.deviation is None else f"{text} ± {figure.deviation:.2g}"
+
+
+def printed_metrics(table: Iterable[TableRow]) -> list[str]:
+    """The metrics that the paper prints in these rows, in order of appearance."""
+    return list(dict.fromkeys(metric for one in table for metric in metrics_of(one.lines, PAPER)))
+
+
+def metrics_of(lines: Iterable[Line], source: str) -> list[str]:
+    """The metrics that the lines of one source have, in order of appearance."""
+    found: dict[str, None] = {}
+    for line in lines:
+        if line.source == source:
+            found.update(dict.fromkeys(line.figures))
+    return list(found)
+
+
+def protocols(lines: Iterable[Line]) -> dict[str, list[str]]:
+    """The protocols under which each metric was measured, by metric."""
     found: dict[str, dict[str, None]] = {}
-    for entry in entries:
-        for run in entry["runs"]:
-            for values in run["metrics"].values():
-                for metric, value in values.items():
-                    found.setdefault(metric, {})[value["protocol"]] = None
+    for line in lines:
+        if line.source == MEASURED:
+            for metric, figure in line.figures.items():
+                found.setdefault(metric, {}).update(dict.fromkeys(figure.protocols))
     return {metric: list(ids) for metric, ids in found.items()}
 
 
-def markdown(entries: list[Entry]) -> str:
-    """The table in Markdown."""
-    metrics = metrics_of(entries)
+def markdown(table: Sequence[TableRow]) -> str:
+    """The rows as a table in Markdown."""
+    metrics = printed_metrics(table)
+    empty = " |" * (1 + len(metrics))
     out = [f"| row | | set | {' | '.join(metrics)} |", "|---" * (3 + len(metrics)) + "|"]
-    for entry in entries:
-        for i, line in enumerate(lines(entry)):
-            cells = [entry["label"] if i == 0 else "", line["what"], line["set"]]
-            out.append("| " + " | ".join([*cells, *(number(line["values"].get(m)) for m in metrics)]) + " |")
-        if entry["why_not"]:
-            out.append(f"| | cannot run: {entry['why_not']} |" + " |" * (1 + len(metrics)))
-        if entry["printed_otherwise"]:
-            out.append(f"| | as printed, {'; '.join(entry['printed_otherwise'])} |" + " |" * (1 + len(metrics)))
-    notes = [f"{metric}: {', '.join(ids)}" for metric, ids in protocols(entries).items()]
+    for one in table:
+        for number, line in enumerate(one.lines):
+            label = one.row.label if number == 0 else ""
+            figures = [figure_text(line, metric) for metric in metrics]
+            out.append("| " + " | ".join([label, describe(line), line.set, *figures]) + " |")
+        if not one.lines:
+            out.append("| " + " | ".join([one.row.label, "no run yet", "", *[""] * len(metrics)]) + " |")
+        if one.why_not:
+            out.append(f"| | cannot run: {one.why_not} |{empty}")
+        if one.conflicts:
+            out.append(f"| | as printed, {'; '.join(one.conflicts)} |{empty}")
+    notes = [f"{metric}: {', '.join(ids)}" for metric, ids in _all_protocols(table).items()]
     return "\n".join([*out, *(["", "Protocols: " + "; ".join(notes)] if notes else [])])
 
 
-def number(value: Any) -> str:
-    """A figure as tables print it: four significant digits, a deviation over seeds behind it."""
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        mean, deviation = value
-        return f"{mean:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}")
-    return f"{value:g}"
+def as_json(one: TableRow) -> dict[str, Any]:
+    """A row as plain values, its runs as metrics.json nests their values."""
+    row = one.row
+    return {
+        "paper": row.paper,
+        "table": row.table,
+        "row": row.name,
+        "label": row.label,
+        "kind": row.kind,
+        "mode": row.mode,
+        "model": row.model,
+        "alias_of": row.alias_of,
+        "runnable": one.why_not is None,
+        "why_not": one.why_not,
+        "printed": row.printed,
+        "conflicts": list(one.conflicts),
+        "runs": [plain(run) for run in one.runs],
+    }
 
 
-def settings_of(run: Mapping[str, Any]) -> tuple[str, ...]:
-    """What tells groups of runs apart: budget, overrides, a narrower network, weights trained on other data."""
-    trained_on = (run["provenance"].get("trained") or {}).get("data", run["data"])
-    elsewhere = [] if trained_on == run["data"] else [f"trained on {trained_on}"]
-    # Each run from the same row's run of its own seed: that is one setting.
-    own = re.compile(rf"/seed-{run['seed']}(?=[-/])")
-    overrides = sorted(own.sub("/seed-*", override) for override in run["overrides"])
-    narrowed = (f"{k}={v}" for k, v in (run["narrowed"] or {}).items())
-    return (str(run["budget"]), *overrides, *narrowed, *elsewhere)
-
-
-def _described(runs: list[Entry], status: str, settings: list[str]) -> str:
-    seeds = ", ".join(str(run["seed"]) for run in runs)
-    mark = "" if all(run["comparable"] for run in runs) else ", not comparable"
-    state = "" if status == "done" else f", {status}"
-    settings = [f"budget {settings[0]}", *settings[1:]]
-    return f"{', '.join(settings)}, seed{'s' if len(runs) > 1 else ''} {seeds}{state}{mark}"
-
-
-def _identity(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (*settings_of(entry), entry["seed"])
+def _all_protocols(table: Iterable[TableRow]) -> dict[str, list[str]]:
+    return protocols(line for one in table for line in one.lines)
