@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from limpid.results import table
 from limpid.results.frame import PAPER
+from limpid.results.lines import Line, describe, figure_text, metrics_of, protocols
 from limpid.results.paired import Comparison, Difference
 from limpid.results.rows import known_row
 from limpid.results.run_record import MEASURED, read_details, read_record
 from limpid.results.stdout_console import answers
-from limpid.results.table import Line, TableRow
+from limpid.results.table import TableRow, single_run
 from limpid.store.run_directory import Run
 
 
@@ -43,7 +43,7 @@ def show(run: Run, skipped: bool = False) -> None:
     console = answers()
     if skipped:
         console.print(f"already done, nothing to do (rerun=true starts over): {run.path}", soft_wrap=True)
-    _print([_Block(label, table.single_run(row, record))], console)
+    _print([_Block(label, single_run(row, record))], console)
     for sentence in read_details(run).absent:
         console.print(f"not tested: {sentence}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"pictures: {run.path / 'images'}", soft_wrap=True, highlight=False, markup=False)
@@ -100,7 +100,7 @@ def _interval(difference: Difference | None) -> str:
 
 def _print(blocks: Sequence[_Block], console: Console, title: str | None = None) -> None:
     every_line = [line for block in blocks for line in block.lines]
-    metrics = table.metrics_of(every_line, PAPER) or sorted(table.metrics_of(every_line, MEASURED))
+    metrics = metrics_of(every_line, PAPER) or sorted(metrics_of(every_line, MEASURED))
     shown = Table(title=title, title_justify="left", header_style="bold")
     for column in ("row", "", "set"):
         shown.add_column(column)
@@ -121,10 +121,10 @@ def _add(block: _Block, shown: Table, metrics: Sequence[str]) -> None:
     for number, line in enumerate(block.lines):
         first = number == 0
         last = number == len(block.lines) - 1
-        figures = [table.figure_text(line, metric) for metric in metrics]
+        figures = [figure_text(line, metric) for metric in metrics]
         shown.add_row(
             name if first else "",
-            escape(table.describe(line)) + (cannot if first else ""),
+            escape(describe(line)) + (cannot if first else ""),
             line.set,
             *figures,
             style=None if line.source == PAPER or line.comparable else "yellow",
@@ -144,6 +144,6 @@ def _print_notes(blocks: Sequence[_Block], lines: Sequence[Line], console: Conso
         if block.conflicts:
             phrases = "; ".join(block.conflicts)
             console.print(f"{block.name}: as printed, {phrases}", soft_wrap=True, highlight=False, markup=False)
-    notes = "; ".join(f"{metric} = {', '.join(ids)}" for metric, ids in table.protocols(lines).items())
+    notes = "; ".join(f"{metric} = {', '.join(ids)}" for metric, ids in protocols(lines).items())
     if notes:
         console.print(f"protocols: {notes}", soft_wrap=True, highlight=False, markup=False)

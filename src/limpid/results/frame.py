@@ -86,7 +86,8 @@ def frame_of(measured: Iterable[MeasuredRow], free: Iterable[RunRecord] = (), pe
         place = _place(None, run)
         lines += _run_lines(place, run)
         images += [_image_lines(place, run)] if per_image and not run.kept else []
-    means = _typed(pd.DataFrame.from_records(lines, columns=list(COLUMNS)))
+    # As objects first, so that what is missing is None in every column of text, whatever else is in it.
+    means = _typed(pd.DataFrame(lines, columns=list(COLUMNS), dtype=object))
     filled = [frame for frame in images if len(frame)]
     return pd.concat([means, *filled], ignore_index=True) if filled else means
 

@@ -92,7 +92,10 @@ def read_paper(file: Path) -> Paper:
     """
     content = read_yaml(file)
     _check_keys(content, _PAPER_KEYS, f"The file {file}")
-    tables = {str(name): _table(table, f"{file}, {name}") for name, table in (content.get("tables") or {}).items()}
+    found = content.get("tables") or {}
+    if not isinstance(found, dict):
+        raise UserError(f"The file {file} must have tables by their names, but they are {found!r}.")
+    tables = {str(name): _table(table, f"{file}, {name}") for name, table in found.items()}
     return Paper(str(content.get("title") or file.parent.name), tables)
 
 
@@ -116,6 +119,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
 def _table(content: Any, where: str) -> PrintedTable:
     _check_keys(content, _TABLE_KEYS, f"The table in {where},")
     rows = content.get("rows") or {}
+    if not isinstance(rows, dict):
+        raise UserError(f"The table in {where}, must have rows by their names, but they are {rows!r}.")
     entries = {str(name): _entry(row, f"{where}, {name}") for name, row in rows.items()}
     return PrintedTable(str(content.get("caption") or ""), entries)
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 
 from limpid.results.grouping import settings_of
+from limpid.results.lines import Line, figure_text
 from limpid.results.run_record import RunRecord
-from limpid.results.table import Line, figure_text
 
 #: What people call a metric, and its unit.
 _METRICS = {

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from limpid.results import paired, table
+from limpid.results import paired
 from limpid.results.frame import PAPER, frame_of
+from limpid.results.lines import Line, metrics_of, protocols
 from limpid.results.measured import MeasuredRow
 from limpid.results.papers import papers
 from limpid.results.report import labels
 from limpid.results.run_record import INPUT, MEASURED, RunRecord
-from limpid.results.table import Line, TableRow
+from limpid.results.table import TableRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,12 +122,10 @@ def _table(paper: str, name: str, rows: list[TableRow], higher: Mapping[str, boo
 def _columns(rows: Sequence[TableRow], higher: Mapping[str, bool]) -> list[Column]:
     """The metrics that the paper prints, then those that were measured besides."""
     lines = [line for one in rows for line in one.lines]
-    metrics = dict.fromkeys([*table.metrics_of(lines, PAPER), *table.metrics_of(lines, MEASURED)])
-    protocols = table.protocols(lines)
+    metrics = dict.fromkeys([*metrics_of(lines, PAPER), *metrics_of(lines, MEASURED)])
+    ids = protocols(lines)
     return [
-        Column(
-            metric, labels.label(metric), labels.unit(metric), labels.arrow(metric, higher), protocols.get(metric, [])
-        )
+        Column(metric, labels.label(metric), labels.unit(metric), labels.arrow(metric, higher), ids.get(metric, []))
         for metric in metrics
     ]
 
