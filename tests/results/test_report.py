@@ -402,5 +402,5 @@ def test_every_paper_has_its_sections():
 def test_captions_are_those_of_the_paper():
     assert caption("rfd", "table1") == "Super-resolution teachers, HR 460x620"
     assert caption("uni_removal", "table3") == "No-reference quality on RealBlur-J (real blur)"
-    assert caption("aosr", "ablations") == ""
+    assert caption("aosr", "ablations") == "Not in the paper, which has no ablation"
     assert caption("no_such_paper", "table1") == ""
