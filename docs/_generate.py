@@ -26,7 +26,9 @@ from limpid.metrics import METRICS
 from limpid.config import recipes
 from limpid.config.registry import build, registered
 from limpid.results import table
-from limpid.results.rows import Row, row_file, rows
+from limpid.results.papers import read_yaml
+from limpid.results.report.tables import caption
+from limpid.results.rows import Row, option_of, row_file, rows
 from limpid.commands import data
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,14 +100,6 @@ def code(value: Any) -> str:
     return "" if value in (None, "") else f"`{value}`"
 
 
-def chosen(content: Mapping[str, Any] | None, group: str) -> str | None:
-    """The option of `group` that a row's defaults take."""
-    for choice in (content or {}).get("defaults", []):
-        if isinstance(choice, dict) and f"override /{group}" in choice:
-            return str(choice[f"override /{group}"])
-    return None
-
-
 # Pages -------------------------------------------------------------------------------------------------------------
 
 
@@ -158,8 +152,8 @@ def papers(written: set[str]) -> Iterator[tuple[str, str]]:
         text = text.replace("](../../docs/", "](../")
         parts = [text.rstrip(), "## Tables", _how(paper)]
         for name, members in tables.items():
-            entries = table.entries(members, Path("no-runs"), _why_not)
-            parts += [f"### {paper}/{name} {{#{name}}}", said(_caption(members)), table.markdown(entries)]
+            shown = table.table_rows(members, Path("no-runs"), _why_not)
+            parts += [f"### {paper}/{name} {{#{name}}}", said(_caption(members)), table.markdown(shown)]
         yield f"papers/{paper}.md", "\n\n".join(parts) + "\n"
         built = sum(not row.not_built for members in tables.values() for row in members)
         count = sum(map(len, tables.values()))
@@ -181,13 +175,11 @@ def _why_not(row: Row) -> str | None:
 
 
 def _caption(members: list[Row]) -> str:
-    """What the rows' files say of their table."""
-    captions = dict.fromkeys(re.sub(r"^.*?, table ?\w+: ", "", comment(row_file(row.place))) for row in members)
-    return (
-        next(iter(captions))
-        if len(captions) == 1
-        else "\n".join(f"- `{r.name}`: {comment(row_file(r.place))}" for r in members)
-    )
+    """What the table is about, and what there is to say of single rows."""
+    first = members[0]
+    text = caption(first.paper, first.table)
+    notes = [f"- `{row.name}`: {row.note}." for row in members if row.note]
+    return "\n\n".join(filter(None, [f"{text}." if text else "", "\n".join(notes)]))
 
 
 def sets(written: set[str]) -> Iterator[tuple[str, str]]:
@@ -236,9 +228,9 @@ def metrics(written: set[str]) -> Iterator[tuple[str, str]]:
             where[card["id"]].append(metric_set)
     tables: dict[str, dict[str, None]] = {}
     for row in rows():
-        if row.not_built or row.does == "profile":
+        if row.not_built or row.mode == "profile":
             continue
-        group = chosen(yaml.safe_load(row_file(row.place).read_text(encoding="utf-8")), "metrics")
+        group = option_of(read_yaml(row_file(row.id)), "metrics")
         tables.setdefault(group or "standard", {})[f"{row.paper}/{row.table}"] = None
     for name, card in sorted(cards.items()):
         kind = METRICS[card["metric"]]

@@ -1,4 +1,4 @@
-"""The 134 row files: the papers' values, and that every one composes with every budget and with made data."""
+"""The rows: the papers' values, and that every row file composes with every budget and with made data."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from limpid.commands import table
 from limpid.config import compose as limpid_compose
 from limpid.config import instantiate
 from limpid.paths import shipped
-from limpid.results.rows import NO_SET, Row, rows
+from limpid.results.papers import papers
+from limpid.results.rows import NO_SET, rows
 from limpid.runs.resolve import GIVEN, finish
 from limpid.store import fingerprint
 
 FACTS = yaml.safe_load((Path(__file__).parent / "facts" / "tables.yaml").read_text())
-ROWS = {row.place: row for row in rows()}
+ROWS = {row.id: row for row in rows()}
 PRINTED = {
     f"{paper}/{table}/{name}": (content, row)
     for paper, tables in FACTS.items()
@@ -67,9 +68,19 @@ def test_a_row_says_what_the_paper_prints(place: str) -> None:
         name: {metric: v for metric, v in zip(table["metrics"], column, strict=True) if v is not None}
         for name, column in values.items()
     }
-    assert row.expected == expected
+    assert row.printed == expected
     assert (row.label, row.kind) == (fact["label"], fact["kind"])
     assert row.order == list(table["rows"]).index(row.name) + 1
+
+
+def test_tables_are_about_what_the_paper_says() -> None:
+    known = papers()
+    for paper, tables in FACTS.items():
+        for name, content in tables.items():
+            if isinstance(content, dict):
+                assert known[paper].tables[name].caption == content["caption"]
+                notes = {row: fact.get("note") for row, fact in content["rows"].items()}
+                assert {row: entry.note for row, entry in known[paper].tables[name].entries.items()} == notes
 
 
 def test_rows_come_in_the_order_of_print() -> None:
@@ -80,27 +91,34 @@ def test_rows_come_in_the_order_of_print() -> None:
 
 def test_rows_refer_to_rows_that_exist() -> None:
     for row in ROWS.values():
-        for other in (*row.needs, *([row.same_as] if row.same_as else [])):
-            assert other in ROWS, f"{row.place} refers to {other}"
-        if row.same_as:
-            assert ROWS[row.same_as].same_as is None, "a shared run has one home"
-            assert ROWS[row.same_as].model == row.model
+        for other in (*row.needs, *([row.alias_of] if row.alias_of else [])):
+            assert other in ROWS, f"{row.id} refers to {other}"
+        if row.alias_of:
+            assert ROWS[row.alias_of].alias_of is None, "a shared run has one home"
+            assert (ROWS[row.alias_of].model, ROWS[row.alias_of].data) == (row.model, row.data)
+
+
+def test_a_row_that_is_built_or_prints_nothing_says_so() -> None:
+    assert len(ROWS) == 148
+    assert sum(not row.printed for row in ROWS.values()) == 14
+    assert sum(row.not_built is not None for row in ROWS.values()) == 36
+    assert sum(row.alias_of is not None for row in ROWS.values()) == 17
+    assert all(row.model for row in ROWS.values() if not row.not_built)
 
 
 def test_a_row_file_only_chooses_groups_and_sets_what_its_table_varies() -> None:
     for row in ROWS.values():
-        content = yaml.safe_load((shipped("experiments") / f"{row.place}.yaml").read_text())
-        assert set(content) <= {"defaults", "row", "schedule", "network", "loss"}, row.place
+        content = yaml.safe_load((shipped("experiments") / f"{row.id}.yaml").read_text())
+        assert set(content) <= {"defaults", "row", "schedule", "network", "loss"}, row.id
         for choice in content.get("defaults", []):
-            assert all(key.startswith("override /") and "trainer" not in key for key in choice), row.place
+            assert all(key.startswith("override /") and "trainer" not in key for key in choice), row.id
 
 
 @pytest.mark.parametrize("budget", ["paper", "mini", "smoke"])
 def test_every_row_composes_with_the_budget(budget: str) -> None:
-    for place, row in ROWS.items():
+    for place in ROWS:
         plain = composed(place, f"budget={budget}")
         assert plain["budget"]["name"] == budget
-        assert Row(**{**plain["row"], "needs": tuple(plain["row"]["needs"])}) == row
         steps, epochs = plain["trainer"]["max_steps"], plain["trainer"]["max_epochs"]
         assert (steps is None) != (epochs is None), f"{place} must say how long it trains, in one unit"
         if budget == "smoke":
@@ -113,7 +131,7 @@ def test_what_a_built_row_sets_exists(place: str) -> None:
     instantiate.check({k: v for k, v in plain.items() if k != "row"}, "", plain["allow_targets"], GIVEN)
 
 
-@pytest.mark.parametrize("place", [place for place in BUILT if ROWS[place].does == "train"])
+@pytest.mark.parametrize("place", [place for place in BUILT if ROWS[place].mode == "train"])
 def test_a_row_that_trains_has_something_to_train_on(place: str) -> None:
     assert composed(place)["data"]["train"] is not None
 
@@ -127,7 +145,7 @@ def test_the_table_of_all_rows_says_of_each_whether_it_can_run(
     told = {f"{e['paper']}/{e['table']}/{e['row']}": e for e in json.loads(capsys.readouterr().out)}
     assert set(told) == set(ROWS)
     for place, entry in told.items():
-        assert entry["runnable"] == (ROWS[place].does == "profile" and not ROWS[place].not_built), place
+        assert entry["runnable"] == (ROWS[place].mode == "profile" and not ROWS[place].not_built), place
         assert entry["runnable"] or entry["why_not"]
 
 
@@ -138,9 +156,9 @@ def test_every_row_composes_with_made_data() -> None:
         assert plain["trainer"]["detect_anomaly"], f"trainer=debug must win over {place}"
 
 
-@pytest.mark.parametrize("place", [place for place in BUILT if ROWS[place].same_as])
+@pytest.mark.parametrize("place", [place for place in BUILT if ROWS[place].alias_of])
 def test_rows_that_share_a_run_are_the_same_run(place: str) -> None:
-    assert fingerprint.fingerprint(composed(place)) == fingerprint.fingerprint(composed(str(ROWS[place].same_as)))
+    assert fingerprint.fingerprint(composed(place)) == fingerprint.fingerprint(composed(str(ROWS[place].alias_of)))
 
 
 def test_what_the_command_line_says_wins_over_budget_and_schedule() -> None:

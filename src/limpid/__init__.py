@@ -1,8 +1,8 @@
 """Limpid: image-restoration experiments in which every row of every table is one override.
 
 `limpid.build("ffa_net")` gives any network or prior by its name, `limpid.load("rfd_student")` one with trained weights;
-`limpid.metrics` scores images; the command `limpid` does the rest. Importing this package imports neither torch nor
-Hydra.
+`limpid.results("rfd/table5")` is a data frame of what papers print and what was measured; `limpid.metrics` scores
+images; the command `limpid` does the rest. Importing this package imports neither torch nor Hydra.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "build", "load", "run"]
+__all__ = ["__version__", "build", "load", "results", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `build` and `load` only when they are asked for, so that `limpid --help` stays instant."""
+    """Import `build`, `load` and `results` only when they are asked for, so that `limpid --help` stays instant."""
     if name == "build":
         from limpid.config.registry import build
 
@@ -28,4 +28,8 @@ def __getattr__(name: str) -> Any:
         from limpid.runs.runner import run
 
         return run
+    if name == "results":
+        import importlib
+
+        return importlib.import_module("limpid.results")  # the package itself can be called
     raise AttributeError(f"module 'limpid' has no attribute {name!r}")

@@ -10,9 +10,10 @@ import pytest
 from limpid import loggers
 from limpid.errors import CannotRun
 from limpid.loggers.outcome import outcome
+from limpid.store.atomic_io import write_text
 from limpid.store.run_directory import Run
 
-ROW = {"paper": "p", "table": "t", "name": "r", "expected": {"a": {"psnr": 20.0, "ssim": 0.5}, "b": {"psnr": 30.0}}}
+PAPER = "tables: {t: {rows: {r: {label: R, kind: ours, printed: {a: {psnr: 20.0, ssim: 0.5}, b: {psnr: 30.0}}}}}}"
 RESULTS = {
     "metrics": {"a": {"psnr": {"mean": 21.5, "n": 2, "protocol": "psnr_rgb"}, "params_m": {"mean": 0.1, "n": 2, "protocol": "parameters"}}},
     "comparable": True,
@@ -21,7 +22,7 @@ RESULTS = {
 
 def config(**more: Any) -> dict[str, Any]:
     card = {"_target_": "limpid.loggers.TensorBoard", "save_dir": None}
-    return {"logger": {"tensorboard": card}, "allow_targets": [], "seed": 3, "row": ROW, **more}
+    return {"logger": {"tensorboard": card}, "allow_targets": [], "seed": 3, "run": {"row": None}, **more}
 
 
 @pytest.fixture
@@ -43,9 +44,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return events
 
 
-def test_an_outcome_puts_the_papers_values_beside_the_measured() -> None:
+def test_an_outcome_puts_the_papers_values_beside_the_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "experiments/p/paper.yaml", PAPER)
+    write_text(tmp_path / "experiments/p/t/r.yaml", "# @package _global_\n")
     rows = [{"set": "a", "name": "x", "psnr": 21.0}, {"set": "a", "name": "y", "psnr": 22.0, "niqe": 3.0}]
-    found = outcome({"row": ROW}, RESULTS, rows)
+    found = outcome({"run": {"row": "p/t/r"}}, RESULTS, rows)
     assert found.values == {
         "test/a/psnr": 21.5, "test/a/params_m": 0.1, "paper/a/psnr": 20.0, "paper/a/ssim": 0.5, "paper/b/psnr": 30.0,
     }  # fmt: skip
@@ -63,7 +67,7 @@ def test_an_outcome_puts_the_papers_values_beside_the_measured() -> None:
 
 
 def test_a_run_without_a_row_has_no_papers_values() -> None:
-    found = outcome({"row": None}, RESULTS, [])
+    found = outcome({"run": {"row": None}}, RESULTS, [])
     assert set(found.values) == {"test/a/psnr", "test/a/params_m"}
     assert "per_image" not in found.tables
 

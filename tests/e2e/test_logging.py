@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from tests.conftest import Limpid
 from tests.e2e.wandb_file import Segment
 
 from limpid.cli import status
 from limpid.results.comparison_panel import read_panel
+from limpid.results.rows import find_row
 
 STEPS, EVERY = 4, 2
 SMALL = (
@@ -141,8 +141,8 @@ def test_wandb_has_results_beside_the_papers_and_those_of_every_image(
     last = segments[1]
     measured = results["metrics"]["scenes_sand"]["psnr"]["mean"]
     assert last.logged("test/scenes_sand/psnr") == [(STEPS, measured)]
-    expected = yaml.safe_load((logged[0] / "config.yaml").read_text())["row"]["expected"]
-    assert last.logged("paper/sand_synthetic/psnr") == [(STEPS, expected["sand_synthetic"]["psnr"])]
+    printed = find_row("aosr/table1/ours").printed["sand_synthetic"]["psnr"]
+    assert last.logged("paper/sand_synthetic/psnr") == [(STEPS, printed)]
 
     def table(name: str) -> list[dict[str, Any]]:
         [(_, media)] = last.logged(name)
@@ -153,7 +153,7 @@ def test_wandb_has_results_beside_the_papers_and_those_of_every_image(
     ours = lines["scenes_sand", "psnr"]
     assert (ours["row"], ours["measured"], ours["paper"], ours["images"]) == ("aosr/table1/ours", measured, None, 2)
     assert (ours["protocol"], ours["comparable"]) == ("psnr_rgb", False)
-    assert lines["sand_synthetic", "psnr"]["paper"] == expected["sand_synthetic"]["psnr"]
+    assert lines["sand_synthetic", "psnr"]["paper"] == printed
     with (logged[0] / "per_image.csv").open(newline="") as file:
         on_disk = list(csv.DictReader(file))
     assert [{k: str(v) for k, v in line.items()} for line in table("per_image")] == on_disk
@@ -224,9 +224,9 @@ def test_what_only_tests_logs_its_outcome_and_maps_too(tmp_path: Path, monkeypat
     assert {segment.config["seed"], other.config["seed"]} == {0, 1}
     [(step, media)] = segment.logged("test/scenes/test_000000")
     assert (step, media["caption"]) == (0, "input | restored | target | transmission | scene_depth | airlight")
-    expected = segment.config["row"]["expected"]
-    assert expected
-    for name, values in expected.items():
+    printed = find_row("wmcp/table2/dcp").printed
+    assert printed
+    for name, values in printed.items():
         for metric, value in values.items():
             assert segment.logged(f"paper/{name}/{metric}") == [(0, value)]
     assert len(segment.logged("results")) == len(segment.logged("per_image")) == 1

@@ -129,7 +129,7 @@ def test_the_direct_arm_with_both_terms_weighs_its_error_as_phi_does() -> None:
 
 @pytest.mark.parametrize("kind", ["rest of the sand", "cast", "noise"])
 def test_the_printed_ciede2000_does_not_belong_to_the_printed_psnr(kind: str) -> None:
-    printed = ROWS[OURS].expected["sand_synthetic"]
+    printed = ROWS[OURS].printed["sand_synthetic"]
     clean, sand, rng = (
         Scenes(split="test", count=6, height=96, width=128),
         Sand(depth="sample"),

@@ -114,7 +114,7 @@ def test_the_printed_schedule() -> None:
 def test_table_5s_sizes(row: str, millions: float) -> None:
     config = composed(f"fdr/{row}")["network"]
     count = sum(p.numel() for p in instantiate.construct(config, "network").parameters())
-    assert round(count / 1e6, 2) == millions == ROWS[f"fdr/{row}"].expected["did_hy"]["params_m"]
+    assert round(count / 1e6, 2) == millions == ROWS[f"fdr/{row}"].printed["did_hy"]["params_m"]
 
 
 def test_a_short_training_writes_the_curves_and_figure_8_is_drawn_of_it(

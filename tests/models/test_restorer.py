@@ -24,7 +24,7 @@ from limpid.results.rows import rows
 from limpid.runs import prerequisites, runner
 from limpid.store import fingerprint
 
-BUILT = [row for row in rows() if not row.not_built and row.does == "train"]
+BUILT = [row for row in rows() if not row.not_built and row.mode == "train"]
 
 
 def prepared(place: str, folder: Path, *overrides: str) -> dict[str, Any]:
@@ -50,11 +50,11 @@ def distinct() -> list[Any]:
     limpid_compose.register()
     with initialize(config_path=None, version_base="1.3"):
         for row in BUILT:
-            plain = composed(row.place)
+            plain = composed(row.id)
             parts = [plain[part] for part in ("model", "network", "loss")]
-            settings.setdefault(yaml.safe_dump(parts), row.place)
+            settings.setdefault(yaml.safe_dump(parts), row.id)
             terms = [term["term"]["_target_"] for term in parts[2]["terms"].values() if term]
-            code.setdefault((parts[0]["_target_"], parts[1]["_target_"], *sorted(terms)), row.place)
+            code.setdefault((parts[0]["_target_"], parts[1]["_target_"], *sorted(terms)), row.id)
     quick = set(code.values())
     return [p if p in quick else pytest.param(p, marks=pytest.mark.slow) for p in settings.values()]
 

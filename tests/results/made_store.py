@@ -11,6 +11,7 @@ import yaml
 from limpid.results import report, table
 from limpid.results.comparison_panel import panel, write_panel
 from limpid.results.rows import rows
+from limpid.store.atomic_io import write_json, write_text
 from limpid.store.run_directory import Run
 
 #: A file name that would be a script if it were not escaped.
@@ -37,27 +38,26 @@ Not to be shown.
 Nothing.
 """
 
+PAPER = """title: A Made Paper
+tables:
+  table1:
+    caption: Restoring made-up haze
+    rows:
+      ours: {label: Ours, kind: ours, printed: {made: {psnr: 30.0, ssim: 0.9}}}
+      another: {label: "Another & Co.", kind: baseline, printed: {made: {psnr: 30.0, ssim: 0.9}}}
+      never: {label: Never, kind: baseline, not_built: "nobody <b>wrote</b> it", printed: {made: {psnr: 30.0, ssim: 0.9}}}
+"""
+
 ROW = """# @package _global_
-# A Made Paper, table 1: Restoring made-
-# up haze. The rest of the comment.
-row:
-  paper: mine
-  table: table1
-  name: {name}
-  label: "{label}"
-  kind: {kind}
-  does: profile
-  model: {name}
-  not_built: {not_built}
-  expected:
-    made: {{psnr: 30.0, ssim: 0.9}}
+# One row of a made paper.
+defaults:
+  - override /model: {name}
+
+mode: profile
 """
 
 CONFIG: dict[str, Any] = {
-    "budget": {"name": "mini"},
-    "verb": "train",
-    "typed": ["+mine/table1=ours", "budget=mini"],
-    "choices": {"data": "made", "model": "ours"},
+    "budget": "mini",
     "data": {"test": {"made": {"name": "made", "domain": "haze", "url": "javascript:alert(1)", "expected": 4}}},
     "metrics": {"psnr": {"id": "psnr_rgb", "text": "Float RGB & nothing else."}},
 }
@@ -70,16 +70,38 @@ def make_paper(folder: Path) -> None:
     paper = folder / "experiments" / "mine"
     (paper / "table1").mkdir(parents=True)
     (paper / "README.md").write_text(README, encoding="utf-8")
-    for name, label, kind, not_built in (
-        ("another", "Another & Co.", "baseline", "null"),
-        ("never", "Never", "baseline", "'nobody <b>wrote</b> it'"),
-        ("ours", "Ours", "ours", "null"),
-    ):
-        text = ROW.format(name=name, label=label, kind=kind, not_built=not_built)
-        (paper / "table1" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    (paper / "paper.yaml").write_text(PAPER, encoding="utf-8")
+    for name in ("another", "never", "ours"):
+        (paper / "table1" / f"{name}.yaml").write_text(ROW.format(name=name), encoding="utf-8")
 
 
-def make_run(path: Path, scores: list[float], names: list[str] | None = None, **config: Any) -> Run:
+def begin_run(path: Path, row: str | None, seed: int, budget: str = "mini", **facts: Any) -> Run:
+    """A run whose configuration is there, with `facts` of its own in the block `run`."""
+    choices = {"data": "made", "model": row.split("/")[-1] if row else "ours"}
+    own = {
+        "row": row,
+        "mode": "train",
+        "choices": choices,
+        "fingerprint": "1a2b3c4d",
+        "overrides": [],
+        "narrowed": None,
+    }
+    config = {**CONFIG, "budget": budget, "seed": seed, "run": {**own, **facts}}
+    write_text(path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    write_json(path / "environment.json", ENVIRONMENT)
+    return Run(path)
+
+
+def make_run(
+    path: Path,
+    scores: list[float],
+    names: list[str] | None = None,
+    row: str | None = None,
+    seed: int = 0,
+    comparable: bool = False,
+    provenance: dict[str, Any] | None = None,
+    **facts: Any,
+) -> Run:
     """A finished run with one set `made`, whose images have `scores` dB and were 10 dB before."""
     names = names or [f"{i:02d}" for i in range(len(scores))]
     images = [
@@ -90,13 +112,11 @@ def make_run(path: Path, scores: list[float], names: list[str] | None = None, **
     results = {
         "metrics": {"made": {"psnr": {"mean": float(np.mean(scores)), **value}}},
         "input": {"made": {"psnr": {"mean": 10.0, **value}}},
-        "comparable": config.pop("comparable", False),
-        "provenance": {},
+        "comparable": comparable,
+        "provenance": provenance or {},
     }
-    run = Run(path)
-    with run.locked():
-        run.begin({**CONFIG, "fingerprint": str(path), **config}, ENVIRONMENT)
-        run.finish(results, images)
+    run = begin_run(path, row, seed, **facts)
+    run.finish(results, images)
     return run
 
 
@@ -112,13 +132,13 @@ def make_picture(file: Path, columns: int = 3, size: tuple[int, int] = (24, 16))
 def make_store(folder: Path) -> Path:
     """Three seeds of one row, one of another, one that failed, and a free run."""
     store = folder / "runs"
-    row = yaml.safe_load((folder / "experiments/mine/table1/ours.yaml").read_text(encoding="utf-8"))["row"]
-    other = yaml.safe_load((folder / "experiments/mine/table1/another.yaml").read_text(encoding="utf-8"))["row"]
     place = store / "mine" / "table1"
     for seed, shift in enumerate((0.0, 1.0, 2.0)):
         scores = [shift + score for score in (20.0, 22.0, 24.0, 26.0)]
-        make_run(place / "ours" / "mini" / f"seed-{seed}", scores, row=row, seed=seed)
-    make_run(place / "another" / "mini" / "seed-0", [20.0, 21.0, 22.0, 29.0], row=other, seed=0, comparable=True)
+        make_run(place / "ours" / "mini" / f"seed-{seed}", scores, row="mine/table1/ours", seed=seed)
+    make_run(
+        place / "another" / "mini" / "seed-0", [20.0, 21.0, 22.0, 29.0], row="mine/table1/another", comparable=True
+    )
     first = place / "ours" / "mini" / "seed-0"
     make_picture(first / "images" / "made" / "00.png")
     make_picture(first / "images" / "made" / "01.png")
@@ -126,10 +146,8 @@ def make_store(folder: Path) -> Path:
     (first / "curves.csv").write_text(
         "step,name,value\n10,loss,0.5\n20,loss,0.25\n20,val/psnr,21\n30,lo", encoding="utf-8"
     )
-    failed = Run(place / "ours" / "mini" / "seed-3")
-    with failed.locked():
-        failed.begin({**CONFIG, "fingerprint": "f", "row": row, "seed": 3}, ENVIRONMENT)
-        failed.fail("RuntimeError: <em>out of memory</em>")
+    failed = begin_run(place / "ours" / "mini" / "seed-3", "mine/table1/ours", 3)
+    failed.fail("RuntimeError: <em>out of memory</em>")
     free = make_run(store / "free" / "ours-made" / "abc" / "mini" / "seed-0", [20.0, 21.0], [HOSTILE, "b"], seed=0)
     make_picture(free.path / "images" / "made" / f"{HOSTILE}.png")
     return store
@@ -137,6 +155,6 @@ def make_store(folder: Path) -> Path:
 
 def make_report(folder: Path, output: str = "report") -> Path:
     """The report of the made paper and store in `folder`, which must be the current one."""
-    entries = table.entries(rows("mine"), Path("runs"), lambda row: row.not_built)
-    report.write(report.gather(entries, Path("runs"), HIGHER, others=True), folder / output)
+    shown = table.table_rows(rows("mine"), Path("runs"), lambda row: row.not_built)
+    report.write(report.gather(shown, Path("runs"), HIGHER, others=True), folder / output)
     return folder / output

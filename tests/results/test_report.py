@@ -23,6 +23,7 @@ from limpid.results.paired import Difference
 from limpid.results.report import labels, pictures, plots, readme
 from limpid.results.report.runs import Picture, RunView
 from limpid.results.report.site import check, thinned
+from limpid.results.report.tables import caption
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "col"}
 
@@ -76,6 +77,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         make_paper(folder)
         make_store(folder)
         kept = {
+            "row": "mine/table1/ours",
             "status": "done",
             "budget": "mini",
             "seed": 7,
@@ -88,7 +90,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "provenance": {},
             "path": "runs/gone",
         }
-        (folder / "experiments/mine/measured.json").write_text(json.dumps({"mine/table1/ours": [kept]}))
+        (folder / "experiments/mine/measured.json").write_text(json.dumps([kept]))
         yield make_report(folder)
 
 
@@ -128,7 +130,7 @@ def test_the_reason_why_a_row_cannot_run_stands_below(pages):
 def test_the_caption_and_the_contradictions_are_the_papers(pages):
     text = pages["paper-mine.html"].text
     assert "Restoring made-up haze" in text
-    assert "The rest of the comment" not in text
+    assert "One row of a made paper" not in text
     assert "Table 1 prints 30 dB for <script>alert(1)</script> what must be 31." in text
     assert ["1", "2"] in pages["paper-mine.html"].rows
     assert "Not to be shown" not in text
@@ -397,9 +399,8 @@ def test_every_paper_has_its_sections():
     assert readme.title("no_such_paper") == "no_such_paper"
 
 
-def test_captions_are_whole():
-    from limpid.results.rows import row_file
-
-    assert readme.caption(row_file("rfd/table1/drn_s")) == "Super-resolution teachers, HR 460x620"
-    assert readme.caption(row_file("uni_removal/table3/blurry")) == "No-reference quality on RealBlur-J (real blur)"
-    assert readme.caption(row_file("aosr/ablations/l1")) == ""
+def test_captions_are_those_of_the_paper():
+    assert caption("rfd", "table1") == "Super-resolution teachers, HR 460x620"
+    assert caption("uni_removal", "table3") == "No-reference quality on RealBlur-J (real blur)"
+    assert caption("aosr", "ablations") == "Not in the paper, which has no ablation"
+    assert caption("no_such_paper", "table1") == ""

@@ -13,14 +13,14 @@ from limpid.results.rows import Row, rows
 from limpid.results.wandb_sweep import wandb_sweep
 
 
-def row(name: str, not_built: str | None = None, same_as: str | None = None, table: str = "table5") -> Row:
-    return Row("rfd", table, name, name, "baseline", "train", name, same_as=same_as, not_built=not_built)
+def row(name: str, not_built: str | None = None, alias_of: str | None = None, table: str = "table5") -> Row:
+    return Row("rfd", table, name, name, "baseline", alias_of=alias_of, not_built=not_built)
 
 
 def test_the_grid_has_the_rows_that_are_built_once_each() -> None:
     table = [
         row("aod_net"), row("ssid", "there is no code"), row("student"),
-        row("ours", same_as="rfd/table5/student"), row("msbdn", same_as="rfd/table1/msbdn"),
+        row("ours", alias_of="rfd/table5/student"), row("msbdn", alias_of="rfd/table1/msbdn"),
     ]  # fmt: skip
     sweep = yaml.safe_load(wandb_sweep(table, seeds=(3, 4)))
     assert sweep["method"] == "grid"

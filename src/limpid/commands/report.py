@@ -30,9 +30,9 @@ def run(arguments: list[str]) -> int:
         )
     report.check(chosen.output)  # before anything is read
     store = chosen.runs or runs()
-    asked = {row.place: row for what in chosen.what or [""] for row in rows(what)}
-    entries = table.entries(asked.values(), store, why_not)
-    gathered = report.gather(entries, store, _higher_is_better(), others=not chosen.what)
+    asked = {row.id: row for what in chosen.what or [""] for row in rows(what)}
+    shown = table.table_rows(asked.values(), store, why_not)
+    gathered = report.gather(shown, store, _higher_is_better(), others=not chosen.what)
     print(report.write(gathered, chosen.output))
     return 0
 

@@ -6,12 +6,11 @@ import json
 import os
 from functools import cache
 
-import yaml
-
 from limpid.commands.command_parser import CommandParser
 from limpid.paths import runs
 from limpid.results import table, wandb_sweep
-from limpid.results.rows import Row, row_file, rows
+from limpid.results.measured import keep, measured_rows
+from limpid.results.rows import Row, rows
 
 
 def run(arguments: list[str]) -> int:
@@ -25,19 +24,19 @@ def run(arguments: list[str]) -> int:
     if chosen.format == "wandb-sweep":
         print(wandb_sweep.wandb_sweep(rows(chosen.what)), end="")
         return 0
-    entries = table.entries(rows(chosen.what), runs(), why_not)
     if chosen.keep:
-        for file in table.keep(entries):
+        for file in keep(measured_rows(rows(chosen.what), runs())):
             print(f"kept in {file}")
         return 0
+    shown = table.table_rows(rows(chosen.what), runs(), why_not)
     if chosen.format == "json":
-        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        print(json.dumps([table.as_json(one) for one in shown], indent=2, ensure_ascii=False))
     elif chosen.format == "md":
-        print(table.markdown(entries))
+        print(table.markdown(shown))
     else:
         from limpid.results.console import print_tables
 
-        print_tables(entries)
+        print_tables(shown)
     return 0
 
 
@@ -45,35 +44,19 @@ def why_not(row: Row) -> str | None:
     """Why `row` cannot run here: it is not built, or a set it cannot do without is missing."""
     if row.not_built:
         return f"not built: {row.not_built}"
-    return None if row.does == "profile" else _missing_data(_recipe(row), row.does == "train")
-
-
-def _recipe(row: Row) -> str | None:
-    """The data recipe that the row's file chooses; None where it leaves the choice to the model."""
-    content = yaml.safe_load(row_file(row.place).read_text(encoding="utf-8"))
-    chosen = [choice["override /data"] for choice in content.get("defaults", []) if "override /data" in choice]
-    return chosen[0] if chosen else None
+    return None if row.mode == "profile" else _missing_data(row.data, row.mode == "train")
 
 
 @cache
-def _missing_data(recipe: str | None, trains: bool) -> str | None:
-    from hydra import compose, initialize
-    from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import OmegaConf
-
-    from limpid.config import compose as limpid_compose
+def _missing_data(name: str | None, trains: bool) -> str | None:
     from limpid.config import instantiate
+    from limpid.config.recipes import recipe
 
-    limpid_compose.register()
-    if not GlobalHydra.instance().is_initialized():
-        initialize(config_path=None, version_base="1.3")
-    config = compose("train", overrides=[f"data={recipe}"] if recipe else [])
-    data = OmegaConf.to_container(config.data, resolve=True)
-    assert isinstance(data, dict)
+    data = recipe(name or "scenes")
     needed = {"train": data["train"]} if trains else dict(data["test"])
     absent = {}
     if trains and data["train"] is None:
-        return f"The recipe data={recipe} has nothing to train on."
+        return f"The recipe data={name} has nothing to train on."
     for key, card in needed.items():
         why = instantiate.construct(card, f"data.{key}").why_missing()
         if why:

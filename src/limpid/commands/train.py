@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from limpid.config.compose import composed_job, launch, launch_once
 from limpid.errors import UserError
 from limpid.runs import distributed, multirun
+from limpid.store.run_directory import Run
 
 if TYPE_CHECKING:
     from limpid.runs.runner import Results
@@ -95,4 +96,4 @@ def _show(results: Results) -> None:
 
     started = distributed.outside()
     if started is None or started.rank == 0:
-        show(results.directory, results.skipped)
+        show(Run(results.directory), skipped=results.skipped)

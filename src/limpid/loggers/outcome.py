@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from limpid.results.rows import find_row
+from limpid.results.rows import Row, known_row
+from limpid.results.run_record import MEASURED, RunRecord, Score, record_of
 
 
 @dataclass(frozen=True)
@@ -37,42 +39,51 @@ class Outcome:
 
 
 def outcome(config: Mapping[str, Any], results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]]) -> Outcome:
-    """The outcome of a run.
+    """The outcome of a run: its means beside what the paper prints of its row.
 
     Args:
-        config: the composed configuration; its row holds the paper's values.
+        config: what config.yaml holds; it names the row.
         results: what metrics.json holds.
         per_image: what per_image.csv holds; the table is left out where there is nothing.
     """
-    place = (config.get("run") or {}).get("row")
-    measured, expected = results["metrics"], find_row(place).expected if place else {}
-    values = {f"test/{name}/{metric}": float(v["mean"]) for name, of in measured.items() for metric, v in of.items()}
-    values |= {f"paper/{name}/{metric}": float(v) for name, of in expected.items() for metric, v in of.items()}
-    tables = {"results": _results(place, measured, expected, bool(results.get("comparable")))}
+    record = record_of(config, results, "done", Path())
+    row = known_row(record.row)
+    measured = {(score.set, score.metric): score for score in record.scores if score.source == MEASURED}
+    printed = _printed_values(row)
+    values = {f"test/{name}/{metric}": float(score.value) for (name, metric), score in measured.items()}
+    values |= {f"paper/{name}/{metric}": value for (name, metric), value in printed.items()}
+    tables = {"results": _results(record, measured, printed)}
     if per_image:
         columns = list(dict.fromkeys(key for line in per_image for key in line))
         tables["per_image"] = Table(columns, [[line.get(column) for column in columns] for line in per_image])
     return Outcome(values, tables)
 
 
+def _printed_values(row: Row | None) -> dict[tuple[str, str], float]:
+    """The paper's values of a row by `(set, metric)`; none without a row."""
+    found = {}
+    for name, values in row.printed.items() if row else ():
+        for metric, value in values.items():
+            found[name, metric] = float(value)
+    return found
+
+
 def _results(
-    place: str | None,
-    measured: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    expected: Mapping[str, Mapping[str, float]],
-    comparable: bool,
+    record: RunRecord, measured: Mapping[tuple[str, str], Score], printed: Mapping[tuple[str, str], float]
 ) -> Table:
-    """One line per set and metric that is measured or printed."""
+    """One line per set and metric that is measured or printed, by set, what was measured first."""
     columns = ["row", "set", "metric", "measured", "paper", "difference", "images", "protocol", "comparable"]
+    both = list(dict.fromkeys([*measured, *printed]))
+    sets = list(dict.fromkeys(name for name, _ in both))
     rows: list[list[Any]] = []
-    for name in dict.fromkeys([*measured, *expected]):
-        ours, theirs = measured.get(name, {}), expected.get(name, {})
-        for metric in dict.fromkeys([*ours, *theirs]):
-            entry, paper = ours.get(metric, {}), theirs.get(metric)
-            mean = entry.get("mean")
-            difference = None if mean is None or paper is None else mean - paper
-            rows.append(
-                [place, name, metric, mean, paper, difference, entry.get("n"), entry.get("protocol"), comparable]
-            )
+    for name, metric in sorted(both, key=lambda key: sets.index(key[0])):
+        score = measured.get((name, metric))
+        paper = printed.get((name, metric))
+        mean = score.value if score else None
+        difference = None if mean is None or paper is None else mean - paper
+        images = score.n if score else None
+        protocol = score.protocol if score else None
+        rows.append([record.row, name, metric, mean, paper, difference, images, protocol, record.comparable])
     return Table(columns, rows)
 
 

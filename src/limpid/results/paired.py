@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import math
+import shlex
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from limpid.store.run_directory import Run
+from limpid.results.frame import frame_of
+from limpid.results.grouping import seedless
+from limpid.results.measured import MeasuredRow
+from limpid.results.rows import known_row
+from limpid.results.run_record import MEASURED, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The share of repetitions whose interval holds the true mean.
 CONFIDENCE = 0.95
+
+#: What tells one score of an image from another.
+_SCORE = ["set", "metric", "image_number"]
 
 
 class Difference(NamedTuple):
@@ -28,10 +39,28 @@ class Difference(NamedTuple):
     over_seeds: tuple[float, float] | None = None
 
     @property
-    def is_one(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether it can be told from chance: neither interval holds 0."""
-        intervals = [(self.low, self.high), *([self.over_seeds] if self.over_seeds else [])]
+        intervals = [(self.low, self.high)]
+        if self.over_seeds:
+            intervals.append(self.over_seeds)
         return all(low > 0 or high < 0 for low, high in intervals)
+
+
+class PairedDifference(NamedTuple):
+    """The difference of a method to the reference, in one metric on one set."""
+
+    method: str
+    set: str
+    metric: str
+    difference: Difference
+
+
+class Comparison(NamedTuple):
+    """How methods differ from the method `reference`."""
+
+    reference: str
+    differences: tuple[PairedDifference, ...]
 
 
 def difference(values: Sequence[float], reference: Sequence[float]) -> Difference:
@@ -39,102 +68,141 @@ def difference(values: Sequence[float], reference: Sequence[float]) -> Differenc
 
     The interval is infinite for a single image. It takes the images for independent draws; several degraded versions of
     one scene are not quite that.
+
+    Args:
+        values: of one method, one per image.
+        reference: of the other, of the same images in the same order.
     """
     from scipy.stats import t
 
     gaps = [value - other for value, other in zip(values, reference, strict=True)]
-    mean, n = statistics.fmean(gaps), len(gaps)
+    mean = statistics.fmean(gaps)
+    n = len(gaps)
     if n < 2:
         return Difference(mean, -math.inf, math.inf, n)
     half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * statistics.stdev(gaps) / math.sqrt(n)
     return Difference(mean, mean - half, mean + half, n)
 
 
-def per_image(run: Run) -> dict[tuple[str, str], dict[str, float]]:
-    """The scores of a finished run by `(set, image)`; nothing where there are none."""
-    file = run.path / "per_image.csv"
-    if not file.is_file():
-        return {}
-    with file.open(encoding="utf-8", newline="") as lines:
-        return {
-            (row["set"], row["index"]): {k: float(v) for k, v in row.items() if k not in ("set", "index", "name") and v}
-            for row in csv.DictReader(lines)
-        }
-
-
-def mean_per_image(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, float]]:
-    """The scores by `(set, image)`, averaged over runs of one method that differ in their seed."""
-    scored = [per_image(run) for run in runs]
-    return {
-        place: {m: statistics.fmean(scores[place][m] for scores in scored) for m in _shared(scored, place)}
-        for place in scored[0]
-        if all(place in scores for scores in scored)
-    }
-
-
-def _shared(scored: Sequence[Mapping[Any, Mapping[str, float]]], place: Any) -> list[str]:
-    """The metrics that all have for an image, not those of the degraded input itself."""
-    return [m for m in scored[0][place] if not m.startswith("input_") and all(m in scores[place] for scores in scored)]
-
-
-def differences(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, dict[str, Difference]]:
-    """`{set: {metric: Difference}}` of one method against another, over the sets and images that both have scored.
+def image_scores(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """The scores of every image of runs, as lines of `limpid.results`.
 
     Args:
-        runs: of the one, which differ in their seed.
-        reference: of the other.
+        records: of the runs; the row of each is looked up in experiments/.
     """
-    scored = [mean_per_image(runs), mean_per_image(reference)]
-    seeds = [{(run.config() or {}).get("seed"): run for run in some} for some in (runs, reference)]
-    by_seed = [[per_image(of[seed]) for of in seeds] for seed in seeds[0] if seed is not None and seed in seeds[1]]
-    shared = [place for place in scored[0] if place in scored[1]]
-    found: dict[str, dict[str, Difference]] = {}
-    for name in dict.fromkeys(place[0] for place in shared):
-        places = [place for place in shared if place[0] == name]
-        for metric in _shared(scored, places[0]):
-            pairs = [[scores[place][metric] for scores in scored] for place in places if metric in scored[1][place]]
-            if all(math.isfinite(value) for pair in pairs for value in pair):
-                over_images = difference(*zip(*pairs, strict=True))
-                over_seeds = _over_seeds(metric, places, by_seed)
-                found.setdefault(name, {})[metric] = over_images._replace(over_seeds=over_seeds)
-    return found
+    measured: list[MeasuredRow] = []
+    free: list[RunRecord] = []
+    for record in records:
+        row = known_row(record.row)
+        if row is None:
+            free.append(record)
+        else:
+            measured.append(MeasuredRow(row, (record,)))
+    return of_images(frame_of(measured, free, per_image=True))
 
 
-def _over_seeds(
-    metric: str, places: Sequence[Any], by_seed: Sequence[Sequence[Mapping[Any, Mapping[str, float]]]]
-) -> tuple[float, float] | None:
-    """The interval of the difference of means over the seeds in `by_seed`, each a pair of scores by image."""
-    pairs = [
-        [statistics.fmean(scores[place][metric] for place in places if metric in scores[place]) for scores in pair]
-        for pair in by_seed
-    ]
+def of_images(frame: pd.DataFrame) -> pd.DataFrame:
+    """The measured scores of single images among the lines of `frame`, each once though several rows share its run."""
+    scores = frame[frame["image_number"].notna() & (frame["source"] == MEASURED)]
+    return scores.drop_duplicates(["run", *_SCORE])
+
+
+def mean_over_runs(scores: pd.DataFrame) -> pd.Series:
+    """The score of each image, averaged over runs of one method, by `(set, metric, image_number)`.
+
+    Args:
+        scores: of the images, as `of_images` gives them. An image that not every run has scored is left out. A score
+            that is not a number counts as infinite, so that its mean is not finite either.
+    """
+    finite = scores.assign(value=scores["value"].fillna(math.inf))
+    grouped = finite.groupby(_SCORE, sort=False)["value"].agg(["mean", "size"])
+    return grouped["mean"][grouped["size"] == scores["run"].nunique()]
+
+
+def differences(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[tuple[str, str, Difference]]:
+    """Each `(set, metric, Difference)` of one method to another, over the images that both have scored.
+
+    A metric with a score that is not finite has no difference.
+
+    Args:
+        scores: of the one's images, as `of_images` gives them; its runs differ in their seed.
+        reference: of the other's.
+    """
+    own = mean_over_runs(scores).to_frame("own")
+    both = own.join(mean_over_runs(reference).rename("other"), how="inner")
+    own_seeds = _seed_means(scores, both)
+    other_seeds = _seed_means(reference, both)
+    seeds = own_seeds.to_frame("own").join(other_seeds.rename("other"), how="inner")
+    for (name, metric), pairs in both.groupby(level=["set", "metric"], sort=False):
+        if not all(map(math.isfinite, [*pairs["own"], *pairs["other"]])):
+            continue
+        over_images = difference(list(pairs["own"]), list(pairs["other"]))
+        drawn = seeds[[key[:2] == (name, metric) for key in seeds.index]]
+        yield name, metric, over_images._replace(over_seeds=_seed_interval(drawn))
+
+
+def _seed_means(scores: pd.DataFrame, shared: pd.DataFrame) -> pd.Series:
+    """The mean over shared images of each `(set, metric, seed)`."""
+    kept = scores.join(shared[[]], on=_SCORE, how="inner")
+    return kept.groupby(["set", "metric", "seed"], sort=False)["value"].mean()
+
+
+def _seed_interval(pairs: pd.DataFrame) -> tuple[float, float] | None:
     if len(pairs) < 2:
         return None
-    drawn = difference(*zip(*pairs, strict=True))
+    drawn = difference(list(pairs["own"]), list(pairs["other"]))
     return drawn.low, drawn.high
 
 
-def against_one(runs: Sequence[Run]) -> tuple[str, list[tuple[str, dict[str, dict[str, Difference]]]]] | None:
-    """The method that others are compared with, and each other's differences to it; None where nothing is shared.
+def compare_to_reference(scores: pd.DataFrame) -> Comparison | None:
+    """The differences of methods to one of them; None where there is nothing to compare.
 
-    The one is the paper's own method if it is among them, else the first.
+    The reference is the paper's own method if it is among them, else the first. A method is one training: runs of one
+    row and one group, which differ in their seed alone.
+
+    Args:
+        scores: of the images of all methods, as `of_images` gives them.
     """
-    methods: dict[str, list[Run]] = {}
-    for run in runs:
-        methods.setdefault(name_of(run), []).append(run)
+    methods = _methods(scores)
     if len(methods) < 2:
         return None
-    own = [n for n, some in methods.items() if ((some[0].config() or {}).get("row") or {}).get("kind") == "ours"]
-    reference = (own or list(methods))[0]
-    others = [(n, differences(some, methods[reference])) for n, some in methods.items() if n != reference]
-    compared = [(name, found) for name, found in others if found]
-    return (reference, compared) if compared else None
+    own = [name for name, members in methods.items() if _is_papers_own(members)]
+    reference = own[0] if own else next(iter(methods))
+    found: list[PairedDifference] = []
+    for name, members in methods.items():
+        if name != reference:
+            pairs = differences(members, methods[reference])
+            found += [PairedDifference(name, set_name, metric, one) for set_name, metric, one in pairs]
+    return Comparison(reference, tuple(found)) if found else None
 
 
-def name_of(run: Run) -> str:
-    """What to call a run's method: its row, else its model, and what was set besides."""
-    config: Mapping[str, Any] = run.config() or {}
-    row = config.get("row")
-    name = row["name"] if row else config["choices"]["model"]
-    beside = [o for o in config.get("overrides") or [] if not o.startswith(("data=", "model="))]
-    return ", ".join([name, *beside])
+def _methods(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The scores of each method by a name that no other has."""
+    groups = [members for _, members in scores.groupby(["paper", "table", "row", "group"], sort=False, dropna=False)]
+    names = [method_name(members) for members in groups]
+    for column, what in (("budget", "budget "), ("group", "training ")):
+        counts = Counter(names)
+        for number, members in enumerate(groups):
+            if counts[names[number]] > 1:
+                names[number] += f", {what}{members[column].iloc[0]}"
+    return dict(zip(names, groups, strict=True))
+
+
+def method_name(scores: pd.DataFrame) -> str:
+    """What to call a method: its row, else its model, and what was set besides.
+
+    Args:
+        scores: of the method alone.
+    """
+    first = scores.iloc[0]
+    name = first["model"] if first["row"] is None else first["row"]
+    beside = [o for o in shlex.split(first["overrides"]) if not o.startswith(("data=", "model="))]
+    return ", ".join([str(name), *(seedless(override, first["seed"]) for override in beside)])
+
+
+def _is_papers_own(scores: pd.DataFrame) -> bool:
+    first = scores.iloc[0]
+    if first["row"] is None:
+        return False
+    row = known_row(f"{first['paper']}/{first['table']}/{first['row']}")
+    return row is not None and row.kind == "ours"

@@ -1,40 +1,42 @@
-"""The rows that papers print: `experiments/<paper>/<table>/<row>.yaml`, read without Hydra."""
+"""The rows of experiments: what a paper prints of each (paper.yaml), and what its row file chooses. Reads no Hydra."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limpid.errors import UserError, nearest
 from limpid.paths import config_folders
+from limpid.results.papers import FILE_NAME, Entry, Paper, papers, read_yaml
 
 #: The set name of tables that test on nothing.
 NO_SET = "-"
+#: What begins a reference to another row's weights in a row file.
+_REFERENCE = "row:"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One printed row.
+    """One row of a table.
 
     Attributes:
         paper: its short name, such as ``rfd``.
         table: such as ``table5``.
         name: the row's name in commands.
-        label: what the paper prints.
+        label: what the paper calls it; its name where no paper prints it.
         kind: ``ours``, ``ablation``, ``baseline`` or ``input``.
-        does: ``train``, ``test`` or ``profile``.
-        model: what it runs; several rows may run one method.
-        same_as: another row whose run this is, or None.
-        needs: rows whose checkpoints it starts from.
+        alias_of: another row whose run this is, or None.
         not_built: why it cannot run yet, or None.
-        expected: the paper's values, `{set: {metric: value}}`.
-        order: the how manieth of its table it is in print; None puts it behind, by name.
+        printed: the paper's values, `{set: {metric: value}}`.
+        order: its position in the printed table, from 1; None behind those, by name, where no paper prints it.
+        note: a remark on what is printed, or None.
+        mode: what a run of it does: ``train`` (and test), ``test`` or ``profile``.
+        model: the option of the group `model` that its file chooses, or None.
+        data: the option of the group `data` that its file chooses; None leaves the choice to the model.
+        needs: rows (``paper/table/row``) whose weights its file refers to.
     """
 
     paper: str
@@ -42,138 +44,164 @@ class Row:
     name: str
     label: str
     kind: str
-    does: str
-    model: str
-    same_as: str | None = None
-    needs: tuple[str, ...] = ()
+    alias_of: str | None = None
     not_built: str | None = None
-    expected: dict[str, dict[str, float]] = field(default_factory=dict)
+    printed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     order: int | None = None
-
-    @property
-    def place(self) -> str:
-        """`paper/table/name`."""
-        return f"{self.paper}/{self.table}/{self.name}"
+    note: str | None = None
+    mode: str = "train"
+    model: str | None = None
+    data: str | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """`paper/table/name`."""
-        return self.place
+        return f"{self.paper}/{self.table}/{self.name}"
 
     @property
     def run_id(self) -> str:
         """The row whose run directory holds this row's runs."""
-        return self.run_place
-
-    @property
-    def run_place(self) -> str:
-        """The row whose run directory holds this row's runs."""
-        return self.same_as or self.place
-
-
-def read_row(file: Path) -> Row:
-    """The row in `file`.
-
-    Raises:
-        UserError: the file has no row block, or one that lacks or misspells something, or that does not agree with
-            where it lies.
-    """
-    block: dict[str, Any] | None = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("row")
-    if block is None:
-        raise UserError(f"The file {file} has no row block; see experiments/rfd/table5/student.yaml for one.")
-    known = {f.name: f for f in fields(Row)}
-    for name in block:
-        if name not in known:
-            hint = nearest(name, known) or f"; it takes {', '.join(known)}."
-            raise UserError(f"The row block of {file} sets {name!r}, which no row has{hint}")
-    for name, f in known.items():
-        if f.default is MISSING and f.default_factory is MISSING and name not in block:
-            raise UserError(f"The row block of {file} lacks {name!r}; add it.")
-    row = Row(**{**block, "needs": tuple(block.get("needs") or ())})
-    if row.place != "/".join((*file.parts[-3:-1], file.stem)):
-        raise UserError(f"The row block of {file} says {row.place}; make it agree with the file's own place.")
-    return row
-
-
-def find_row(place: str) -> Row:
-    """The row at `paper/table/name`."""
-    return read_row(row_file(place))
+        return self.alias_of or self.id
 
 
 def rows(pattern: str = "") -> list[Row]:
     """The rows of a paper, a table, or one row, in the order of print; all rows for an empty pattern.
 
+    A row is a file `experiments/<paper>/<table>/<row>.yaml`; one that no paper.yaml prints comes behind those of its
+    table, under its own name. The user's own folder comes before Limpid's.
+
     Args:
         pattern: ``paper``, ``paper/table`` or ``paper/table/row``.
 
     Raises:
-        UserError: nothing of that name is there.
+        UserError: nothing of that name is there, a paper.yaml is wrong, or a printed row has no file.
     """
-    found: dict[str, Row] = {}
-    for folder in config_folders("experiments"):
-        for file in folder.glob("*/*/*.yaml"):
-            row = read_row(file)
-            found.setdefault(row.place, row)
-    places = {"/".join(place.split("/")[:depth]) for place in found for depth in (1, 2, 3)}
-    if pattern and pattern not in places:
-        raise UserError(f"There is no paper, table or row {pattern!r}{nearest(pattern, places) or '.'}")
-    chosen = [row for place, row in found.items() if not pattern or f"{place}/".startswith(f"{pattern}/")]
-    return sorted(chosen, key=_in_print)
+    files = _row_files()
+    known = {"/".join(row_id.split("/")[:depth]) for row_id in files for depth in (1, 2, 3)}
+    if pattern and pattern not in known:
+        raise UserError(f"There is no paper, table or row {pattern!r}{nearest(pattern, known) or '.'}")
+    printed = papers()
+    _require_files(printed, files)
+    chosen = [row_id for row_id in files if not pattern or f"{row_id}/".startswith(f"{pattern}/")]
+    return [_row(row_id, files[row_id], printed) for row_id in sorted(chosen, key=partial(_print_order, printed))]
 
 
-def _in_print(row: Row) -> tuple[Any, ...]:
-    """What rows are sorted by: a paper's numbered tables before others, rows as printed."""
-    number = re.fullmatch(r"table(\d+)", row.table)
-    printed = (0, int(number[1])) if number else (1, 0)
-    return (row.paper, printed, row.table, row.order is None, row.order or 0, row.name)
+def find_row(row_id: str) -> Row:
+    """The row with the id ``paper/table/row``.
 
-
-def printed_otherwise(row: Row, known: Sequence[Row]) -> list[str]:
-    """Where a paper prints another value of the same run: a phrase for each, such as two values of one model and set.
-
-    Fewer digits of the same value are not another one. A metric is taken to be printed with as many digits as the
-    longest of its values in a table.
-
-    Args:
-        row: whose values are looked at.
-        known: all rows, `row` among them.
+    Raises:
+        UserError: there is none.
     """
-    found = []
-    for other in known:
-        if other.run_place != row.run_place or other.place == row.place:
-            continue
-        for name, values in row.expected.items():
-            for metric, value in values.items():
-                theirs = other.expected.get(name, {}).get(metric)
-                digits = min(_digits(one, metric, known) for one in (row, other))
-                if theirs is not None and abs(value - theirs) > 0.5000001 * 10.0**-digits:
-                    there = f"{other.table}/{other.name}"
-                    found.append(f"{metric} on {name} is {value:g} here and {theirs:g} in {there}, the same run")
-    return found
+    return _row(row_id, row_file(row_id), papers())
 
 
-def _digits(row: Row, metric: str, known: Iterable[Row]) -> int:
-    """How many digits behind the point the table of `row` prints of a metric; a file does not keep a last 0."""
-    table = [other for other in known if (other.paper, other.table) == (row.paper, row.table)]
-    printed = [values[metric] for other in table for values in other.expected.values() if metric in values]
-    return max((-int(Decimal(str(value)).as_tuple().exponent) for value in printed), default=0)
+def known_row(row_id: str | None) -> Row | None:
+    """The row with the id ``paper/table/row``; None for None, and for a row that is no longer there."""
+    if row_id is None:
+        return None
+    there = any((folder / f"{row_id}.yaml").is_file() for folder in config_folders("experiments"))
+    return find_row(row_id) if there else None
 
 
-def row_file(place: str) -> Path:
-    """The file of the row at `paper/table/name`, the user's own first.
+def row_file(row_id: str) -> Path:
+    """The file of the row ``paper/table/row``, the user's own first.
 
     Raises:
         UserError: there is none.
     """
     for folder in config_folders("experiments"):
-        if (file := folder / f"{place}.yaml").is_file():
+        if (file := folder / f"{row_id}.yaml").is_file():
             return file
-    raise UserError(f"There is no row {place!r} in experiments/.")
+    raise UserError(f"There is no row {row_id!r} in experiments/{nearest(row_id, _row_files()) or '.'}")
 
 
-def measured_file(paper: str) -> Path:
-    """Where the figures kept of a paper's rows lie: beside its rows."""
+def option_of(content: Mapping[str, Any], group: str) -> str | None:
+    """The option of a Hydra group that a row file's defaults choose, or None.
+
+    Args:
+        content: of the row file.
+        group: such as ``model``.
+    """
+    for choice in content.get("defaults") or []:
+        if isinstance(choice, dict) and f"override /{group}" in choice:
+            return str(choice[f"override /{group}"])
+    return None
+
+
+def _row_files() -> dict[str, Path]:
+    """The file of every row by its id, the user's own first."""
+    found: dict[str, Path] = {}
     for folder in config_folders("experiments"):
-        if (folder / paper).is_dir():
-            return folder / paper / "measured.json"
-    raise UserError(f"There is no paper {paper!r} in experiments/.")
+        for file in folder.glob("*/*/*.yaml"):
+            found.setdefault("/".join([*file.parts[-3:-1], file.stem]), file)
+    return found
+
+
+def _require_files(printed: Mapping[str, Paper], files: Mapping[str, Path]) -> None:
+    """Refuse a paper.yaml that prints a row which no file describes.
+
+    Raises:
+        UserError: there is such a row.
+    """
+    for paper, content in printed.items():
+        for table, name in _printed_names(content):
+            if (row_id := f"{paper}/{table}/{name}") not in files:
+                raise UserError(
+                    f"The row {row_id} is printed in experiments/{paper}/{FILE_NAME}, but there is no file "
+                    f"experiments/{row_id}.yaml; write it, or take the row out."
+                )
+
+
+def _printed_names(paper: Paper) -> Iterator[tuple[str, str]]:
+    for name, table in paper.tables.items():
+        for row in table.entries:
+            yield name, row
+
+
+def _print_order(printed: Mapping[str, Paper], row_id: str) -> tuple[Any, ...]:
+    """What rows are sorted by: printed tables before others, printed rows before others, the rest by name."""
+    paper, table, name = row_id.split("/")
+    tables = printed[paper].tables if paper in printed else {}
+    entries = tables[table].entries if table in tables else {}
+    return (paper, _position(table, tables), table, _position(name, entries), name)
+
+
+def _position(name: str, ordered: Mapping[str, Any]) -> int:
+    """The position of a key in a mapping; behind all where it is not in it."""
+    return list(ordered).index(name) if name in ordered else len(ordered)
+
+
+def _row(row_id: str, file: Path, printed: Mapping[str, Paper]) -> Row:
+    paper, table, name = row_id.split("/")
+    content = read_yaml(file)
+    tables = printed[paper].tables if paper in printed else {}
+    entries = tables[table].entries if table in tables else {}
+    entry = entries.get(name, Entry(label=name, kind="ablation"))
+    # Until every row file says `mode` itself: the former block of a row.
+    former = content.get("row") or {}
+    return Row(
+        paper,
+        table,
+        name,
+        entry.label,
+        entry.kind,
+        alias_of=entry.alias_of,
+        not_built=entry.not_built,
+        printed=entry.printed,
+        order=_position(name, entries) + 1 if name in entries else None,
+        note=entry.note,
+        mode=str(content.get("mode") or former.get("does") or "train"),
+        model=option_of(content, "model"),
+        data=option_of(content, "data"),
+        needs=tuple(former.get("needs") or dict.fromkeys(_references(content))),
+    )
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Every row that a part of a row file refers to as ``row:PAPER/TABLE/ROW``, in the order of the file."""
+    if isinstance(value, str) and value.startswith(_REFERENCE):
+        yield value.removeprefix(_REFERENCE)
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for member in members:
+        yield from _references(member)

@@ -29,8 +29,8 @@ def wandb_sweep(table: Sequence[Row], budget: str = "mini", seeds: Sequence[int]
     tables = list(dict.fromkeys(f"{row.paper}/{row.table}" for row in table))
     if len(tables) != 1:
         raise UserError(f"A wandb sweep is of one table, but these are {len(tables)}; give one, such as {tables[0]}.")
-    present = {row.place for row in table}
-    rows = [row.name for row in table if not row.not_built and row.same_as not in present]
+    present = {row.id for row in table}
+    rows = [row.name for row in table if not row.not_built and row.alias_of not in present]
     if not rows:
         raise UserError(f"No row of {tables[0]} is built, so there is nothing to sweep over.")
     words = ["limpid", "train", f"budget={budget}", "logger=wandb", "logger.wandb.offline=false", "${args_no_hyphens}"]

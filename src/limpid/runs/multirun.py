@@ -82,9 +82,11 @@ def end(folder: Path) -> int:
 def _compare(runs: list[Run]) -> None:
     """Print how the runs of a sweep that scored the same images differ, image by image."""
     from limpid.results import paired
+    from limpid.results.run_record import read_record
 
-    compared = paired.against_one(list({run.path: run for run in runs}.values()))
+    records = {run.path: read_record(run) for run in runs}
+    compared = paired.compare_to_reference(paired.image_scores(records.values()))
     if compared is not None:
-        from limpid.results.console import print_differences
+        from limpid.results.console import print_comparison
 
-        print_differences(*compared)
+        print_comparison(compared)

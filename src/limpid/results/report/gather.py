@@ -18,8 +18,9 @@ from limpid.results.report import readme
 from limpid.results.report.runs import RunView
 from limpid.results.report.tables import TableView, tables
 from limpid.results.rows import NO_SET
-from limpid.results.table import Entry
-from limpid.store.run_directory import Run, find
+from limpid.results.run_record import MEASURED, RunRecord, Score
+from limpid.results.table import TableRow
+from limpid.store.run_directory import find
 
 
 @dataclass(frozen=True)
@@ -64,86 +65,97 @@ class Report:
     written: str
 
 
-def gather(entries: Sequence[Entry], store: Path, higher: Mapping[str, bool], others: bool) -> Report:
-    """Everything about the rows of `entries`.
+def gather(rows: Sequence[TableRow], store: Path, higher: Mapping[str, bool], others: bool) -> Report:
+    """Everything that a report of some rows shows.
 
     Args:
-        entries: rows with their runs, as `limpid.results.table.entries` gives them.
+        rows: with their runs, as `limpid.results.table.table_rows` gives them.
         store: the run store.
         higher: whether a higher value of a metric is better.
         others: whether the store's runs that belong to no row are shown too.
     """
-    places = {run["path"] for entry in entries for run in entry["runs"]}
-    begun = [run for run in find(store) if run.status()["status"] != "missing"]
-    shown = {r.path.as_posix(): r for r in begun if r.path.as_posix() in places or (others and _is_free(r))}
-    views = [
-        RunView(run, run.path.relative_to(store).as_posix(), f"run-{number:04d}.html")
-        for number, run in enumerate(shown.values(), start=1)
-    ]
-    protocols: dict[str, str] = {}
-    for view in views:
-        for identity, text in view.protocol_texts().items():
-            protocols[identity] = protocols.get(identity) or text
-    for entry in entries:
-        for run in entry["runs"]:
-            for values in run["metrics"].values():
-                protocols |= {v["protocol"]: "" for v in values.values() if v["protocol"] not in protocols}
+    paths = {run.path for one in rows for run in one.runs}
+    views: list[RunView] = []
+    for run in find(store):
+        view = RunView(run, run.path.relative_to(store).as_posix(), f"run-{len(views) + 1:04d}.html")
+        wanted = view.record.path in paths or (others and view.record.row is None)
+        if wanted and view.record.status != "missing":
+            views.append(view)
     return Report(
-        _papers(entries, shown, higher),
+        _papers(rows, higher),
         views,
-        _sets(entries, views),
+        _sets(rows, views),
         _environments(views),
-        dict(sorted(protocols.items())),
+        _protocols(rows, views),
         store.as_posix(),
         __version__,
         datetime.now(UTC).isoformat(timespec="minutes"),
     )
 
 
-def _is_free(run: Run) -> bool:
-    """Whether the run belongs to no row."""
-    return not (run.config() or {}).get("row")
+def _protocols(rows: Sequence[TableRow], views: Sequence[RunView]) -> dict[str, str]:
+    """What each protocol computes, by its id; empty where no run of the store says."""
+    found: dict[str, str] = {}
+    for view in views:
+        for identity, text in view.details.protocols.items():
+            found[identity] = found.get(identity) or text
+    for one in rows:
+        for run in one.runs:
+            for score in _measured(run):
+                found.setdefault(score.protocol, "")
+    return dict(sorted(found.items()))
 
 
-def _papers(entries: Sequence[Entry], stored: Mapping[str, Run], higher: Mapping[str, bool]) -> list[PaperView]:
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        found.setdefault(entry["paper"], []).append(entry)
-    return [
-        PaperView(
-            name,
-            readme.title(name),
-            "paper-" + re.sub(r"[^\w-]", "-", name) + ".html",  # no other page has such a name
-            tables(members, stored, higher),
-            readme.section(name, readme.CONTRADICTIONS),
-            readme.section(name, readme.READING),
-            {
-                "rows": len(members),
-                "runnable": sum(entry["runnable"] for entry in members),
-                "measured": sum(any(run["metrics"] for run in entry["runs"]) for entry in members),
-                "comparable": sum(any(run["comparable"] for run in entry["runs"]) for entry in members),
-            },
-        )
-        for name, members in found.items()
-    ]
+def _measured(run: RunRecord) -> list[Score]:
+    return [score for score in run.scores if score.source == MEASURED]
 
 
-def _sets(entries: Sequence[Entry], views: Sequence[RunView]) -> list[SetView]:
+def _papers(rows: Sequence[TableRow], higher: Mapping[str, bool]) -> list[PaperView]:
+    found: dict[str, list[TableRow]] = {}
+    for one in rows:
+        found.setdefault(one.row.paper, []).append(one)
+    return [_paper(name, members, higher) for name, members in found.items()]
+
+
+def _paper(name: str, rows: Sequence[TableRow], higher: Mapping[str, bool]) -> PaperView:
+    counts = {
+        "rows": len(rows),
+        "runnable": sum(one.why_not is None for one in rows),
+        "measured": sum(any(_measured(run) for run in one.runs) for one in rows),
+        "comparable": sum(any(run.comparable for run in one.runs) for one in rows),
+    }
+    return PaperView(
+        name,
+        readme.title(name),
+        "paper-" + re.sub(r"[^\w-]", "-", name) + ".html",  # no other page has such a name
+        tables(rows, higher),
+        readme.section(name, readme.CONTRADICTIONS),
+        readme.section(name, readme.READING),
+        counts,
+    )
+
+
+def _sets(rows: Sequence[TableRow], views: Sequence[RunView]) -> list[SetView]:
     """The sets that papers print or runs were tested on; where no card has the name, what the run was really given."""
     named = _cards_of_recipes()
-    given = {name: (view.set_card(name), card) for view in views for name, card in view.sets().items()}
-    measured: dict[str, set[int]] = {}
-    for run in [*(run for entry in entries for run in entry["runs"]), *(view.entry for view in views)]:
-        for name, values in run["metrics"].items():
-            measured.setdefault(name, set()).update(value["n"] for value in values.values())
+    given: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for view in views:
+        given |= {name: (view.set_option(name), settings) for name, settings in view.sets().items()}
+    images: dict[str, set[int]] = {}
+    for run in [*(run for one in rows for run in one.runs), *(view.record for view in views)]:
+        for score in _measured(run):
+            images.setdefault(score.set, set()).add(score.n)
+    for one in rows:
+        for name in one.row.printed:
+            images.setdefault(name, set())
+    images.pop(NO_SET, None)
     found = []
-    for name in dict.fromkeys([*measured, *(name for entry in entries for name in entry["expected"])]):
-        if name == NO_SET:
-            continue
-        chosen, plain = given.get(name, ("", {}))
-        card = _card(chosen or named.get(name) or name)
-        found.append(_set(name, {**{k: v for k, v in plain.items() if isinstance(v, (str, int))}, **card}))
-        found[-1].images |= measured.get(name, set())
+    for name, counts in images.items():
+        option, settings = given.get(name, ("", {}))
+        plain = {key: value for key, value in settings.items() if isinstance(value, (str, int))}
+        shown = _set(name, plain | _card(option or named.get(name) or name))
+        shown.images |= counts
+        found.append(shown)
     return sorted(found, key=lambda one: (not one.images, one.name))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
-from limpid.results import table
+from limpid.results.grouping import settings_of
+from limpid.results.lines import Line, figure_text
+from limpid.results.run_record import RunRecord
 
 #: What people call a metric, and its unit.
 _METRICS = {
@@ -56,9 +57,19 @@ def arrow(metric: str, higher_is_better: Mapping[str, bool]) -> str:
     return "higher" if higher_is_better[metric] else "lower"
 
 
-def number(value: Any) -> str:
-    """A figure as tables print it, with a true minus sign."""
-    return table.number(value).replace("-", "−")
+def number(value: float | None) -> str:
+    """A measured value as tables print it, with a true minus sign; empty for None."""
+    return "" if value is None else f"{value:.4g}".replace("-", "−")
+
+
+def printed(value: float | None) -> str:
+    """A value of the paper with its own digits and a true minus sign; empty for None."""
+    return "" if value is None else f"{value:g}".replace("-", "−")
+
+
+def figure(line: Line, metric: str) -> str:
+    """A figure of a line as tables print it, with a true minus sign."""
+    return figure_text(line, metric).replace("-", "−")
 
 
 def signed(value: float | None) -> str:
@@ -70,10 +81,6 @@ def signed(value: float | None) -> str:
     return ("+" if value >= 0 else "−") + f"{abs(value):.4g}"
 
 
-def settings(run: Mapping[str, Any]) -> str:
-    """What was set of a run besides its row, on one line.
-
-    Args:
-        run: as `limpid.results.table.run_entry` describes it.
-    """
-    return ", ".join([f"budget={run['budget']}", *table.settings_of(run)[1:]])
+def settings(run: RunRecord) -> str:
+    """What was set of a run besides its row, on one line."""
+    return ", ".join([f"budget={run.budget}", *settings_of(run)])

@@ -1,8 +1,7 @@
-"""Sections of a paper's README.md as safe HTML, and what the comments of row and set files say."""
+"""Sections of a paper's README.md as safe HTML, and what the comment of a set's file says."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -18,7 +17,6 @@ READING = "How it was read"
 
 #: No raw HTML passes, and no pictures, whose files stay where they are.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "typographer": False}).enable("table").disable("image")
-_CAPTION = re.compile(r".+?, table \w+: (?P<caption>.+?)\.?(?:(?<=\.) .*)?$")
 
 
 def title(paper: str) -> str:
@@ -47,12 +45,6 @@ def section(paper: str, heading: str) -> Markup | None:
                 token.children = _without_local_links(token.children) if token.children else token.children
             return Markup(_MARKDOWN.renderer.render(body, _MARKDOWN.options, {}))  # raw HTML is off
     return None
-
-
-def caption(file: Path) -> str:
-    """What the table of a row is about, as the comment that begins its file says; empty where it does not."""
-    found = _CAPTION.match(comment(file))
-    return found["caption"] if found else ""
 
 
 def comment(file: Path) -> str:

@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from limpid.results import paired, table
+from limpid.results.frame import read_per_image
 from limpid.results.report import labels
-from limpid.results.table import Entry
+from limpid.results.rows import Row, known_row
+from limpid.results.run_record import INPUT, MEASURED, RunDetails, RunRecord, Score, read_details, read_record
 from limpid.store.atomic_io import read_json
 from limpid.store.run_directory import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -66,68 +68,49 @@ class RunView:
 
     def __init__(self, run: Run, place: str, page: str) -> None:
         self.run, self.place, self.page = run, place, page
-        self.entry: Entry = table.run_entry(run)
+        self.record: RunRecord = read_record(run)
         self.status = run.status()
-        self.config: Mapping[str, Any] = run.config() or {}
 
-    @property
-    def row(self) -> Mapping[str, Any]:
-        """The row block of the configuration; empty without a row."""
-        return self.config.get("row") or {}
+    @cached_property
+    def details(self) -> RunDetails:
+        """The command, the configuration, and what sets and protocols are."""
+        return read_details(self.run)
+
+    @cached_property
+    def row(self) -> Row | None:
+        """The row that the run runs; None without one, and where experiments/ no longer has it."""
+        return known_row(self.record.row)
 
     @property
     def title(self) -> str:
         """The paper's label of the row, else the model."""
-        return str(self.row.get("label") or (self.config.get("choices") or {}).get("model") or self.place)
+        return self.row.label if self.row else self.record.model or self.place
 
     @property
     def settings(self) -> str:
         """Budget and what was set besides."""
-        return labels.settings(self.entry)
+        return labels.settings(self.record)
 
     @property
     def command(self) -> str:
         """The command that made it, empty where the configuration does not say."""
-        typed = self.config.get("typed")
-        return shlex.join(["limpid", str(self.config.get("verb", "train")), *map(str, typed)]) if typed else ""
-
-    @property
-    def config_text(self) -> str:
-        """config.yaml as it is read."""
-        return yaml.safe_dump(dict(self.config), sort_keys=False, allow_unicode=True)
+        words = self.details.command
+        return shlex.join(["limpid", *words]) if words else ""
 
     @cached_property
     def environment(self) -> list[tuple[str, str]]:
         """What it ran on, in plain words."""
         return environment(read_json(self.run.path / "environment.json") or {})
 
-    @property
-    def absent(self) -> list[str]:
-        """Why sets of the recipe were not tested."""
-        return list((self.run.results() or {}).get("absent") or [])
-
     def results(self) -> list[Result]:
         """Every figure of the run."""
-        expected = self.row.get("expected") or {}
-        found = []
-        for name, values in self.entry["metrics"].items():
-            for metric, value in values.items():
-                before = self.entry["input"].get(name, {}).get(metric, {}).get("mean")
-                printed = (expected.get(name) or {}).get(metric)
-                found.append(
-                    Result(
-                        name,
-                        metric,
-                        labels.number((value["mean"], None)),
-                        value["n"],
-                        str(value["protocol"]),
-                        "" if before is None else labels.number((before, None)),
-                        labels.signed(None if before is None else value["mean"] - before),
-                        labels.number(printed),
-                        labels.signed(None if printed is None else value["mean"] - printed),
-                    )
-                )
-        return found
+        printed = self.row.printed if self.row else {}
+        degraded = {(score.set, score.metric): score.value for score in self.record.scores if score.source == INPUT}
+        return [
+            _result(score, degraded.get((score.set, score.metric)), printed.get(score.set, {}).get(score.metric))
+            for score in self.record.scores
+            if score.source == MEASURED
+        ]
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """The points `(step, value)` of each logged value; a line that is not whole is left out."""
@@ -145,28 +128,28 @@ class RunView:
         return {name: sorted(points) for name, points in found.items()}
 
     @cached_property
-    def scores(self) -> dict[tuple[str, str], Mapping[str, float]]:
-        """The values of every image, by `(set, name)`."""
-        file = self.run.path / "per_image.csv"
-        if not file.is_file():
-            return {}
-        with file.open(encoding="utf-8", newline="") as lines:
-            names = [(row["set"], row["index"], row["name"]) for row in csv.DictReader(lines)]
-        values = paired.per_image(self.run)
-        return {(name, image): values[(name, index)] for name, index, image in names}
+    def image_scores(self) -> pd.DataFrame:
+        """The scores of every image, a line each; see `limpid.results.frame.read_per_image`."""
+        return read_per_image(self.run.path)
+
+    @cached_property
+    def scores(self) -> Mapping[tuple[str, str], Mapping[str, float]]:
+        """The values of every image by `(set, name)`, those of the input as `input_<metric>`."""
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        for line in self.image_scores.itertuples():
+            metric = f"input_{line.metric}" if line.source == INPUT else line.metric
+            found.setdefault((line.set, line.image), {})[metric] = line.value
+        return found
 
     def distributions(self) -> Iterator[tuple[str, str, dict[str, list[float]]]]:
         """`(set, metric, {what: values})`: of the restored images, and of the inputs as they are."""
-        for name in dict.fromkeys(set_name for set_name, _ in self.scores):
-            images = [values for (set_name, _), values in self.scores.items() if set_name == name]
-            for metric in dict.fromkeys(m for values in images for m in values if not m.startswith("input_")):
-                groups = {
-                    "restored": [values[metric] for values in images if metric in values],
-                    "the input as it is": [
-                        values[f"input_{metric}"] for values in images if f"input_{metric}" in values
-                    ],
-                }
-                yield name, metric, {what: values for what, values in groups.items() if values}
+        for (name, metric), lines in self.image_scores.groupby(["set", "metric"], sort=False):
+            groups = {}
+            for source, what in ((MEASURED, "restored"), (INPUT, "the input as it is")):
+                values = list(lines["value"][lines["source"] == source])
+                if values:
+                    groups[what] = values
+            yield name, metric, groups
 
     def pictures(self) -> list[Picture]:
         """The pictures of the test sets, by set and name."""
@@ -181,18 +164,27 @@ class RunView:
         return found
 
     def sets(self) -> dict[str, Mapping[str, Any]]:
-        """The cards of the sets that were tested on, by the name they have in the results."""
-        tested = (self.config.get("data") or {}).get("test") or {}
-        return {name: tested.get(name) or {} for name in self.entry["metrics"]}
+        """The settings of the sets that were tested on, by the name they have in the results."""
+        names = dict.fromkeys(score.set for score in self.record.scores if score.source == MEASURED)
+        return {name: self.details.test_sets.get(name) or {} for name in names}
 
-    def set_card(self, name: str) -> str:
-        """The name of the card in conf/dataset that the test set `name` was made from; empty where nothing says."""
-        return str((self.config.get("choices") or {}).get(f"dataset@data.test.{name}") or "")
+    def set_option(self, name: str) -> str:
+        """The option of the group `dataset` that the test set `name` was made from; empty where nothing says."""
+        return self.details.set_choices.get(name, "")
 
-    def protocol_texts(self) -> dict[str, str]:
-        """What each protocol of the configuration computes, by its id."""
-        cards = (self.config.get("metrics") or {}).values()
-        return {str(card["id"]): str(card.get("text") or "") for card in cards if card and "id" in card}
+
+def _result(score: Score, before: float | None, printed: float | None) -> Result:
+    return Result(
+        score.set,
+        score.metric,
+        labels.number(score.value),
+        score.n,
+        score.protocol,
+        labels.number(before),
+        labels.signed(None if before is None else score.value - before),
+        labels.printed(printed),
+        labels.signed(None if printed is None else score.value - printed),
+    )
 
 
 def environment(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

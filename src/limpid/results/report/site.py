@@ -111,11 +111,16 @@ def _environment(report: Report) -> Environment:
         """A file of ours, written into the page as it is."""
         return Markup(loader.get_source(environment, name)[0])
 
-    environment.globals |= {"inlined": inlined, "quartiles": plots.quartiles, "thinned": thinned}
+    environment.globals |= {
+        "inlined": inlined,
+        "quartiles": plots.quartiles,
+        "thinned": thinned,
+        "figure_of": labels.figure,
+    }
     environment.filters |= {
         "metric": labels.label,
         "with_unit": labels.with_unit,
-        "figure": lambda value: labels.number((value, None)),
+        "figure": labels.number,
         "signed": labels.signed,
         "is_web": lambda url: str(url).startswith(("https://", "http://")),
         "anchor": lambda place: place.replace("/", "-"),

@@ -1,0 +1,158 @@
+"""Results as one long data frame: a line for each value that a paper prints or a run measured."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limpid.paths import runs as default_store
+from limpid.results.grouping import group_of, settings_of, training_fingerprint
+from limpid.results.measured import FREE, MeasuredRow, free_runs, measured_rows
+from limpid.results.rows import Row, rows
+from limpid.results.run_record import INPUT, MEASURED, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The source of values that a paper prints; the others are those of scores, `measured` and `input`.
+PAPER = "paper"
+#: What begins the columns of per_image.csv that hold the scores of the degraded input.
+_INPUT_COLUMN = "input_"
+
+_VALUE = ("set", "image", "image_number", "metric", "protocol", "value", "source", "n")
+_ASKED = ("mode", "budget", "seed", "status", "comparable", "overrides", "settings")
+_RUN = (*_ASKED, "fingerprint", "training", "group", "run")
+#: The columns of the frame.
+COLUMNS = ("paper", "table", "row", "model", "data", *_RUN, *_VALUE)
+
+#: The types of the columns that hold no text.
+_TYPES = {
+    "seed": "Int64",
+    "comparable": "boolean",
+    "image_number": "Int64",
+    "n": "Int64",
+    "value": "float64",
+}
+
+
+def results(pattern: str = "", store: Path | str | None = None, per_image: bool = False) -> pd.DataFrame:
+    """A data frame with one line for each value that papers print and that was measured.
+
+    Its columns are
+
+    - ``paper``, ``table``, ``row``: what the value belongs to; None for a run without a row. A run that several rows
+      share (`alias_of`) is there under each of them.
+    - ``model``, ``data``: the options of the groups of these names.
+    - ``mode`` (train, test, profile), ``budget``, ``seed``, ``status``, ``comparable`` (with the paper), ``overrides``
+      (as a shell takes them), ``settings`` (the same for people, with what is narrower), ``fingerprint``, ``run``
+      (the directory): of the run; missing for printed values.
+    - ``group``: equal for runs that differ in nothing but their seed, and ``training``, the fingerprint of what was
+      trained; see `limpid.results.grouping`.
+    - ``set``, ``metric``, ``protocol``, ``value``, and ``n``, how many images a mean is of.
+    - ``image``, ``image_number``: the image's name and its position in the set, from 0; missing for means.
+    - ``source``: ``paper``, ``measured``, or ``input`` for the degraded input itself.
+
+    A run without any value, such as one that failed, has one line without set, metric and value.
+
+    Args:
+        pattern: ``paper``, ``paper/table`` or ``paper/table/row``; ``free`` for runs without a row; all if empty.
+        store: the run store; by default `LIMPID_RUNS`, else ``runs``.
+        per_image: whether the values of single images are there too. They are not among what was kept of runs.
+
+    Raises:
+        UserError: nothing is called `pattern`.
+    """
+    folder = Path(store) if store is not None else default_store()
+    chosen = [] if pattern == FREE else rows(pattern)
+    free = free_runs(folder) if pattern in ("", FREE) else []
+    return frame_of(measured_rows(chosen, folder), free, per_image)
+
+
+def frame_of(measured: Iterable[MeasuredRow], free: Iterable[RunRecord] = (), per_image: bool = False) -> pd.DataFrame:
+    """The frame that `results` describes, of some rows and of some runs without a row."""
+    import pandas as pd
+
+    lines: list[tuple[Any, ...]] = []
+    images: list[pd.DataFrame] = []
+    for one in measured:
+        lines += _printed_lines(one.row)
+        for run in one.runs:
+            place = _place(one.row, run)
+            lines += _run_lines(place, run)
+            images += [_image_lines(place, run)] if per_image and not run.kept else []
+    for run in free:
+        place = _place(None, run)
+        lines += _run_lines(place, run)
+        images += [_image_lines(place, run)] if per_image and not run.kept else []
+    # As objects first, so that what is missing is None in every column of text, whatever else is in it.
+    means = _typed(pd.DataFrame(lines, columns=list(COLUMNS), dtype=object))
+    filled = [frame for frame in images if len(frame)]
+    return pd.concat([means, *filled], ignore_index=True) if filled else means
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.astype({name: _TYPES.get(name, object) for name in frame.columns})
+
+
+def _place(row: Row | None, run: RunRecord) -> tuple[Any, ...]:
+    """The columns that every line of a run shares."""
+    names = (None, None, None) if row is None else (row.paper, row.table, row.name)
+    model = run.model or (row.model if row else None)
+    comparable, settings = run.comparable, ", ".join(settings_of(run))
+    facts = (run.mode, run.budget, run.seed, run.status, comparable, shlex.join(run.overrides), settings)
+    return (*names, model, run.data, *facts, run.fingerprint, training_fingerprint(run), group_of(run), run.path)
+
+
+def _printed_lines(row: Row) -> Iterator[tuple[Any, ...]]:
+    place = (row.paper, row.table, row.name, row.model, row.data, *[None] * len(_RUN))
+    for name, values in row.printed.items():
+        for metric, value in values.items():
+            yield (*place, name, None, None, metric, None, float(value), PAPER, None)
+
+
+def _run_lines(place: tuple[Any, ...], run: RunRecord) -> Iterator[tuple[Any, ...]]:
+    for score in run.scores:
+        figure = (score.metric, score.protocol, score.value, score.source, score.n)
+        yield (*place, score.set, None, None, *figure)
+    if not run.scores:
+        yield (*place, None, None, None, None, None, float("nan"), MEASURED, None)
+
+
+def _image_lines(place: tuple[Any, ...], run: RunRecord) -> pd.DataFrame:
+    """The lines of single images, from the run's per_image.csv."""
+    import pandas as pd
+
+    scores = read_per_image(Path(run.path))
+    protocols = {(score.set, score.metric): score.protocol for score in run.scores if score.source == MEASURED}
+    frame = pd.DataFrame(dict(zip(COLUMNS, place, strict=False)), index=scores.index)
+    frame = frame.assign(**{name: scores[name] for name in scores.columns}, n=1)
+    frame["protocol"] = [protocols.get(key) for key in zip(scores["set"], scores["metric"], strict=True)]
+    return _typed(frame[list(COLUMNS)])
+
+
+def read_per_image(folder: Path) -> pd.DataFrame:
+    """A data frame with one line for each score of each image of a run, from its per_image.csv.
+
+    The columns are `set`, `image` (its name), `image_number` (its position in the set), `metric`, `source` and `value`.
+
+    Args:
+        folder: the run's directory. Where it holds no scores, the frame is empty.
+    """
+    import pandas as pd
+
+    columns = ["set", "image", "image_number", "metric", "source", "value"]
+    file = folder / "per_image.csv"
+    # A run that scored nothing leaves a file with an empty line.
+    if not file.is_file() or not file.read_text(encoding="utf-8").strip():
+        return pd.DataFrame(columns=columns)
+    # As text, so that an empty cell, which is no score, is told from a score that is not a number.
+    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    table = table.rename(columns={"name": "image", "index": "image_number"})
+    long = table.melt(id_vars=columns[:3], var_name="metric", value_name="value")
+    long = long[long["value"] != ""].reset_index(drop=True)
+    is_input = long["metric"].str.startswith(_INPUT_COLUMN)
+    long["source"] = is_input.map({True: INPUT, False: MEASURED})
+    long["metric"] = long["metric"].str.removeprefix(_INPUT_COLUMN)
+    return long.astype({"value": float, "image_number": int})[columns]

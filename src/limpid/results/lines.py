@@ -1,0 +1,214 @@
+"""The lines of a row in a table: what the paper prints, and the mean and deviation of runs of one training."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from limpid.results.frame import PAPER
+from limpid.results.run_record import INPUT, MEASURED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value of a line.
+
+    Attributes:
+        mean: over the runs of the line; the printed value in the paper's own line.
+        deviation: over the runs, which differ in their seed; None for a single run and in the paper's own line.
+        printed: the paper's value on the same set, or None.
+        protocols: under which it was measured.
+    """
+
+    mean: float
+    deviation: float | None = None
+    printed: float | None = None
+    protocols: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus printed, or None where the paper prints nothing."""
+        return None if self.printed is None else self.mean - self.printed
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a row: what the paper prints on one set, or what runs of one training measured on it.
+
+    Attributes:
+        source: ``paper``, ``measured``, or ``input`` for the degraded input itself.
+        set: the data set's name; empty where the runs measured nothing.
+        figures: by metric.
+        budget: of the runs.
+        settings: what else was set of them, in words.
+        seeds: of the runs.
+        images: how many were measured, or None.
+        status: ``done``, or why there are no figures.
+        comparable: with the paper.
+        runs: the directories of the runs.
+    """
+
+    source: str
+    set: str
+    figures: Mapping[str, Figure]
+    budget: str = ""
+    settings: str = ""
+    seeds: tuple[int, ...] = ()
+    images: int | None = None
+    status: str = "done"
+    comparable: bool = False
+    runs: tuple[str, ...] = ()
+
+
+def lines_of(frame: pd.DataFrame | None) -> Iterator[Line]:
+    """The lines of one row: the paper's, one per set, then one per group of runs and set.
+
+    Above the line of each group stands that of the degraded input where it was measured.
+
+    Args:
+        frame: the means of one row, as `limpid.results.frame.frame_of` gives them; None for no values at all.
+    """
+    if frame is None:
+        return
+    printed: dict[str, dict[str, float]] = {}
+    groups: dict[str, list[Any]] = {}
+    for value in frame.itertuples():
+        if value.source == PAPER:
+            printed.setdefault(value.set, {})[value.metric] = value.value
+        else:
+            groups.setdefault(value.group, []).append(value)
+    for name, values in printed.items():
+        yield Line(PAPER, name, {metric: Figure(number) for metric, number in values.items()})
+    seen = Counter(_visible_settings(members[0]) for members in groups.values())
+    for members in groups.values():
+        yield from _group_lines(members, printed, name_training=seen[_visible_settings(members[0])] > 1)
+
+
+def _visible_settings(value: Any) -> tuple[str, ...]:
+    return (value.budget, value.settings, value.status, value.mode)
+
+
+def _group_lines(
+    values: Sequence[Any], printed: Mapping[str, Mapping[str, float]], name_training: bool
+) -> Iterator[Line]:
+    """The lines of runs of one training.
+
+    Args:
+        values: the means of the runs, as the frame has them.
+        printed: the paper's values, `{set: {metric: value}}`.
+        name_training: whether the fingerprint tells the training from another of the same settings.
+    """
+    runs = {value.run: value for value in values}
+    first = values[0]
+    settings = [first.settings] if first.settings else []
+    if name_training:
+        settings.append(f"training {first.training}")
+    facts: dict[str, Any] = {
+        "budget": first.budget,
+        "settings": ", ".join(settings),
+        "seeds": tuple(value.seed for value in runs.values()),
+        "status": first.status,
+        "comparable": all(value.comparable for value in runs.values()),
+        "runs": tuple(runs),
+    }
+    measured = [value for value in values if value.source == MEASURED and value.metric is not None]
+    degraded = [value for value in values if value.source == INPUT and value.run == first.run]
+    if not measured:
+        yield Line(MEASURED, "", {}, **facts)
+    for name in dict.fromkeys(value.set for value in measured):
+        members = [value for value in measured if value.set == name]
+        yardstick = [value for value in degraded if value.set == name]
+        images = max(value.n for value in members)
+        if yardstick:
+            yield Line(INPUT, name, _figures(yardstick, {}), images=images)
+        yield Line(MEASURED, name, _figures(members, printed.get(name, {})), images=images, **facts)
+
+
+def _figures(of_set: Iterable[Any], printed: Mapping[str, float]) -> dict[str, Figure]:
+    """The figures of one set by metric, each over the runs that have it.
+
+    Args:
+        of_set: lines of the frame, all of one set and source.
+        printed: the paper's values on the set.
+    """
+    values: dict[str, list[float]] = {}
+    ids: dict[str, list[str]] = {}
+    for line in of_set:
+        values.setdefault(line.metric, []).append(line.value)
+        ids.setdefault(line.metric, []).append(line.protocol)
+    found = {}
+    for metric, members in values.items():
+        mean, deviation = mean_and_deviation(members)
+        found[metric] = Figure(mean, deviation, printed.get(metric), tuple(dict.fromkeys(ids[metric])))
+    return found
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
+    """The mean of values and their sample deviation, which a single value does not have (None).
+
+    A value that is not finite makes the deviation NaN.
+    """
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, None
+    if not all(map(math.isfinite, values)):
+        return mean, math.nan
+    return mean, statistics.stdev(values)
+
+
+def describe(line: Line) -> str:
+    """What a line is, in words: ``budget mini, seeds 0, 1, not comparable``."""
+    if line.source == PAPER:
+        return "paper"
+    if line.source == INPUT:
+        return "the input as it is"
+    parts = [f"budget {line.budget}"]
+    if line.settings:
+        parts.append(line.settings)
+    seeds = ", ".join(map(str, line.seeds))
+    parts.append(f"seeds {seeds}" if len(line.seeds) > 1 else f"seed {seeds}")
+    if line.status != "done":
+        parts.append(line.status)
+    if not line.comparable:
+        parts.append("not comparable")
+    return ", ".join(parts)
+
+
+def figure_text(line: Line, metric: str) -> str:
+    """A figure as tables print it; empty where the line has none.
+
+    A printed value keeps its digits. A measured one has four significant digits, and a deviation over seeds behind it.
+    """
+    figure = line.figures.get(metric)
+    if figure is None:
+        return ""
+    if line.source == PAPER:
+        return f"{figure.mean:g}"
+    text = f"{figure.mean:.4g}"
+    return text if figure.deviation is None else f"{text} ± {figure.deviation:.2g}"
+
+
+def metrics_of(lines: Iterable[Line], source: str) -> list[str]:
+    """The metrics that the lines of one source have, in order of appearance."""
+    found: dict[str, None] = {}
+    for line in lines:
+        if line.source == source:
+            found.update(dict.fromkeys(line.figures))
+    return list(found)
+
+
+def protocols(lines: Iterable[Line]) -> dict[str, list[str]]:
+    """The protocols under which each metric was measured, by metric."""
+    found: dict[str, dict[str, None]] = {}
+    for line in lines:
+        if line.source == MEASURED:
+            for metric, figure in line.figures.items():
+                found.setdefault(metric, {}).update(dict.fromkeys(figure.protocols))
+    return {metric: list(ids) for metric, ids in found.items()}

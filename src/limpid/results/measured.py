@@ -1,0 +1,92 @@
+"""What was measured of a row: its runs in the store, and figures kept of runs that may be elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from limpid.errors import UserError
+from limpid.paths import config_folders
+from limpid.results.rows import Row
+from limpid.results.run_record import RunRecord, from_plain, plain, read_record
+from limpid.store.atomic_io import read_json, write_json
+from limpid.store.run_directory import find
+
+#: Where runs without a row lie in the store.
+FREE = "free"
+
+
+@dataclass(frozen=True)
+class MeasuredRow:
+    """A row and its runs, those of the store before those that were only kept."""
+
+    row: Row
+    runs: tuple[RunRecord, ...]
+
+
+def measured_rows(rows: Iterable[Row], store: Path) -> list[MeasuredRow]:
+    """Rows with all their runs, in the order of `rows`.
+
+    Args:
+        rows: which.
+        store: the run store.
+    """
+    kept: dict[str, list[RunRecord]] = {}  # by paper
+    found = []
+    for row in rows:
+        if row.paper not in kept:
+            kept[row.paper] = read_kept(measured_file(row.paper))
+        runs = [read_record(run) for run in find(store / row.run_id)]
+        present = {run.store_path for run in runs}
+        runs += [run for run in kept[row.paper] if run.row == row.run_id and run.store_path not in present]
+        found.append(MeasuredRow(row, tuple(runs)))
+    return found
+
+
+def free_runs(store: Path) -> list[RunRecord]:
+    """The records of the store's runs that belong to no row."""
+    return [read_record(run) for run in find(store / FREE)]
+
+
+def read_kept(file: Path) -> list[RunRecord]:
+    """The records in a measured.json; none where there is no such file."""
+    return [from_plain(values) for values in read_json(file) or []]
+
+
+def keep(measured: Iterable[MeasuredRow]) -> list[Path]:
+    """Copy the figures of finished runs into each paper's measured.json; the files that were written.
+
+    What a file kept of a row is replaced where the row has finished runs. Smoke runs are left out: they say nothing
+    about how well a row does.
+    """
+    papers: dict[str, dict[str, list[RunRecord]]] = {}
+    for one in measured:
+        done = [_portable(run, one.row) for run in one.runs if run.status == "done" and run.budget != "smoke"]
+        if done:
+            papers.setdefault(one.row.run_id.split("/")[0], {})[one.row.run_id] = done
+    files = []
+    for paper, by_row in papers.items():
+        file = measured_file(paper)
+        others = [run for run in read_kept(file) if run.row not in by_row]
+        records = [*others, *(run for runs in by_row.values() for run in runs)]
+        write_json(file, [plain(run) for run in sorted(records, key=lambda run: run.row or "")])
+        files.append(file)
+    return files
+
+
+def measured_file(paper: str) -> Path:
+    """Where the figures kept of a paper's rows lie: beside its rows.
+
+    Raises:
+        UserError: there is no such paper.
+    """
+    for folder in config_folders("experiments"):
+        if (folder / paper).is_dir():
+            return folder / paper / "measured.json"
+    raise UserError(f"There is no paper {paper!r} in experiments/.")
+
+
+def _portable(run: RunRecord, row: Row) -> RunRecord:
+    """The record under the row whose directory holds the run, without where the store lies on this machine."""
+    return replace(run, row=row.run_id, path=run.store_path)

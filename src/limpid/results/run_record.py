@@ -1,0 +1,248 @@
+"""A run as typed values. This module alone knows how config.yaml and metrics.json are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limpid.store.run_directory import Run
+
+MEASURED = "measured"
+INPUT = "input"
+
+#: How deep a run's directory lies in its store.
+_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class Score:
+    """The mean of one metric over the images of one set.
+
+    Attributes:
+        set: the data set's name.
+        metric: such as ``psnr``.
+        value: the mean.
+        n: how many images it is the mean of.
+        protocol: the id of the protocol under which it was measured.
+        source: ``measured``, or ``input`` for the degraded input itself.
+    """
+
+    set: str
+    metric: str
+    value: float
+    n: int
+    protocol: str
+    source: str = MEASURED
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What one run was, and what it measured.
+
+    Attributes:
+        path: its directory.
+        row: the row it runs, ``paper/table/row``; None for a run without a row.
+        mode: ``train``, ``test`` or ``profile``.
+        model: the option of the group `model`; None where kept figures do not say.
+        data: the option of the group `data`.
+        budget: of the training, that of the tested weights where these are another's.
+        seed: of the run.
+        status: ``done``, ``running``, ``failed``, ``interrupted`` or ``missing``.
+        fingerprint: of its configuration.
+        overrides: what was typed besides row, budget and seed. A path into the run store begins with ``runs/``,
+            wherever the store lies, and where data lie is left out.
+        narrowed: settings of the network that the budget makes smaller than the paper's.
+        comparable: whether its values may stand beside the paper's.
+        scores: its means, and those of the degraded input.
+        provenance: where its weights come from, as metrics.json has it.
+        kept: whether these are figures that were kept of a run, which may be elsewhere or gone.
+    """
+
+    path: str
+    row: str | None
+    mode: str
+    model: str | None
+    data: str | None
+    budget: str
+    seed: int | None
+    status: str
+    fingerprint: str | None
+    overrides: tuple[str, ...]
+    narrowed: Mapping[str, Any]
+    comparable: bool
+    scores: tuple[Score, ...]
+    provenance: Mapping[str, Any]
+    kept: bool = False
+
+    @property
+    def trained(self) -> Mapping[str, Any]:
+        """Where the tested weights come from (row, budget, seed, data, ...); empty where nothing was trained."""
+        return self.provenance.get("trained") or {}
+
+    @property
+    def store_path(self) -> str:
+        """The directory as `runs/...`, wherever the run store lies; records of one run have the same."""
+        return Path("runs", *Path(self.path).parts[-_DEPTH:]).as_posix()
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """What the page of one run shows besides its record.
+
+    Attributes:
+        command: the words after ``limpid`` that make the run; empty where the configuration does not say.
+        absent: why sets of the data were not tested.
+        config_text: the configuration in YAML.
+        test_sets: the settings of each tested set, by its name in the results.
+        set_choices: the option of the group `dataset` behind each tested set, where one was chosen.
+        protocols: what each metric protocol computes, by its id.
+    """
+
+    command: tuple[str, ...]
+    absent: tuple[str, ...]
+    config_text: str
+    test_sets: Mapping[str, Mapping[str, Any]]
+    set_choices: Mapping[str, str]
+    protocols: Mapping[str, str]
+
+
+def read_record(run: Run) -> RunRecord:
+    """The record of a run of the store."""
+    return record_of(run.config() or {}, run.results() or {}, run.status()["status"], run.path)
+
+
+def record_of(config: Mapping[str, Any], results: Mapping[str, Any], status: str, path: Path) -> RunRecord:
+    """The record of a run.
+
+    Args:
+        config: what config.yaml holds.
+        results: what metrics.json holds; empty while the run is not done.
+        status: of the run.
+        path: its directory.
+    """
+    facts = _facts(config)
+    provenance = results.get("provenance") or {}
+    trained_budget = (provenance.get("trained") or {}).get("budget")
+    choices = facts.get("choices") or {}
+    return RunRecord(
+        path=path.as_posix(),
+        row=facts.get("row"),
+        mode=facts.get("mode") or "train",
+        model=choices.get("model"),
+        data=choices.get("data"),
+        budget=str(trained_budget or facts.get("budget")),
+        seed=config.get("seed"),
+        status=status,
+        fingerprint=facts.get("fingerprint"),
+        overrides=tuple(_portable(facts.get("overrides") or (), path)),
+        narrowed=facts.get("narrowed") or {},
+        comparable=bool(results.get("comparable")) and status == "done",
+        scores=tuple(_scores(results)),
+        provenance=provenance,
+    )
+
+
+def read_details(run: Run) -> RunDetails:
+    """What the page of a run shows besides its record."""
+    config = run.config() or {}
+    facts = _facts(config)
+    choices: Mapping[str, str] = facts.get("choices") or {}
+    prefix = "dataset@data.test."
+    metrics = (config.get("metrics") or {}).values()
+    protocols = [entry for entry in metrics if entry and "id" in entry]
+    return RunDetails(
+        command=tuple(_command(config, facts)),
+        absent=tuple((run.results() or {}).get("absent") or ()),
+        config_text=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
+        test_sets={name: settings or {} for name, settings in ((config.get("data") or {}).get("test") or {}).items()},
+        set_choices={key.removeprefix(prefix): str(name) for key, name in choices.items() if key.startswith(prefix)},
+        protocols={str(entry["id"]): str(entry.get("text") or "") for entry in protocols},
+    )
+
+
+def plain(record: RunRecord) -> dict[str, Any]:
+    """The record as plain values for JSON, scores as metrics.json nests them; `from_plain` reads it."""
+    nested: dict[str, dict[str, dict[str, Any]]] = {MEASURED: {}, INPUT: {}}
+    for score in record.scores:
+        values = nested[score.source].setdefault(score.set, {})
+        values[score.metric] = {"mean": score.value, "n": score.n, "protocol": score.protocol}
+    return {
+        "row": record.row,
+        "mode": record.mode,
+        "model": record.model,
+        "status": record.status,
+        "budget": record.budget,
+        "seed": record.seed,
+        "data": record.data,
+        "fingerprint": record.fingerprint,
+        "overrides": list(record.overrides),
+        "narrowed": dict(record.narrowed) or None,
+        "comparable": record.comparable,
+        "metrics": nested[MEASURED],
+        "input": nested[INPUT],
+        "provenance": dict(record.provenance),
+        "path": record.path,
+    }
+
+
+def from_plain(values: Mapping[str, Any]) -> RunRecord:
+    """The record that `plain` has written, as one that was kept."""
+    provenance = values.get("provenance") or {}
+    return RunRecord(
+        path=values["path"],
+        row=values["row"],
+        mode=values.get("mode") or "train",
+        model=values.get("model"),
+        data=values["data"],
+        budget=values["budget"],
+        seed=values["seed"],
+        status=values["status"],
+        fingerprint=values.get("fingerprint") or provenance.get("fingerprint"),
+        overrides=tuple(values["overrides"]),
+        narrowed=values["narrowed"] or {},
+        comparable=values["comparable"],
+        scores=tuple(_scores(values)),
+        provenance=provenance,
+        kept=True,
+    )
+
+
+def _scores(results: Mapping[str, Any]) -> Iterator[Score]:
+    for source, key in ((MEASURED, "metrics"), (INPUT, "input")):
+        for name, metrics in (results.get(key) or {}).items():
+            for metric, value in metrics.items():
+                yield Score(name, metric, value["mean"], value["n"], value["protocol"], source)
+
+
+def _portable(overrides: Iterable[str], path: Path) -> Iterator[str]:
+    """Overrides without where data lie, and with paths into the run store as `runs/...`."""
+    store = Path(*path.parts[:-_DEPTH]).as_posix() + "/"
+    for override in overrides:
+        if not override.partition("=")[0].endswith(".root"):
+            yield override.replace(store, "runs/")
+
+
+def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's own facts in its configuration: the block `run`, and the budget."""
+    facts = config.get("run")
+    return {**facts, "budget": config.get("budget")} if isinstance(facts, Mapping) else {}
+
+
+def _command(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    """The words of the command that makes the run."""
+    if facts.get("typed"):
+        yield from (str(config.get("command") or "train"), *map(str, facts["typed"]))
+        return
+    if "overrides" not in facts or facts.get("typed") == []:
+        return
+    yield "test" if facts.get("mode") == "test" else "train"
+    if facts.get("row"):
+        table, _, name = facts["row"].rpartition("/")
+        yield f"+{table}={name}"
+    yield f"budget={facts.get('budget')}"
+    yield f"seed={config.get('seed')}"
+    yield from facts.get("overrides") or ()

@@ -1,0 +1,232 @@
+"""Tables: paper beside measured, seeds together, what was kept, and where a paper contradicts itself."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.results.made_store import make_paper, make_run, make_store
+
+from limpid.errors import UserError
+from limpid.results import lines, measured, table
+from limpid.results.conflicts import conflicting_printed_values
+from limpid.results.rows import Row, rows
+from limpid.results.table import TableRow
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the made paper."""
+    monkeypatch.chdir(tmp_path)
+    make_paper(tmp_path)
+    return tmp_path
+
+
+def runnable(row: Row) -> None:
+    return None
+
+
+def shown(row_id: str, store: Path) -> TableRow:
+    [one] = table.table_rows(rows(row_id), store, runnable)
+    return one
+
+
+def ours(store: Path, seed: int, psnr: float, **facts: Any) -> None:
+    folder = facts.pop("folder", f"seed-{seed}")
+    make_run(store / "mine/table1/ours/mini" / folder, [psnr, psnr], row="mine/table1/ours", seed=seed, **facts)
+
+
+def described(one: TableRow) -> list[str]:
+    return [lines.describe(line) for line in one.lines if line.source == "measured"]
+
+
+def test_seeds_of_one_training_are_one_line_with_mean_and_deviation(here: Path) -> None:
+    values = [20.0, 21.0, 25.0]
+    for seed, psnr in enumerate(values):
+        ours(here / "runs", seed, psnr)
+    one = shown("mine/table1/ours", here / "runs")
+    paper, degraded, line = one.lines
+    assert [part.source for part in one.lines] == ["paper", "input", "measured"]
+    assert {metric: figure.mean for metric, figure in paper.figures.items()} == {"psnr": 30.0, "ssim": 0.9}
+    assert degraded.figures["psnr"].mean == 10.0
+    figure = line.figures["psnr"]
+    assert (figure.mean, figure.deviation) == (22.0, statistics.stdev(values))
+    assert (figure.printed, figure.difference, figure.protocols) == (30.0, -8.0, ("psnr_rgb",))
+    assert (line.seeds, line.images, line.comparable, line.status) == ((0, 1, 2), 2, False, "done")
+    assert lines.describe(line) == "budget mini, seeds 0, 1, 2, not comparable"
+    text = table.markdown([one])
+    assert "| Ours | paper | made | 30 | 0.9 |" in text
+    assert "| 22 ± 2.6 |" in text
+    assert "Protocols: psnr: psnr_rgb" in text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"overrides": ["network.dim=8"]},
+        {"narrowed": {"dim": 8}},
+        {"fingerprint": "5e6f7a8b"},
+        {"budget": "smoke"},
+        {"mode": "test"},
+        {"choices": {"data": "elsewhere", "model": "ours"}},
+        {"provenance": {"trained": {"data": "elsewhere", "budget": "mini", "fingerprint": "1a2b3c4d"}}},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_runs_of_two_trainings_are_never_mixed(here: Path, other: dict[str, Any]) -> None:
+    ours(here / "runs", 0, 20.0)
+    ours(here / "runs", 1, 30.0, **other)
+    found = [line for line in shown("mine/table1/ours", here / "runs").lines if line.source == "measured"]
+    assert [(line.seeds, line.figures["psnr"].mean) for line in found] == [((0,), 20.0), ((1,), 30.0)]
+    assert len({lines.describe(line) for line in found}) == 2
+
+
+def test_trainings_of_the_same_settings_are_told_apart_by_their_fingerprints(here: Path) -> None:
+    ours(here / "runs", 0, 20.0)
+    ours(here / "runs", 0, 30.0, fingerprint="5e6f7a8b", folder="seed-0-5e6f7a8b")
+    assert described(shown("mine/table1/ours", here / "runs")) == [
+        "budget mini, training 1a2b3c4d, seed 0, not comparable",
+        "budget mini, training 5e6f7a8b, seed 0, not comparable",
+    ]
+
+
+def test_weights_trained_on_other_data_say_so(here: Path) -> None:
+    ours(here / "runs", 0, 20.0, provenance={"trained": {"budget": "mini", "data": "scenes"}})
+    assert described(shown("mine/table1/ours", here / "runs")) == [
+        "budget mini, trained on scenes, seed 0, not comparable"
+    ]
+
+
+def test_tests_of_the_weights_of_one_training_are_one_group(here: Path) -> None:
+    """The fingerprint of each holds the content of its seed's weights."""
+    for seed in (0, 1):
+        trained = {"budget": "mini", "data": "made", "seed": seed, "fingerprint": "11111111"}
+        ours(here / "runs", seed, 20.0 + seed, mode="test", fingerprint=f"{seed}" * 8, provenance={"trained": trained})
+    assert described(shown("mine/table1/ours", here / "runs")) == ["budget mini, seeds 0, 1, not comparable"]
+
+
+@pytest.mark.parametrize("end", ["", "-0f"])
+def test_runs_from_another_run_of_their_own_seed_are_one_group(here: Path, end: str) -> None:
+    for seed, start in ((0, 0), (1, 1), (2, 1)):
+        started = f"model.start.ckpt=runs/uni_removal/table4/bkt/mini/seed-{start}{end}/checkpoints/best.ckpt"
+        ours(here / "runs", seed, 20.0 + seed, overrides=[started], fingerprint=f"{seed}" * 8)
+    together, alone = described(shown("mine/table1/ours", here / "runs"))
+    assert f"bkt/mini/seed-*{end}/" in together
+    assert "seeds 0, 1, not" in together
+    assert f"bkt/mini/seed-1{end}/" in alone
+    assert "seed 2, not" in alone
+
+
+def test_runs_that_are_not_done_have_a_line_without_figures(here: Path) -> None:
+    make_store(here)
+    one = shown("mine/table1/ours", here / "runs")
+    failed = one.lines[-1]
+    assert (failed.source, failed.status, failed.seeds, failed.figures) == ("measured", "failed", (3,), {})
+    assert lines.describe(failed) == "budget mini, seed 3, failed, not comparable"
+
+
+def test_a_single_value_has_no_deviation_and_an_infinite_one_none_that_is_a_number() -> None:
+    assert lines.mean_and_deviation([2.0]) == (2.0, None)
+    assert lines.mean_and_deviation([1.0, 2.0, 6.0]) == (3.0, statistics.stdev([1, 2, 6]))
+    mean, deviation = lines.mean_and_deviation([1.0, float("inf")])
+    assert mean == float("inf")
+    assert deviation is not None
+    assert deviation != deviation
+
+
+def test_the_json_of_a_row_has_its_runs_as_they_were_stored(here: Path) -> None:
+    ours(here / "runs", 0, 20.0, overrides=["network.dim=8"])
+    told = json.loads(json.dumps(table.as_json(shown("mine/table1/ours", here / "runs"))))
+    assert (told["paper"], told["table"], told["row"], told["label"], told["kind"]) == (
+        "mine",
+        "table1",
+        "ours",
+        "Ours",
+        "ours",
+    )
+    assert (told["mode"], told["model"], told["alias_of"]) == ("profile", "ours", None)
+    assert (told["runnable"], told["why_not"], told["conflicts"]) == (True, None, [])
+    assert told["printed"] == {"made": {"psnr": 30.0, "ssim": 0.9}}
+    [run] = told["runs"]
+    assert run["metrics"] == {"made": {"psnr": {"mean": 20.0, "n": 2, "protocol": "psnr_rgb"}}}
+    assert run["input"]["made"]["psnr"]["mean"] == 10.0
+    assert (run["seed"], run["budget"], run["overrides"]) == (0, "mini", ["network.dim=8"])
+
+
+# --- rows that share a run, and contradictions ------------------------------------------------------------------------
+
+
+def test_a_row_that_shares_a_run_shows_it(tmp_path: Path) -> None:
+    make_run(tmp_path / "rfd/table5/ours/mini/seed-0", [20.0], row="rfd/table5/ours")
+    [one] = table.table_rows(rows("rfd/table8/l2"), tmp_path, lambda row: "not built")
+    assert one.row.alias_of == "rfd/table5/ours"
+    assert one.runs[0].scores[0].value == 20.0
+    assert one.why_not == "not built"
+
+
+def test_a_table_says_where_its_paper_prints_two_values_of_one_run(tmp_path: Path) -> None:
+    one = shown("uni_removal/table2/ours", tmp_path)
+    said = "brisque on spa is 40.489 here and 30.689 in table5/kt_bda_eicl_efcl, the same run"
+    assert one.conflicts == (said,)
+    assert f"as printed, {said}" in table.markdown([one])
+    of_paper = table.table_rows(rows("fdr"), tmp_path, runnable)
+    assert not any(other.conflicts for other in of_paper), "0.68 and 0.6799 are one value in two precisions"
+
+
+@pytest.mark.parametrize(("here_", "there", "said"), [(40.5, 40.46, True), (31.0, 31.4, True), (40.46, 40.463, False)])
+def test_a_last_0_that_a_file_does_not_keep_counts(here_: float, there: float, said: bool) -> None:
+    def made(table: str, name: str, value: float, alias_of: str | None = None) -> Row:
+        return Row("p", table, name, name, "ours", alias_of, printed={"s": {"psnr": value}})
+
+    own, other = made("table1", "a", here_), made("table2", "b", there, "p/table1/a")
+    known = [own, other, made("table1", "c", 20.25), made("table2", "d", 20.25)]
+    assert bool(conflicting_printed_values(own, known)) is said
+    assert bool(conflicting_printed_values(other, known)) is said
+
+
+def test_unknown_rows_get_the_nearest_name() -> None:
+    with pytest.raises(UserError, match="did you mean 'rfd/table5/student'"):
+        rows("rfd/table5/studnt")
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_kept_figures_outlive_the_store(here: Path) -> None:
+    store = here / "runs"
+    started_from = f"model.teacher.ckpt='{store.as_posix()}/rfd/a/best.ckpt'"
+    ours(store, 0, 20.0, overrides=[started_from, "data.val.clean.root=/mine"])
+    ours(store, 1, 20.0, budget="smoke")
+    kept = measured.keep(measured.measured_rows(rows("mine"), store))
+    assert kept == [here / "experiments/mine/measured.json"]
+    one = shown("mine/table1/ours", here / "another store")
+    [run] = one.runs
+    assert run.kept
+    assert run.scores[0].value == 20.0
+    assert run.path == "runs/mine/table1/ours/mini/seed-0", "not where this machine's store lies"
+    assert run.overrides == ("model.teacher.ckpt='runs/rfd/a/best.ckpt'",)
+    assert [r.seed for r in shown("mine/table1/ours", store).runs] == [0, 1], "the store's own is not shown twice"
+    ours(store, 2, 30.0)
+    assert [r.seed for r in shown("mine/table1/ours", store).runs] == [0, 1, 2]
+
+
+def test_keeping_one_row_leaves_what_was_kept_of_others(here: Path) -> None:
+    store = make_store(here)
+    measured.keep(measured.measured_rows(rows("mine/table1/another"), store))
+    [file] = measured.keep(measured.measured_rows(rows("mine/table1/ours"), store))
+    ids = [run.row for run in measured.read_kept(file)]
+    assert ids == ["mine/table1/another", *["mine/table1/ours"] * 3]
+    assert file.read_text() == measured.keep(measured.measured_rows(rows("mine"), here / "no store"))[0].read_text()
+
+
+@pytest.mark.parametrize(("paper", "count"), [("aosr", 35), ("fdr", 29), ("rfd", 48), ("uni_removal", 25)])
+def test_what_is_kept_in_the_repository_is_shown(paper: str, count: int, tmp_path: Path) -> None:
+    kept = measured.read_kept(measured.measured_file(paper))
+    assert len(kept) == count
+    assert {run.row for run in kept} <= {row.run_id for row in rows(paper)}
+    assert all(run.scores and run.fingerprint and run.status == "done" for run in kept)
+    shown_runs = {run.path for one in measured.measured_rows(rows(paper), tmp_path) for run in one.runs}
+    assert shown_runs == {run.path for run in kept}
