@@ -11,6 +11,7 @@ from limpid.cli import status
 from limpid.errors import UserError
 from limpid.results.rows import Row, rows
 from limpid.results.wandb_sweep import wandb_sweep
+from limpid.runs.resolve import resolve
 
 
 def row(name: str, not_built: str | None = None, alias_of: str | None = None, table: str = "table5") -> Row:
@@ -48,7 +49,7 @@ def test_the_words_that_wandbs_agent_makes_compose(
     words += [f"{name}={value}" for name, value in chosen.items()]  # what the agent puts there
     assert status([*words, "--cfg", "job"]) == 0
     config = yaml.safe_load(capsys.readouterr().out)
-    assert (config["row"]["table"], config["row"]["name"]) == ("table5", chosen["+rfd/table5"])
+    assert resolve(words[1:]).row == f"rfd/table5/{chosen['+rfd/table5']}"
     assert (config["seed"], config["logger"]["wandb"]["offline"]) == (2, False)
 
 

@@ -22,5 +22,9 @@ def test_where_a_set_lies_and_how_to_get_it_changes_no_fingerprint() -> None:
     card = {"_target_": "limpid.data.datasets.PairedByName", "name": "gopro", "input": "blur"}
     now = card | {"root": "/data", "roots": ["GOPRO"], "how_to_get": "Download it.", "layouts": [{"roots": ["a"]}]}
     before = card | {"root": "/x", "homes": ["GoPro"], "obtain": "Fetch it.", "layouts": [{"homes": ["b"]}]}
-    assert affecting({"data": {"train": now}}) == affecting({"data": {"train": before}})
-    assert affecting({"data": {"train": now | {"input": "other"}}}) != affecting({"data": {"train": now}})
+    assert of(now) == of(before)
+    assert of(now | {"input": "other"}) != of(now)
+
+
+def of(card: dict[str, object]) -> dict[str, object]:
+    return affecting({"data": {"train": card}}, "train", "aod_net")

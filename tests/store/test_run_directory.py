@@ -10,18 +10,22 @@ import pytest
 
 from limpid.errors import UserError
 from limpid.loggers.csv_logger import Curves
-from limpid.store import fingerprint
 from limpid.store.atomic_io import write_csv
-from limpid.store.run_directory import Run
+from limpid.store.fingerprint import affecting, fingerprint
+from limpid.store.run_directory import Run, directory_name
 
 CONFIG: dict[str, Any] = {
-    "row": {"paper": "rfd", "table": "table5", "name": "student", "same_as": None},
-    "budget": {"name": "mini"}, "seed": 3, "does": "train", "choices": {"model": "rfd_student", "data": "scenes"},
-    "network": {"dim": 16}, "model": {}, "loss": {}, "optimizer": {"lr": 1e-3}, "lr_scheduler": {}, "metrics": {},
-    "trainer": {"precision": "bf16-mixed", "max_steps": 10, "devices": 1, "accelerator": "cpu"},
+    "seed": 3, "budget": "mini", "network": {"_target_": "limpid.networks.toy.Toy", "dim": 16},
+    "model": {"_target_": "limpid.models.Restorer"}, "loss": {}, "optimizer": {"lr": 1e-3}, "lr_scheduler": {},
+    "metrics": {"psnr": {"metric": "psnr", "options": {}, "text": "a"}, "niqe": {"metric": "niqe", "options": {}}},
+    "skip_metrics": [], "trainer": {"precision": "bf16-mixed", "max_steps": 10, "devices": 1, "accelerator": "cpu"},
     "data": {"root": "data", "workers": 2, "seed": 3, "test": {"scenes": {"root": "data", "count": 24}}},
-    "callbacks": {"ema": None, "progress": {}}, "logger": {}, "overrides": [], "narrowed": None,
+    "callbacks": {"ema": None, "progress": {}}, "logger": {},
 }  # fmt: skip
+
+
+def of(config: dict[str, Any], mode: str = "train", network: str = "toy", weights: str | None = None) -> str:
+    return fingerprint(affecting(config, mode, network, weights))
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -37,38 +41,62 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path",
     ["trainer.devices", "trainer.accelerator", "data.root", "data.workers", "logger.wandb", "seed", "data.seed",
-     "callbacks.progress", "data.test.scenes.root", "row"],
+     "callbacks.progress", "data.test.scenes.root", "metrics.psnr.text"],
 )  # fmt: skip
 def test_where_and_with_what_a_run_is_done_does_not_change_its_name(path: str) -> None:
-    assert fingerprint.fingerprint(changed(path, "other")) == fingerprint.fingerprint(CONFIG)
+    assert of(changed(path, "other")) == of(CONFIG)
 
 
 @pytest.mark.parametrize(
-    "path", ["optimizer.lr", "network.dim", "trainer.precision", "trainer.max_steps", "callbacks.ema", "data.test.scenes.count", "does"]
+    "path",
+    ["optimizer.lr", "network.dim", "trainer.precision", "trainer.max_steps", "callbacks.ema",
+     "data.test.scenes.count", "metrics.psnr.options"],
 )  # fmt: skip
 def test_what_affects_the_result_does(path: str) -> None:
-    assert fingerprint.fingerprint(changed(path, "other")) != fingerprint.fingerprint(CONFIG)
+    assert of(changed(path, "other")) != of(CONFIG)
 
 
-def test_run_paths() -> None:
-    own = fingerprint.fingerprint(CONFIG)
-    config = {**CONFIG, "fingerprint": own}
-    store = Path("runs")
-    assert fingerprint.run_path(store, config, own) == store / "rfd/table5/student/mini/seed-3"
-    assert fingerprint.run_path(store, config, "0ther") == store / f"rfd/table5/student/mini/seed-3-{own}"
-    shared = {**config, "row": {**CONFIG["row"], "same_as": "rfd/table5/ours"}}
-    assert fingerprint.run_path(store, shared, own) == store / "rfd/table5/ours/mini/seed-3"
-    assert (
-        fingerprint.run_path(store, {**config, "row": None}, None)
-        == store / f"free/rfd_student-scenes/{own}/mini/seed-3"
-    )
-    assert "=" not in str(fingerprint.run_path(store, config, None))
+def test_mode_network_and_tested_weights_affect_the_result() -> None:
+    others = {of(CONFIG, "test"), of(CONFIG, network="other"), of(CONFIG, weights="1a2b")}
+    assert len(others | {of(CONFIG)}) == 4
+
+
+def test_a_module_may_move_but_another_class_is_another_run() -> None:
+    assert of(changed("model._target_", "limpid.elsewhere.Restorer")) == of(CONFIG)
+    assert of(changed("model._target_", "limpid.models.Other")) != of(CONFIG)
+    assert of(changed("network._target_", "mine.nets.Net")) == of(CONFIG), "a network goes by its registry's name"
+    mine = changed("optimizer._target_", "mine.optimizers.Adam")
+    assert of(mine) == of(changed("optimizer._target_", "mine.other.Adam"))
+    assert of(mine) != of(changed("optimizer._target_", "torch.optim.Adam"))
+
+
+def test_what_is_switched_off_affects_nothing() -> None:
+    without = changed("loss.terms", {"l1": {"weight": 1.0}})
+    for off in (None, {"weight": 0}, {"weight": 0.0, "term": {"_target_": "limpid.losses.MSE"}}):
+        assert of(changed("loss.terms", {"l1": {"weight": 1.0}, "mse": off})) == of(without)
+    skipped = {**CONFIG, "skip_metrics": ["niqe"]}
+    assert of(skipped) == of({**CONFIG, "metrics": {"psnr": CONFIG["metrics"]["psnr"]}})
+
+
+def test_a_reference_that_a_run_starts_without_is_no_weights() -> None:
+    refers = changed("model.teacher", {"ckpt": "row:a/b/c"})
+    without = fingerprint(affecting(refers, "train", "toy", without=("row:a/b/c",)))
+    assert without == of(changed("model.teacher", {"ckpt": None}))
+    assert without != of(refers)
+
+
+def test_run_directories() -> None:
+    assert directory_name("rfd/table5/student", "mini", 3, None) == Path("rfd/table5/student/mini/seed-3")
+    assert directory_name("free/a-b/1a2b3c4d", "mini", 3, "1a2b") == Path("free/a-b/1a2b3c4d/mini/seed-3-1a2b")
+    for place, budget in (("../outside", "mini"), ("rfd/table5/student", "../../mini"), ("/etc", "mini")):
+        with pytest.raises(UserError, match="leads out of the run store; rename it"):
+            directory_name(place, budget, 0, None)
 
 
 def test_the_life_of_a_run(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     assert run.status() == {"status": "missing"}
-    config = {"fingerprint": "1", "seed": 0, "optimizer": {"lr": 1}}
+    config = {"run": {"fingerprint": "1"}, "seed": 0, "optimizer": {"lr": 1}}
     with run.locked():
         run.begin(config, {"python": "3"})
         run.progress(5, 10)
@@ -78,7 +106,7 @@ def test_the_life_of_a_run(tmp_path: Path) -> None:
             pass
     assert run.status()["status"] == "interrupted", "nobody holds it any more"
     with pytest.raises(UserError, match=r"other settings \(optimizer.lr: 1 then, 2 now\).*rerun=true"):
-        run.begin({"fingerprint": "2", "seed": 0, "optimizer": {"lr": 2}}, {})
+        run.begin({"run": {"fingerprint": "2"}, "seed": 0, "optimizer": {"lr": 2}}, {})
     assert not run.done
     run.finish({"metrics": {}}, [{"a": 1}, {"a": 2, "b": 3}])
     assert run.done
