@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hydra
+from hydra import initialize, version
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from limpid.config.registry import registered
+from limpid.errors import UserError
 from limpid.paths import config_folders
 
 #: Either says how long a run is; a level that gives one of them answers for both.
@@ -92,3 +97,44 @@ class Single:
             self.job(config)
         except Exception as error:
             self.error = error
+
+
+def composed(overrides: Sequence[str]) -> dict[str, Any]:
+    """The plain, resolved configuration of `limpid train` with these overrides, and the `choices` of each group.
+
+    It can be asked any number of times, and beside a Hydra application of your own.
+
+    Args:
+        overrides: as `limpid train` takes them, such as ``model=rfd_student``.
+
+    Raises:
+        UserError: one is unknown, or a file sets `allow_targets`.
+    """
+    register()
+    words = [str(word) for word in overrides]
+    typed = {word.lstrip("+~").split("=", 1)[0].split("@", 1)[0] for word in words}
+    bases = version.VersionBase.instance()
+    hydra_before, base_before = GlobalHydra.instance().hydra, bases.version_base
+    GlobalHydra.instance().hydra = None
+    try:
+        with initialize(config_path=None, version_base="1.3"):
+            loader = GlobalHydra.instance().config_loader()
+            config = loader.load_configuration(config_name="train", overrides=words, run_mode=RunMode.RUN)
+    except HydraException as error:
+        raise UserError(f"The words {' '.join(words)} cannot be composed: {str(error).splitlines()[0]}") from error
+    finally:
+        GlobalHydra.instance().hydra = hydra_before
+        bases.version_base = base_before
+    choices = {name: value for name, value in config.hydra.runtime.choices.items() if not name.startswith("hydra/")}
+    with open_dict(config):
+        del config["hydra"]
+        narrow = plan("network", _root_=config) or {}
+        config.network.update({key: value for key, value in narrow.items() if f"network.{key}" not in typed})
+    if config.allow_targets and "allow_targets" not in typed:
+        raise UserError("A file in conf/ or experiments/ sets allow_targets; take it out, and type it if you trust it.")
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    terms = plain["loss"]["terms"]
+    plain["loss"]["terms"] = {name: term for name, term in terms.items() if term and term.get("weight") != 0}
+    skipped = plain["budget"].get("skip_metrics") or ()
+    plain["metrics"] = {name: card for name, card in (plain["metrics"] or {}).items() if name not in skipped}
+    return {**plain, "choices": choices}

@@ -23,7 +23,8 @@ from limpid.config import instantiate
 from limpid.data.datamodule import RestorationData
 from limpid.errors import UserError
 from limpid.models import Restorer
-from limpid.models.evaluation import INPUT
+from limpid.models.build import build_model
+from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.results.rows import NO_SET
 from limpid.runs import distributed
@@ -103,8 +104,8 @@ def _profile(config: Config, run: Run) -> dict[str, Any]:
             "provenance": _origin(config),
         }
         run.finish(results, [])
-        with loggers.opened(config, run) as opened:
-            loggers.record(opened, config, results, [], 0)
+        with loggers.open_loggers(config, run) as opened:
+            loggers.record_outcome(opened, config, results, [], 0)
     return results
 
 
@@ -112,9 +113,9 @@ def _execute(
     config: Config, run: Run, place: Place, data: RestorationData, absent: list[str], weights: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Train and test, in this process or as one of several, and tell the loggers."""
-    with loggers.opened(config, run, writes=place.rank == 0) as opened:
+    with loggers.open_loggers(config, run, writes=place.rank == 0) as opened:
         results, per_image = _measured(config, run, place, data, absent, weights, opened)
-        loggers.record(opened, config, results, per_image, data.steps)
+        loggers.record_outcome(opened, config, results, per_image, data.steps)
     return results
 
 
@@ -140,7 +141,7 @@ def _measured(
             system = _system(config)  # the trained one holds a part of its parameters
     if weights is not None:
         checkpoint.load(system.network, checkpoint.weights(weights), Path(weights["file"]))
-        system.recall(weights)
+        system.load_extra_state(weights)
     parameters = sum(p.numel() for p in system.network.parameters())
     if data.test:
         with _interruptible():
@@ -175,27 +176,8 @@ def _given_weights(config: Config) -> dict[str, Any] | None:
 
 
 def _system(config: Config) -> Restorer:
-    """The system with its network, loss, optimizer, learning rate and metrics."""
-    allow = config["allow_targets"]
-    # What is only tested has no loss: its terms may need files, such as VGG-19's weights, that a test does not.
-    needed = ("network", "optimizer", "lr_scheduler", *(("loss",) if config["does"] == "train" else ()))
-    parts = {key: instantiate.construct(config[key], key, allow) for key in needed}
-    settings = {key: value for key, value in config["network"].items() if key != "_target_"}
-    system: Restorer = instantiate.construct(
-        config["model"],
-        "model",
-        allow,
-        **parts,
-        network_name=config["choices"]["network"],
-        network_config=settings,
-        metrics=instantiate.construct(config["metrics"], "metrics", allow),
-        provenance=_origin(config),
-        seed=config["seed"],
-        log_every=config["log_every"],
-    )
-    system.arrange(config["memory_format"], config["compile"])
-    system.inference = instantiate.construct(config["inference"], "inference", allow)
-    return system
+    """The model with its network, loss, optimizer, learning rate and metrics."""
+    return build_model({**config, "provenance": _origin(config)}, training=config["does"] == "train")
 
 
 def _trainer(config: Config, run: Run, data: RestorationData, place: Place, opened: list[Logger]) -> lightning.Trainer:
@@ -209,11 +191,6 @@ def _trainer(config: Config, run: Run, data: RestorationData, place: Place, open
     if place.world == 1 and isinstance(settings.get("strategy"), str):
         settings["strategy"] = "auto"  # all GPUs of a machine may be one
     chosen = [c for c in instantiate.construct(config["callbacks"], "callbacks", allow).values() if c is not None]
-    for callback in chosen:
-        if isinstance(callback, callbacks.Checkpoints):
-            callback.folder = run.path / "checkpoints"
-        if isinstance(callback, callbacks.Pictures):
-            callback.folder = run.path / "images"
     # Averaging swaps weights at the ends of stages, so it comes first and files come last.
     chosen.sort(key=lambda c: isinstance(c, callbacks.Checkpoints))
     trainer: lightning.Trainer = instantiate.construct(
@@ -224,13 +201,18 @@ def _trainer(config: Config, run: Run, data: RestorationData, place: Place, open
         check_val_every_n_epoch=None,
         limit_val_batches=0 if data.val is None else None,
         num_sanity_val_steps=0,
-        log_every_n_steps=1,  # Lightning's own logging is not used; this keeps it from warning about short runs
+        log_every_n_steps=1,  # `CurveLogging` writes in its place; this keeps it from warning about short runs
         use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(run.path),
-        logger=[callbacks.Curves(run.path / "curves.csv"), *opened],
-        callbacks=[*chosen, callbacks.Status(run)],
+        logger=[loggers.StepCSVLogger(run.path / "curves.csv"), *opened],
+        callbacks=[
+            callbacks.StepSeed(config["seed"]),
+            callbacks.CurveLogging(config["log_every"]),
+            *chosen,
+            callbacks.Status(run),
+        ],
         plugins=[callbacks.CheckpointFiles(), place.environment],
     )
     if isinstance(trainer.strategy, FullySharded) and any(isinstance(c, callbacks.EMA) for c in chosen):
@@ -300,7 +282,7 @@ def _results(
     comparable = config["comparable"] and all(complete.values()) and not absent
     return {
         "metrics": metrics,
-        "input": system.scores.summary(INPUT),
+        "input": system.scores.summary(INPUT_PREFIX),
         "comparable": comparable,
         "complete": complete,
         "absent": absent,

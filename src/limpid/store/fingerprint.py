@@ -16,7 +16,7 @@ from limpid.errors import UserError
 from limpid.paths import leads_out
 
 #: The name that a class of Limpid had when fingerprints first knew it, by the name it has now.
-FORMER_NAMES: dict[str, str] = {}
+FORMER_NAMES: dict[str, str] = {"SSIMLoss": "Dissimilarity", "TeacherEnsemble": "Specialists"}
 
 #: The parts of a configuration that can change a result.
 _AFFECTING = (
@@ -71,8 +71,7 @@ def registry_name(target: str) -> str:
     a class that was renamed.
     """
     package, *_, name = target.split(".")
-    name = FORMER_NAMES.get(name, name)
-    return name if package == "limpid" else f"{package}.{name}"
+    return FORMER_NAMES.get(name, name) if package == "limpid" else f"{package}.{name}"
 
 
 def _named(value: Any) -> Any:
