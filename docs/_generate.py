@@ -20,13 +20,13 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from limpid import cli
+from limpid.commands import data
+from limpid.config.registry import build, registered
 from limpid.errors import UserError
 from limpid.figures import FIGURES
 from limpid.metrics import METRICS
-from limpid.config.registry import build, registered
 from limpid.results import table
 from limpid.results.rows import Row, row_file, rows
-from limpid.commands import data
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from itertools import chain
@@ -23,6 +24,9 @@ from limpid.models.batches import Batch, BatchDefaults
 from limpid.models.evaluation import PerImageScores, image_counts, loader_names
 from limpid.models.features import output_with_features
 from limpid.models.requirements import refuse_unmet
+
+# Any data module is welcome; Lightning says each time that a model's hook is used beside it.
+warnings.filterwarnings("ignore", message="You have overridden `on_after_batch_transfer` in `LightningModule`")
 
 #: What `training_step` returns: `loss`, `terms` by name, and `log`, every value that was logged, by its key; under
 #: `log_always` values that are measured more rarely than each step.
@@ -278,12 +282,17 @@ class Restorer(LightningModule):
             # Where a callback writes the curves, it averages the few values it writes.
             sync = shared and self.log_to_loggers
             shown = key == "train/loss"
-            self.log(key, exact, prog_bar=shown, logger=self.log_to_loggers, batch_size=1, sync_dist=sync)
+            self.log(key, exact, prog_bar=shown, logger=self._logger, batch_size=1, sync_dist=sync)
 
     def _log_means(self, means: Mapping[str, float]) -> None:
         """Log what all processes know alike at the end of an evaluation, to the last digit."""
         for key, mean in means.items():
-            self.log(key, self._exact(mean), prog_bar=True, logger=self.log_to_loggers, batch_size=1)
+            self.log(key, self._exact(mean), prog_bar=True, logger=self._logger, batch_size=1)
+
+    @property
+    def _logger(self) -> bool | None:
+        """What `self.log` takes as `logger`; None is the Trainer's loggers if there are any."""
+        return None if self.log_to_loggers else False
 
     def _exact(self, value: float) -> Tensor:
         kind = torch.float32 if self.device.type == "mps" else torch.float64
