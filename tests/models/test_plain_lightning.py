@@ -395,3 +395,55 @@ def test_the_seed_of_a_trainer_is_the_users(tmp_path: Path) -> None:
         return next(model.network.parameters()).detach().clone()
 
     assert torch.equal(train(), train())
+
+
+# Composing -----------------------------------------------------------------------------------------------------------
+
+
+def test_models_are_composed_any_number_of_times_and_beside_another_hydra() -> None:
+    from hydra import compose, initialize
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    first = small()
+    assert not GlobalHydra.instance().is_initialized()
+    with initialize(config_path=None, version_base="1.2"):
+        before = GlobalHydra.instance().hydra
+        second = small()
+        assert GlobalHydra.instance().hydra is before
+        assert compose(overrides=["+x=1"]).x == 1
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(UserError, match="The words model=rfd_studnt cannot be composed"):
+        limpid.model("rfd_studnt")
+    with pytest.raises(UserError, match="optimizer.lrr is not an argument of torch.optim.Adam"):
+        limpid.model("rfd_student", "+optimizer.lrr=1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("l1", lambda x, y: (x - y).abs().mean()),
+        ("mse", lambda x, y: (x - y).square().mean()),
+        ("charbonnier", lambda x, y: ((x - y).square() + 1e-6).sqrt().mean()),
+        ("ssim", None),
+        ("perceptual", None),
+    ],
+)
+def test_the_usual_losses_are_there(name: str, value: Any) -> None:
+    loss = small(f"loss={name}", "budget.vgg19_weights=random").loss
+    assert loss is not None
+    x, y = (torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    total, terms = loss(Step(x, y, x))
+    if value is not None:
+        torch.testing.assert_close(total, value(x, y))
+    assert name in terms
+    same, _ = loss(Step(y, y, y))
+    assert float(same) < 0.01 < float(total)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+def test_the_usual_optimizers_are_there(name: str, kind: str) -> None:
+    model = small(f"optimizer={name}", "optimizer.lr=0.25")
+    optimizer = model.make_optimizer(model.parameters())
+    assert (type(optimizer).__name__, optimizer.param_groups[0]["lr"]) == (kind, 0.25)

@@ -39,7 +39,11 @@ def model(name: str, *overrides: str) -> Restorer:
     """
     first = name if "=" in name else f"model={name}"
     words = [first, *overrides]
-    config = composed(words)
+    return _composed_model(words, composed(words))
+
+
+def _composed_model(words: list[str], config: Mapping[str, Any]) -> Restorer:
+    """The model that `config` describes, which was composed of `words`."""
     instantiate.check({key: config[key] for key in _PARTS}, "", config["allow_targets"], _GIVEN)
     return build_model({**_without_other_rows(config), "typed": words})
 
@@ -102,7 +106,10 @@ def rebuilt(kind: type[_Model], path: str | Path) -> _Model:
         )
     for word in words:
         _refuse_unsafe(word, path)
-    made = model(*words)
+    config = composed(words)
+    if config["allow_targets"]:
+        raise UserError(f"The checkpoint {path} asks for objects of {config['allow_targets']}; it is refused.")
+    made = _composed_model(words, config)
     if not isinstance(made, kind):
         raise UserError(
             f"The checkpoint {path} holds a {type(made).__name__}, not a {kind.__name__}; load it with "
