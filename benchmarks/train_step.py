@@ -33,6 +33,7 @@ from omegaconf import open_dict
 from limpid.config import compose as limpid_compose
 from limpid.config import instantiate
 from limpid.inference import restored_image
+from limpid.losses import Step
 from limpid.metrics import psnr
 from limpid.models import Restorer
 from limpid.runs.resolve import finish
@@ -75,7 +76,7 @@ def ours(
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
-            loss, _ = system.loss(system(batch["input"]), batch)  # type: ignore[misc]
+            loss, _ = system.loss(system.make_step(batch))  # type: ignore[misc]
         loss.backward()
         if clip:
             torch.nn.utils.clip_grad_norm_(system.network.parameters(), clip)
@@ -90,7 +91,7 @@ def plain(system: Restorer, optimizer: Any, batch: dict[str, Any], clip: float |
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss, _ = system.loss(network(batch["input"]), batch)  # type: ignore[misc]
+        loss, _ = system.loss(Step(batch["input"], batch["target"], network(batch["input"])))  # type: ignore[misc]
         loss.backward()
         if clip:
             torch.nn.utils.clip_grad_norm_(system.network.parameters(), clip)
@@ -111,8 +112,9 @@ def compare(model: str, repeats: int, overrides: list[str]) -> Ratio:
     seconds = interleaved({"ours": own, "plain": other}, repeats)
     memory = {"ours": growth_mb(own), "plain": growth_mb(other)}
     output = second.network(batch["input"])
+    asked = Step(batch["input"], batch["target"], output)
     bare = {"l1": lambda: (restored_image(output) - batch["target"]).abs().mean()}
-    terms = interleaved({"terms": lambda: second.loss(output, batch), **bare}, repeats)  # type: ignore[misc]
+    terms = interleaved({"terms": lambda: second.loss(asked), **bare}, repeats)  # type: ignore[misc]
     share = {name: f"{value / seconds['ours']:.1%}" for name, value in terms.items()}
     facts = (
         f"batch {'x'.join(map(str, batch['input'].shape))}, {precision}: {seconds['ours'] * 1000:.0f} ms and "

@@ -24,9 +24,12 @@ from hydra import initialize
 from torch import Tensor
 
 from limpid.config import compose as limpid_compose
+from limpid.losses import Step
 from limpid.losses.charbonnier import stage_images
 from limpid.losses.contrastive import contrastive_loss
-from limpid.models.uni_removal import KnowledgeTransfer, Taught, teacher_of, with_features
+from limpid.models.features import output_with_features
+from limpid.models.teachers import TeacherOutput, teacher_of
+from limpid.models.uni_removal import KnowledgeTransfer
 from limpid.runs.runner import _system
 from measuring import Ratio, growth_mb, interleaved, table
 from train_step import batch_of, composed
@@ -51,7 +54,7 @@ def transfer(memory_format: str, overrides: list[str]) -> tuple[KnowledgeTransfe
 def our_loss(system: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
     """What `KnowledgeTransfer.training_step` computes."""
     assert system.loss is not None
-    total: Tensor = system.loss(system(batch["input"]), {**batch, "teacher_output": system.taught(batch)})[0]
+    total: Tensor = system.loss(system.make_step(batch))[0]
     return total
 
 
@@ -63,12 +66,12 @@ def plain_loss(system: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
     student = system(x)
     anchors = contrast.embed(student.restored)
     stages: list[Tensor] = []
-    features = {name: torch.empty(0) for name in system.taps}
+    features = {name: torch.empty(0) for name in system.layers}
     losses = []
     for kind in KINDS:
         at = torch.tensor([k == kind for k in domain])
         with torch.no_grad():
-            output = with_features(teacher_of(system.teachers, kind), x, system.taps)
+            output = output_with_features(teacher_of(system.teachers, kind), x, system.layers)
             positives, negatives = contrast.embed(output.restored), contrast.embed(x)
         stages = [torch.where(at[:, None, None, None], new, old) for new, old in _pairs(stage_images(output), stages)]
         features = {
@@ -78,8 +81,9 @@ def plain_loss(system: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
         own = torch.eye(len(x), dtype=torch.bool)[at]
         every = torch.ones(int(at.sum()), len(x), dtype=torch.bool)
         losses.append(contrastive_loss(anchors[at], positives, negatives, own, every, contrast.temperature))
-    taught = {**batch, "teacher_output": Taught(stages[-1], tuple(stages), features)}
-    values = {name: term(student, taught) for name, term in terms.items() if name != "image_contrast"}
+    teacher = TeacherOutput(stages[-1], tuple(stages), features)
+    step = Step(x, None, student, domain=domain, features=student.features, teacher=teacher)
+    values = {name: term(step) for name, term in terms.items() if name != "image_contrast"}
     values["image_contrast"] = torch.cat(losses).mean()
     return torch.stack([system.loss.weights[name] * value.float() for name, value in values.items()]).sum()
 

@@ -10,7 +10,7 @@ import inspect
 import io
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,16 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from limpid import cli
+from limpid.commands import data
+from limpid.config import recipes
+from limpid.config.registry import build, registered
 from limpid.errors import UserError
 from limpid.figures import FIGURES
 from limpid.metrics import METRICS
-from limpid.config import recipes
-from limpid.config.registry import build, registered
 from limpid.results import table
 from limpid.results.papers import read_yaml
 from limpid.results.report.tables import caption
 from limpid.results.rows import Row, option_of, row_file, rows
-from limpid.commands import data
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"

@@ -14,8 +14,8 @@ from skimage import data
 from sklearn.datasets import load_sample_image
 
 from limpid.config import instantiate
-from limpid.data.make import make, plan_jobs
 from limpid.config.recipes import card
+from limpid.data.make import make, plan_jobs
 
 HERE = Path(__file__).parent
 CELL = (120, 160)  # height and width of a picture on a sheet

@@ -26,7 +26,7 @@ def workspace(table: Sequence[Row], entity: str, project: str = "limpid") -> wor
     """
     first = table[0]
     sets = {name: list(values) for row in table for name, values in row.printed.items()}
-    curves = (("loss", "loss", 0.6), ("validation", "val/psnr", 0.0), ("learning rate", "learning_rate", 0.0))
+    curves = (("loss", "train/loss", 0.6), ("validation", "val/psnr", 0.0), ("learning rate", "lr", 0.0))
     training = [
         panels.LinePlot(title=title, x=STEP, y=[key], smoothing_factor=smoothing) for title, key, smoothing in curves
     ]

@@ -1,6 +1,7 @@
 """Limpid: image-restoration experiments in which every row of every table is one override.
 
-`limpid.build("ffa_net")` gives any network or prior by its name, `limpid.load("rfd_student")` one with trained weights;
+`limpid.build("ffa_net")` gives any network or prior by its name, `limpid.load("rfd_student")` one with trained weights,
+`limpid.model("rfd_student")` the LightningModule that trains it. `limpid.run(["+rfd/table5=student"])` does a run,
 `limpid.results("rfd/table5")` is a data frame of what papers print and what was measured; `limpid.metrics` scores
 images; the command `limpid` does the rest. Importing this package imports neither torch nor Hydra.
 """
@@ -11,11 +12,11 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "build", "load", "results", "run"]
+__all__ = ["__version__", "build", "load", "model", "results", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `build`, `load` and `results` only when they are asked for, so that `limpid --help` stays instant."""
+    """Import each of these only when it is asked for, so that `limpid --help` stays instant."""
     if name == "build":
         from limpid.config.registry import build
 
@@ -32,4 +33,8 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module("limpid.results")  # the package itself can be called
+    if name == "model":
+        from limpid.models.build import model
+
+        return model
     raise AttributeError(f"module 'limpid' has no attribute {name!r}")

@@ -70,10 +70,12 @@ def status(arguments: list[str]) -> int:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             print(f"There is no room to write {error.filename or 'a file'}; make some and go on.", file=sys.stderr)
             return 2
-        complaint = _complaint(error)
-        if complaint is None:
+        from limpid.config.messages import sentence
+
+        message = sentence(error)
+        if message is None:
             raise
-        print(complaint, file=sys.stderr)
+        print(message, file=sys.stderr)
         return 2
 
 
@@ -134,47 +136,3 @@ def _sentence(message: str) -> str:
     if message.startswith("Caught "):
         return message.strip().splitlines()[-1].split(": ", 1)[-1]
     return message
-
-
-def _complaint(error: Exception) -> str | None:
-    """One sentence for what Hydra, OmegaConf or YAML refuse in a configuration; None for a failure of ours."""
-    module = type(error).__module__.split(".")[0]
-    if module not in ("hydra", "omegaconf", "yaml"):
-        return None
-    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    if option := re.search(r"In '.*?': Could not find '(.+)/(.+?)' Available options in '.*?': (.*)", text):
-        group, wrong, options = option.groups()
-        known = options.split(" Config search path")[0].split()
-        return f"There is no {group}={wrong}{nearest(wrong, known) or '; there are ' + ', '.join(known) + '.'}"
-    if group := re.search(r"Could not override '(.+?)'\. No match in the defaults list\.", text):
-        return f"There is no group or table {group[1].split('@')[0]!r}{_nearest_group(group[1])}"
-    if key := re.search(r"Could not override '(.+?)'\. To append", text):
-        return f"There is no setting {key[1]!r}{_nearest_key(error, key[1].split('.')[-1])}"
-    text = text.split(" Config search path:")[0].split(" full_key:")[0]
-    return f"The configuration is refused: {text}"
-
-
-def _nearest_group(name: str) -> str:
-    from limpid.paths import config_folders
-
-    tables = {
-        str(folder.relative_to(root))
-        for root in config_folders("experiments")
-        for folder in root.glob("*/*")
-        if folder.is_dir()
-    }
-    groups = {folder.name for root in config_folders("conf") for folder in root.iterdir() if folder.is_dir()}
-    if name.split("@")[0] in tables:
-        return f"; a row is added with a plus: +{name}=..."
-    return nearest(name, tables | groups) or "."
-
-
-def _nearest_key(error: Exception, key: str) -> str:
-    """A hint from the keys that stand where the unknown one was sought."""
-    cause: BaseException | None = error
-    while cause is not None:
-        node = getattr(cause, "parent_node", None)
-        if node is not None and hasattr(node, "keys"):
-            return nearest(key, [str(k) for k in node]) or f"; there are {', '.join(map(str, node))}."
-        cause = cause.__cause__
-    return "; limpid train --cfg job prints all."

@@ -76,8 +76,8 @@ def test_loggers_are_told_the_configuration_and_ended(
     told: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Run(tmp_path / "run")
-    with loggers.opened(config(), run) as opened:
-        loggers.record(opened, config(), RESULTS, [], 5)
+    with loggers.open_loggers(config(), run) as opened:
+        loggers.record_outcome(opened, config(), RESULTS, [], 5)
     assert [event[0] for event in told] == ["config", "outcome", "closed"]
     assert told[0][1:] == (3, str(run.path))
     assert told[1][1] == 5
@@ -89,14 +89,14 @@ def test_loggers_are_told_the_configuration_and_ended(
 def test_loggers_are_ended_whatever_happens(
     error: type[BaseException], status: str, told: list[Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(error), loggers.opened(config(), Run(tmp_path)):
+    with pytest.raises(error), loggers.open_loggers(config(), Run(tmp_path)):
         raise error
     assert told[-1] == ("closed", status)
 
 
 def test_a_run_keeps_its_id_until_it_starts_over(told: list[Any], tmp_path: Path) -> None:
     def id_of(run: Run) -> str:
-        with loggers.opened(config(), run):
+        with loggers.open_loggers(config(), run):
             return (run.path / "logging.json").read_text()
 
     run, other = Run(tmp_path / "a"), Run(tmp_path / "b")
@@ -108,9 +108,9 @@ def test_a_run_keeps_its_id_until_it_starts_over(told: list[Any], tmp_path: Path
 
 
 def test_only_the_process_that_writes_has_loggers(told: list[Any], tmp_path: Path) -> None:
-    with loggers.opened(config(), Run(tmp_path / "a"), writes=False) as opened:
+    with loggers.open_loggers(config(), Run(tmp_path / "a"), writes=False) as opened:
         assert opened == []
-    with loggers.opened(config(logger={}), Run(tmp_path / "a")) as opened:
+    with loggers.open_loggers(config(logger={}), Run(tmp_path / "a")) as opened:
         assert opened == []
     assert told == []
     assert not (tmp_path / "a").exists(), "csv alone needs no id"

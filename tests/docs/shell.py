@@ -7,10 +7,11 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from tests.conftest import environment
-from tests.docs.blocks import blocks, commands, missing
+from tests.docs.blocks import Block, blocks, commands, missing
 
 # One process imports what commands need, but nothing that looks at the current directory; each command is a fork of it.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -69,9 +70,28 @@ def _do(asked: list[str] | str, folder: Path, variables: dict[str, str], printed
     main()
 
 
+def _notebooks(found: list[Block]) -> list[Block]:
+    """The blocks, those of Python that follow one another as one."""
+    joined: list[Block] = []
+    for block in found:
+        before = joined[-1] if joined else None
+        if before is not None and _is_cell(before) and _is_cell(block):
+            joined[-1] = replace(before, body=f"{before.body}\n{block.body}")
+        else:
+            joined.append(block)
+    return joined
+
+
+def _is_cell(block: Block) -> bool:
+    return block.language == "python" and not block.title and not block.not_run
+
+
 def follow(page: Path, folder: Path) -> None:
-    """Do in `folder` what the page says: write its files, run its commands and its Python, and compare."""
-    for block in blocks(page):
+    """Do in `folder` what the page says: write its files, run its commands and its Python, and compare.
+
+    Blocks of Python with no other block between them are the cells of one notebook.
+    """
+    for block in _notebooks(blocks(page)):
         where = f"{page.name}, line {block.line}"
         if block.not_run:
             continue

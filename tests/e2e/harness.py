@@ -123,7 +123,7 @@ def kill_all(process: subprocess.Popen[Any]) -> None:
 def _steps(folder: Path) -> list[str]:
     """The steps whose loss is in curves.csv."""
     curves = next((folder / "runs").rglob("curves.csv"), None)
-    return [line for line in curves.read_text().splitlines() if ",loss," in line] if curves else []
+    return [line for line in curves.read_text().splitlines() if ",train/loss," in line] if curves else []
 
 
 def left_behind(folder: Path) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_a_run_killed_five_times_ends_as_if_it_had_not_been(
     arguments = (*COMMAND, *settings)
     limpid(*arguments)
     whole = harness.left_behind(tmp_path)
-    assert len([line for line in whole["text"]["curves.csv"].splitlines() if ",loss," in line]) == 48
+    assert len([line for line in whole["text"]["curves.csv"].splitlines() if ",train/loss," in line]) == 48
 
     other = tmp_path_factory.mktemp("killed")
     moments = harness.moments(list(KINDS).index(kind), stages, steps=2)

@@ -114,10 +114,10 @@ def test_an_offline_wandb_run_keeps_one_id_and_its_own_steps(logged: tuple[Path,
         assert segment.config["row"]["name"] == "ours"
         assert segment.config["network"]["channels"] == 4
     # The second starts after the last checkpoint; what both hold is the same.
-    loss = [segment.logged("loss") for segment in segments]
+    loss = [segment.logged("train/loss") for segment in segments]
     assert [step for step, _ in loss[0]] == [1, 2, 3]
     assert [step for step, _ in loss[1]] == [3, 4]
-    assert sorted({*loss[0], *loss[1]}) == curves(run, "loss")
+    assert sorted({*loss[0], *loss[1]}) == curves(run, "train/loss")
     psnr = segments[0].logged("val/psnr") + segments[1].logged("val/psnr")
     assert psnr == curves(run, "val/psnr")
     assert [step for step, _ in psnr] == [2, 4]
@@ -172,7 +172,7 @@ def test_tensorboard_holds_the_same(logged: tuple[Path, str], results: dict[str,
 
     events = EventAccumulator(str(logged[0] / "tensorboard"), {"images": 0, "tensors": 0, "scalars": 0}).Reload()
     assert [event.step for event in events.Scalars("val/psnr")] == [2, 4]
-    assert {event.step for event in events.Scalars("loss")} == {1, 2, 3, 4}
+    assert {event.step for event in events.Scalars("train/loss")} == {1, 2, 3, 4}
     [test] = events.Scalars("test/scenes_sand/psnr")
     assert test.value == pytest.approx(results["metrics"]["scenes_sand"]["psnr"]["mean"], rel=1e-6)
     assert [event.step for event in events.Scalars("paper/sand_synthetic/psnr")] == [STEPS]

@@ -107,8 +107,8 @@ def test_accumulated_and_sharded_steps_are_the_same_too(limpid: Limpid, tmp_path
     for name, value in one.weights.items():
         torch.testing.assert_close(value, accumulated.weights[name], rtol=0, atol=1e-6)
     for step in range(1, 5):
-        halves = [accumulated.curves[2 * step - i, "loss"] for i in (0, 1)]
-        assert one.curves[step, "loss"] == pytest.approx(sum(halves) / 2, rel=1e-5)
+        halves = [accumulated.curves[2 * step - i, "train/loss"] for i in (0, 1)]
+        assert one.curves[step, "train/loss"] == pytest.approx(sum(halves) / 2, rel=1e-5)
 
 
 def test_a_sweep_starts_the_processes_of_its_jobs_and_no_second_sweep(limpid: Limpid, tmp_path: Path) -> None:

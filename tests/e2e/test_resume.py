@@ -79,7 +79,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
 
     limpid(*arguments, LIMPID_RUNS=str(other / "runs"))
     assert outcome(other) == whole
-    assert [int(line.split(",")[0]) for line in str(whole["curves"]).splitlines()[1:] if ",loss," in line] == [
+    assert [int(line.split(",")[0]) for line in str(whole["curves"]).splitlines()[1:] if ",train/loss," in line] == [
         *range(1, STEPS + 1)
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.losses.steps import step
 
 from limpid.losses.adversarial import Adversarial, discriminator_loss, generator_loss
 from limpid.losses.distillation import IdentityL1, TeacherL1
@@ -18,7 +19,7 @@ def test_values_at_constant_scores(clear: float, restored: float, discriminator:
     clear_scores, restored_scores = torch.full((2, 1, 14, 14), clear), torch.full((3, 1, 6, 6), restored)
     assert float(discriminator_loss(clear_scores, restored_scores)) == pytest.approx(discriminator, abs=1e-6)
     assert float(generator_loss(restored_scores)) == pytest.approx(generator, abs=1e-6)
-    assert float(Adversarial()(None, {"scores": restored_scores})) == pytest.approx(generator, abs=1e-6)
+    assert float(Adversarial()(step(None, {"scores": restored_scores}))) == pytest.approx(generator, abs=1e-6)
 
 
 def test_the_two_pull_the_scores_apart() -> None:
@@ -36,8 +37,8 @@ def test_the_pixel_terms_of_uni_removal() -> None:
     own = MPRNetOutput(x, (x + 1, x + 2, x), {})
     teacher_image = (x + 0.25).requires_grad_()
     teacher = MPRNetOutput(teacher_image, (x, x, teacher_image), {})
-    batch = {"teacher_output": teacher, "clear": x, "clear_output": x + 0.5}
-    assert float(TeacherL1()(own, batch)) == pytest.approx(0.25, rel=1e-5)
-    assert float(TeacherL1(all_stages=True)(own, batch)) == pytest.approx(3.25, rel=1e-5)
-    assert not TeacherL1()(own, batch).requires_grad
-    assert float(IdentityL1()(own, batch)) == pytest.approx(0.5, rel=1e-5)
+    batch = {"teacher": teacher, "clear": x, "clear_output": x + 0.5}
+    assert float(TeacherL1()(step(own, batch))) == pytest.approx(0.25, rel=1e-5)
+    assert float(TeacherL1(all_stages=True)(step(own, batch))) == pytest.approx(3.25, rel=1e-5)
+    assert not TeacherL1()(step(own, batch)).requires_grad
+    assert float(IdentityL1()(step(own, batch))) == pytest.approx(0.5, rel=1e-5)

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
+from tests.losses.steps import step
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from limpid.config import instantiate
 from limpid.errors import UserError
-from limpid.losses import WeightedLoss
+from limpid.losses import Step, WeightedLoss
 from limpid.losses.affinity import DISTANCES, FeatureAffinity, affinity_distance, pooled
 from limpid.losses.multi_scale import MSEAtEveryScale, SmoothL1
-from limpid.models.rfd import Tapped
+from limpid.models import Restorer
+from limpid.models.teachers import TeacherOutput
 from limpid.networks.drn import Enlarged
 from limpid.paths import shipped
 
@@ -122,19 +124,21 @@ def test_cells_are_averaged_and_features_of_other_sizes_meet_on_one_grid() -> No
         pooled(torch.rand(1, 1, 4, 4), grid)
 
 
-def batch_of(taps: dict[str, Tensor], size: int = 24) -> dict[str, Any]:
-    return {"input": torch.rand(2, 3, size, size), "teacher_output": Tapped(torch.rand(2, 3, 48, 48), taps)}
+def step_of(student: dict[str, Tensor], teacher: dict[str, Tensor], size: int = 24) -> Step:
+    image = torch.rand(2, 3, 48, 48)
+    taught = TeacherOutput(image, (image,), teacher)
+    return step(None, {"input": torch.rand(2, 3, size, size), "features": student, "teacher": taught})
 
 
-def test_the_term_is_the_mean_over_its_taps_and_teaches_the_student_alone() -> None:
+def test_the_term_is_the_mean_over_its_layers_and_teaches_the_student_alone() -> None:
     near, far = torch.rand(2, 16, 24, 24, requires_grad=True), torch.rand(2, 3, 24, 24, requires_grad=True)
     teacher = {"extract": torch.rand(2, 8, 24, 24, requires_grad=True), "output": torch.rand(2, 3, 48, 48)}
-    output = Tapped(far, {"groups.0": near, "output": far})
+    student = {"groups.0": near, "output": far}
     taps = [{"student": "groups.0", "teacher": "extract"}, {"student": "output", "teacher": "output"}]
     for normalise in (False, True):
         term = FeatureAffinity(taps, normalise=normalise)
-        assert (term.student_taps, term.teacher_taps) == (["groups.0", "output"], ["extract", "output"])
-        value = term(output, batch_of(teacher))
+        assert (term.network_layers, term.teacher_layers) == (("groups.0", "output"), ("extract", "output"))
+        value = term(step_of(student, teacher))
         pairs = [
             (F.avg_pool2d(near, 4).flatten(2), F.avg_pool2d(teacher["extract"], 4).flatten(2)),
             (F.avg_pool2d(far, 4).flatten(2), F.avg_pool2d(teacher["output"], 8).flatten(2)),
@@ -154,14 +158,15 @@ def test_what_cannot_be_is_said() -> None:
         FeatureAffinity(distance="l3")
     with pytest.raises(UserError, match="taps must be a list of pairs"):
         FeatureAffinity(taps=[{"student": "output"}])
-    with pytest.raises(UserError, match="needs the features of a student and of its teacher"):
-        FeatureAffinity()(torch.rand(1, 3, 24, 24), {"input": torch.rand(1, 3, 24, 24)})
+    loss = WeightedLoss({"affinity": {"weight": 1.0, "term": FeatureAffinity()}})
+    with pytest.raises(UserError, match="The term affinity of the loss requires teacher, which Restorer .*model=rfd"):
+        Restorer(nn.Identity(), loss=loss)
 
 
 def test_bfloat16_features_are_compared_in_float32() -> None:
     student, teacher = torch.rand(1, 3, 24, 24).bfloat16(), torch.rand(1, 3, 48, 48)
     with torch.autocast("cpu", torch.bfloat16):
-        value = FeatureAffinity()(Tapped(student, {"output": student}), batch_of({"output": teacher}))
+        value = FeatureAffinity()(step_of({"output": student}, {"output": teacher}))
     exact = definition(pooled(student.double(), (6, 6)), pooled(teacher.double(), (6, 6)), "l2")
     assert value.dtype == torch.float32
     assert value.item() == pytest.approx(exact.item(), rel=1e-5)
@@ -178,19 +183,19 @@ def test_the_configs_weigh_the_affinity_by_a_quarter(name: str, taps: int) -> No
     loss: WeightedLoss = instantiate.construct(plain, "loss")
     assert loss.weights == {"mse": 1.0, "affinity": 0.25}
     term: Any = loss.terms["affinity"]
-    assert len(term.taps) == taps
+    assert len(term.pairs) == taps
 
 
 def test_every_scale_of_drn_is_compared_with_the_target_at_that_size() -> None:
     target = torch.full((1, 3, 16, 16), 0.5)
     smaller = (torch.full((1, 3, 8, 8), 0.3), torch.full((1, 3, 4, 4), 0.5))
-    value = MSEAtEveryScale()(Enlarged(torch.full((1, 3, 16, 16), 0.6), smaller), {"target": target})
+    value = MSEAtEveryScale()(step(Enlarged(torch.full((1, 3, 16, 16), 0.6), smaller), {"target": target}))
     assert value.item() == pytest.approx(0.01 + 0.04, rel=1e-4)
-    assert MSEAtEveryScale()(torch.full((1, 3, 16, 16), 0.6), {"target": target}).item() == pytest.approx(
+    assert MSEAtEveryScale()(step(torch.full((1, 3, 16, 16), 0.6), {"target": target})).item() == pytest.approx(
         0.01, rel=1e-4
     )
 
 
 def test_smooth_l1_is_half_the_square_of_a_small_error() -> None:
-    value = SmoothL1()(torch.full((1, 3, 4, 4), 0.7), {"target": torch.full((1, 3, 4, 4), 0.3)})
+    value = SmoothL1()(step(torch.full((1, 3, 4, 4), 0.7), {"target": torch.full((1, 3, 4, 4), 0.3)}))
     assert value.item() == pytest.approx(0.08, rel=1e-5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.losses.steps import step
 
 from limpid.losses.charbonnier import Charbonnier, Edge
 from limpid.networks.mprnet import MPRNetOutput
@@ -16,10 +17,10 @@ def staged(*images: torch.Tensor) -> MPRNetOutput:
 
 def test_charbonnier_is_the_root_of_squares_summed_over_stages() -> None:
     target = torch.rand(2, 3, 5, 6)
-    assert float(Charbonnier(0.01)(target, {"target": target})) == pytest.approx(0.01)
+    assert float(Charbonnier(0.01)(step(target, {"target": target}))) == pytest.approx(0.01)
     output = staged(target + 0.03, target - 0.04, target)
     expected = (0.03**2 + 0.01**2) ** 0.5 + (0.04**2 + 0.01**2) ** 0.5 + 0.01
-    assert float(Charbonnier(0.01)(output, {"target": target})) == pytest.approx(expected, rel=1e-5)
+    assert float(Charbonnier(0.01)(step(output, {"target": target}))) == pytest.approx(expected, rel=1e-5)
 
 
 def smooth(image: np.ndarray, line: list[float]) -> np.ndarray:
@@ -54,17 +55,17 @@ def test_the_edge_term_sums_over_stages_and_ignores_a_shift() -> None:
     term = Edge(epsilon=1e-3)
     middle = torch.zeros_like(target)
     middle[..., 6, 8] = 0.5
-    one = float(term(target + middle, {"target": target}))
+    one = float(term(step(target + middle, {"target": target})))
     expected = float((term.edges(middle).square() + 1e-6).sqrt().mean())
     assert one == pytest.approx(expected, rel=1e-4)
-    assert float(term(staged(target + middle, target), {"target": target})) == pytest.approx(one + 1e-3, rel=1e-4)
+    assert float(term(step(staged(target + middle, target), {"target": target}))) == pytest.approx(one + 1e-3, rel=1e-4)
     assert dict(term.state_dict()) == {}
 
 
 def test_both_are_finite_in_bfloat16_with_gradients_at_zero_difference() -> None:
     x = torch.rand(1, 3, 16, 16, requires_grad=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = Charbonnier()(x, {"target": x.detach()}) + Edge()(x.bfloat16(), {"target": x.detach()})
+        value = Charbonnier()(step(x, {"target": x.detach()})) + Edge()(step(x.bfloat16(), {"target": x.detach()}))
     assert value.dtype is torch.float32
     value.backward()
     assert x.grad is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.losses.steps import step
 from torch import Tensor, nn
 
 from limpid.losses.contrastive import (
@@ -125,8 +126,10 @@ def test_the_feature_grain_is_equations_3_and_10(positives: str) -> None:
     other = {name: torch.randn(count, f.shape[1], 6, 5, requires_grad=True) for name, f in own.items()}
     domains = ["haze", "rain", "haze", "blur"]
     term = FeatureContrast(["mid", "deep"], positives, temperature=0.2)
-    batch = {f"{positives}_output": SimpleNamespace(features=other), "domain": domains}
-    value = term(SimpleNamespace(features=own), batch)
+    given: dict[str, Any] = (
+        {"teacher": SimpleNamespace(features=other)} if positives == "teacher" else {"clear_features": other}
+    )
+    value = term(step(None, {"features": own, "domain": domains, **given}))
     expected = []
     for name in own:
         a, p = pooled(own[name].detach()), pooled(other[name].detach())
@@ -154,7 +157,8 @@ def test_the_image_grain_is_equations_4_and_11(positives: str) -> None:
     term = ImageContrast(positives, 0.2, ["relu1_1", "relu2_1"], weights="random")
     restored, degraded = images(count=3, grad=True), images(count=3, seed=1, grad=True)
     other = images(count=3 if positives == "teacher" else 2, seed=2, grad=True)
-    value = term(SimpleNamespace(restored=restored), {f"{positives}_output": other, "input": degraded})
+    key = "teacher" if positives == "teacher" else "clear_output"
+    value = term(step(SimpleNamespace(restored=restored), {key: SimpleNamespace(restored=other), "input": degraded}))
 
     def embed(x: Tensor) -> Tensor:
         parts = [pooled(activation) for activation in term.vgg(x.detach()).values()]
@@ -175,7 +179,7 @@ def test_the_image_grain_is_equations_4_and_11(positives: str) -> None:
 
 def test_the_regularisation_is_equation_9(regularisation: ContrastiveRegularisation) -> None:
     restored, target, degraded = images(grad=True), images(seed=1, grad=True), images(seed=2, grad=True)
-    value = regularisation(restored, {"target": target, "input": degraded})
+    value = regularisation(step(restored, {"target": target, "input": degraded}))
     expected = 0.0
     for i in range(2):
         a, p, n = (regularisation.vgg(x[i : i + 1].detach()) for x in (restored, target, degraded))
@@ -203,9 +207,9 @@ def test_all_inputs_of_the_batch_can_be_negatives(regularisation: ContrastiveReg
             far = sum(float((a[name][i] - n[name][j]).abs().mean()) for j in range(3)) / 3
             expected += weight * float((a[name][i] - p[name][i]).abs().mean()) / (far + 1e-7) / 3
     batch = {"target": target, "input": degraded}
-    assert whole(restored, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert whole(step(restored, batch)).item() == pytest.approx(expected, rel=1e-5)
     alone = {key: value[:1] for key, value in batch.items()}
-    torch.testing.assert_close(whole(restored[:1], alone), regularisation(restored[:1], alone))
+    torch.testing.assert_close(whole(step(restored[:1], alone)), regularisation(step(restored[:1], alone)))
     with pytest.raises(ValueError, match="own or batch"):
         ContrastiveRegularisation(LAYER_WEIGHTS, weights="random", negatives="all")
 
@@ -213,16 +217,18 @@ def test_all_inputs_of_the_batch_can_be_negatives(regularisation: ContrastiveReg
 def test_the_regularisation_at_its_ends(regularisation: ContrastiveRegularisation) -> None:
     target, degraded = images(seed=1), images(seed=2)
     batch = {"target": target, "input": degraded}
-    assert float(regularisation(target, batch)) == 0
-    untouched = regularisation(degraded, batch)  # the restored image is the input: only epsilon holds the ratio
+    assert float(regularisation(step(target, batch))) == 0
+    untouched = regularisation(step(degraded, batch))  # the restored image is the input: only epsilon holds the ratio
     assert torch.isfinite(untouched)
     assert untouched > 1e4
 
 
 def test_each_images_share_is_its_own(regularisation: ContrastiveRegularisation) -> None:
     restored, batch = images(), {"target": images(seed=1), "input": images(seed=2)}
-    alone = [float(regularisation(restored[i : i + 1], {k: v[i : i + 1] for k, v in batch.items()})) for i in range(2)]
-    assert regularisation(restored, batch).item() == pytest.approx(sum(alone) / 2, rel=1e-5)
+    alone = [
+        float(regularisation(step(restored[i : i + 1], {k: v[i : i + 1] for k, v in batch.items()}))) for i in range(2)
+    ]
+    assert regularisation(step(restored, batch)).item() == pytest.approx(sum(alone) / 2, rel=1e-5)
 
 
 def test_the_terms_stay_finite_in_bfloat16_and_give_float32(regularisation: ContrastiveRegularisation) -> None:
@@ -230,7 +236,8 @@ def test_the_terms_stay_finite_in_bfloat16_and_give_float32(regularisation: Cont
     features = torch.randn(2, 5, 6, 5, requires_grad=True)
     output: Any = SimpleNamespace(restored=restored, features={"deep": features.bfloat16()})
     other: Any = SimpleNamespace(restored=images(seed=3), features={"deep": features.detach().bfloat16()})
-    batch = {"target": images(seed=1), "input": images(seed=2), "teacher_output": other, "domain": ["haze", "rain"]}
+    batch = {"target": images(seed=1), "input": images(seed=2), "teacher": other, "domain": ["haze", "rain"]}
+    batch["features"] = output.features
     grains: list[nn.Module] = [
         ImageContrast(layers=["relu1_1", "relu2_1"], weights="random"),
         FeatureContrast(["deep"]),
@@ -238,7 +245,7 @@ def test_the_terms_stay_finite_in_bfloat16_and_give_float32(regularisation: Cont
     for term in (regularisation, *grains):
         restored.grad = features.grad = None
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            value = term(output, batch)
+            value = term(step(output, batch))
         assert value.dtype is torch.float32
         assert torch.isfinite(value)
         value.backward()
@@ -250,7 +257,7 @@ def test_the_terms_stay_finite_in_bfloat16_and_give_float32(regularisation: Cont
 @pytest.mark.parametrize("size", [(16, 16), (17, 40)])
 def test_any_size_of_image(regularisation: ContrastiveRegularisation, size: tuple[int, int]) -> None:
     batch = {"target": torch.rand(1, 3, *size), "input": torch.rand(1, 3, *size)}
-    assert torch.isfinite(regularisation(torch.rand(1, 3, *size), batch))
+    assert torch.isfinite(regularisation(step(torch.rand(1, 3, *size), batch)))
 
 
 def test_a_term_saves_no_weights_and_follows_its_type(regularisation: ContrastiveRegularisation) -> None:
@@ -258,4 +265,4 @@ def test_a_term_saves_no_weights_and_follows_its_type(regularisation: Contrastiv
     assert list(regularisation.parameters()) == []
     term = ContrastiveRegularisation({"relu1_1": 1.0}, weights="random").double()
     x, batch = images().double(), {"target": images(seed=1).double(), "input": images(seed=2).double()}
-    assert torch.isfinite(term(x, batch))
+    assert torch.isfinite(term(step(x, batch)))

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from tests.losses.steps import step
 from torch.nn import functional as F
 
 import limpid
 from limpid.config import instantiate
 from limpid.errors import UserError
 from limpid.losses.multi_stage import StageDistance, targets_of_stages
-from limpid.losses.spanet import Dissimilarity, RainMask
+from limpid.losses.spanet import RainMask, SSIMLoss
 from limpid.networks.spanet import SPANetOutput
 from limpid.networks.stages import StagedOutput
 from limpid.paths import shipped
@@ -30,9 +31,9 @@ def test_stages_of_one_size_are_summed() -> None:
     target = torch.full((2, 3, 8, 10), 0.5)
     stages = tuple(target + difference for difference in (0.3, -0.2, 0.1))
     output = StagedOutput(stages[-1], stages)
-    assert StageDistance("l2")(output, {"target": target}).item() == pytest.approx(0.09 + 0.04 + 0.01)
-    assert StageDistance("l1", "stride")(output, {"target": target}).item() == pytest.approx(0.6)
-    assert StageDistance("l1")(stages[0], {"target": target}).item() == pytest.approx(0.3), "no stages: the image"
+    assert StageDistance("l2")(step(output, {"target": target})).item() == pytest.approx(0.09 + 0.04 + 0.01)
+    assert StageDistance("l1", "stride")(step(output, {"target": target})).item() == pytest.approx(0.6)
+    assert StageDistance("l1")(step(stages[0], {"target": target})).item() == pytest.approx(0.3), "no stages: the image"
 
 
 def test_a_strided_target_keeps_every_second_and_fourth_pixel() -> None:
@@ -74,8 +75,8 @@ def test_a_perfect_network_costs_nothing_at_any_size(
     term = made(loss).terms["stages"]
     perfect = tuple(targets_of_stages(target, sizes, term.shrink))
     assert [tuple(image.shape) for image in perfect] == [tuple(stage.shape) for stage in output.stages]
-    assert term(StagedOutput(perfect[-1], perfect), {"target": target}) == 0
-    total, terms = made(loss)(output, {"target": target})
+    assert term(step(StagedOutput(perfect[-1], perfect), {"target": target})) == 0
+    total, terms = made(loss)(step(output, {"target": target}))
     measure = F.l1_loss if term.distance == "l1" else F.mse_loss
     torch.testing.assert_close(total, sum(measure(a, b) for a, b in zip(output.stages, perfect, strict=True)))
     assert list(terms) == ["stages"]
@@ -85,7 +86,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(UserError, match="distance is 'l3'"):
         StageDistance("l3")
     with pytest.raises(UserError, match="a target of 8x8, which halving does not give"):
-        StageDistance()(torch.zeros(1, 3, 5, 8), {"target": torch.zeros(1, 3, 8, 8)})
+        StageDistance()(step(torch.zeros(1, 3, 5, 8), {"target": torch.zeros(1, 3, 8, 8)}))
 
 
 def test_the_rains_mask_is_where_any_channel_differs() -> None:
@@ -98,18 +99,18 @@ def test_the_rains_mask_is_where_any_channel_differs() -> None:
     assert mask.nonzero()[:, 2:].tolist() == [[1, 3], [2, 0]]
     attention = torch.full((1, 1, 4, 5), 0.5)
     batch = {"input": rainy, "target": clean}
-    assert RainMask()(SPANetOutput(clean, attention), batch).item() == pytest.approx(0.25)
-    assert RainMask()(SPANetOutput(clean, mask), batch) == 0
+    assert RainMask()(step(SPANetOutput(clean, attention), batch)).item() == pytest.approx(0.25)
+    assert RainMask()(step(SPANetOutput(clean, mask), batch)) == 0
     with pytest.raises(UserError, match="network=spanet"):
-        RainMask()(clean, batch)
+        RainMask()(step(clean, batch))
 
 
 def test_spanet_adds_its_three_terms() -> None:
     x, target = torch.rand(2, 3, 24, 20), torch.rand(2, 3, 24, 20)
     output = limpid.build("spanet", channels=4, head_blocks=1, rounds=1, round_blocks=1, tail_blocks=1)(x)
-    total, terms = made("spanet")(output, {"input": x, "target": target})
+    total, terms = made("spanet")(step(output, {"input": x, "target": target}))
     torch.testing.assert_close(total, terms["l1"] + terms["ssim"] + terms["rain_mask"])
-    assert Dissimilarity()(target, {"target": target}).item() == pytest.approx(0, abs=1e-6)
+    assert SSIMLoss()(step(target, {"target": target})).item() == pytest.approx(0, abs=1e-6)
     assert terms["ssim"] > 0.5, "noise is not similar to noise"
     with torch.autocast("cpu", torch.bfloat16):
-        assert made("spanet")(output, {"input": x, "target": target})[0].dtype == torch.float32
+        assert made("spanet")(step(output, {"input": x, "target": target}))[0].dtype == torch.float32

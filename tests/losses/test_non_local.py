@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.losses.steps import step
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,9 +27,9 @@ from limpid.losses.non_local import (
 def test_layers_add_up_with_no_rain_at_one_half() -> None:
     image = torch.rand(2, 3, 4, 5)
     rain = torch.full_like(image, 0.75)
-    assert float(Recomposition()(image - 0.25, {"input": image, "rain": rain})) == pytest.approx(0, abs=1e-12)
-    assert float(Recomposition()(image, {"input": image, "rain": rain})) == pytest.approx(0.0625)
-    assert float(InputL1()(image - 0.25, {"input": image})) == pytest.approx(0.25)
+    assert float(Recomposition()(step(image - 0.25, {"input": image, "rain": rain}))) == pytest.approx(0, abs=1e-12)
+    assert float(Recomposition()(step(image, {"input": image, "rain": rain}))) == pytest.approx(0.0625)
+    assert float(InputL1()(step(image - 0.25, {"input": image}))) == pytest.approx(0.25)
 
 
 def nearest_by_hand(image: Tensor, corner: tuple[int, int], count: int, patch: int, search: int) -> list[Tensor]:
@@ -108,9 +109,9 @@ def test_location_contrast_is_least_where_places_keep_their_features() -> None:
     kept = {"head": before["head"].detach().clone().requires_grad_()}
     shuffled = {"head": kept["head"].detach().flip(3)}
     torch.manual_seed(1)
-    same = term(None, {"passed": [(image, before, kept)]})
+    same = term(step(None, {"reapplications": [(image, before, kept)]}))
     torch.manual_seed(1)
-    assert same < term(None, {"passed": [(image, before, shuffled)]})
+    assert same < term(step(None, {"reapplications": [(image, before, shuffled)]}))
     same.backward()
     assert before["head"].grad is None, "what went in is not drawn to what came out"
     assert kept["head"].grad is not None
@@ -136,7 +137,7 @@ def test_layer_contrast_asks_few_places_of_the_background_and_many_of_the_rain()
     features = [{"body.0": torch.randn(1, 4, 12, 12), "body.2": torch.randn(1, 8, 6, 6)} for _ in range(2)]
     batch = {"rain": rain, "background_features": features[0], "rain_features": features[1]}
     torch.manual_seed(1)
-    value = term(SimpleNamespace(restored=background), batch)
+    value = term(step(SimpleNamespace(restored=background), batch))
     torch.manual_seed(1)
     places = similar_places(background, 5), similar_places(rain, 20)
     losses = [
@@ -175,4 +176,4 @@ def test_features_of_another_network_are_named_in_a_sentence() -> None:
     term = LocationContrast({"head": 2}, channels=3, width=8, patches=4)
     features = {"head": torch.rand(1, 5, 20, 20)}
     with pytest.raises(UserError, match="The features head have 5 channels, but the loss expects 6"):
-        term(None, {"passed": [(torch.rand(1, 3, 20, 20), features, features)]})
+        term(step(None, {"reapplications": [(torch.rand(1, 3, 20, 20), features, features)]}))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from tests.losses.steps import step
 from torch import Tensor
 
 from limpid.errors import UserError
@@ -125,7 +126,7 @@ def test_the_printed_loss_is_l1_and_the_weighted_term() -> None:
     network = FDRNet(channels=16, phases=2, pm_blocks=1, aux_blocks=1)
     batch = {"input": torch.rand(2, 3, 20, 24), "target": torch.rand(2, 3, 20, 24)}
     output = network(batch["input"])
-    total, terms = loss(output, batch)
+    total, terms = loss(step(output, batch))
     torch.testing.assert_close(terms["svdo"], svdo(output.features))
     torch.testing.assert_close(total, terms["l1"] + 1e-5 * terms["svdo"])
     total.backward()
@@ -134,9 +135,9 @@ def test_the_printed_loss_is_l1_and_the_weighted_term() -> None:
 
 def test_a_network_without_features_is_refused_and_without_layers_costs_nothing() -> None:
     image = torch.rand(1, 3, 8, 8)
-    assert SVDO()(FDROutput(image, (), ()), {}) == 0
+    assert SVDO()(step(FDROutput(image, (), ()), {})) == 0
     with pytest.raises(UserError, match="network=fdr"):
-        SVDO()(image, {})
+        SVDO()(step(image, {}))
     with pytest.raises(UserError, match="none, hw, trace"):
         SVDO(normalize="mean")
 

@@ -10,6 +10,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from tests.losses.steps import step
 from tests.models.interruption import interrupted, parts
 from tests.models.test_restorer import prepared
 from tests.test_rows import ROWS, composed, hydra  # noqa: F401 - the fixture that initialises Hydra
@@ -122,7 +123,7 @@ def test_the_direct_arm_with_both_terms_weighs_its_error_as_phi_does() -> None:
     network = AOSRNet(channels=4, estimates="restored")
     batch = {"input": torch.rand(2, 3, 12, 16), "target": torch.rand(2, 3, 12, 16)}
     output = network(batch["input"])
-    both = IntegratedVariableL1()(output, batch) + L1()(output, batch)
+    both = IntegratedVariableL1()(step(output, batch)) + L1()(step(output, batch))
     error = (output.restored - batch["target"]).abs()
     torch.testing.assert_close(both, (error * (1 + 1 / (1.6 - batch["input"]))).mean())
 
@@ -163,7 +164,7 @@ def test_cross_entropies_are_torchs() -> None:
     torch.testing.assert_close(discriminator_loss(clear, restored), (real + made) / 2)
     wanted = F.binary_cross_entropy_with_logits(restored, torch.ones_like(restored))
     torch.testing.assert_close(generator_loss(restored), wanted)
-    torch.testing.assert_close(CrossEntropyAdversarial()(None, {"scores": restored}), wanted)
+    torch.testing.assert_close(CrossEntropyAdversarial()(step(None, {"scores": restored})), wanted)
     assert torch.isfinite(generator_loss(torch.tensor([-1e4])))
 
 
@@ -189,13 +190,6 @@ class _Given(torch.utils.data.Dataset):
         return self.batch
 
 
-class _Data(lightning.LightningDataModule):
-    steps, batches_done = 2, 0
-
-    def train_dataloader(self) -> Any:
-        return torch.utils.data.DataLoader(_Given(self.steps), batch_size=None)
-
-
 def test_the_two_take_turns(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = nn.Conv2d(3, 3, 3, padding=1)
@@ -215,14 +209,14 @@ def test_the_two_take_turns(tmp_path: Path) -> None:
         accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False, enable_checkpointing=False,
         enable_model_summary=False, default_root_dir=tmp_path, gradient_clip_val=clip,
     )  # fmt: skip
-    trainer.fit(system, datamodule=_Data())
+    trainer.fit(system, torch.utils.data.DataLoader(_Given(2), batch_size=None))
 
     # The same two steps, written out.
     g, d = plain
     batch = _Given(1)[0]
     x, y = batch["input"], batch["target"]
-    for step in range(2):
-        lr = rate * (2 - step) / 2
+    for done in range(2):
+        lr = rate * (2 - done) / 2
 
         def move(module: nn.Module, value: torch.Tensor, lr: float = lr) -> None:
             gradients = torch.autograd.grad(value, list(module.parameters()))
@@ -251,6 +245,6 @@ def test_a_training_of_pix2pix_that_was_stopped_goes_on_to_the_same_bits(tmp_pat
 
 
 def test_an_infinite_loss_stops_pix2pix_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CrossEntropyAdversarial, "forward", lambda self, output, batch: batch["scores"].sum() / 0)
+    monkeypatch.setattr(CrossEntropyAdversarial, "forward", lambda self, step: step.scores.sum() / 0)
     with pytest.raises(UserError, match="The loss is .*inf|nan"):
         runner.perform(prepared("aosr/table1/pix2pix_h", tmp_path, *SMALL))

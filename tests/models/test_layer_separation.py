@@ -70,9 +70,9 @@ def test_a_step_is_the_discriminators_then_the_generators(tmp_path: Path) -> Non
         assert moved > 100, part
     lines = (tmp_path / "curves.csv").read_text().splitlines()[1:]
     values = {line.split(",")[1]: float(line.split(",")[2]) for line in lines}
-    assert values["loss/discriminator"] == pytest.approx(judged.item(), rel=1e-4)
-    assert values["loss"] == pytest.approx(total.item(), rel=1e-4)
-    assert values["learning_rate"] == 2e-4, "that of the step, not of the next"
+    assert values["train/discriminator"] == pytest.approx(judged.item(), rel=1e-4)
+    assert values["train/loss"] == pytest.approx(total.item(), rel=1e-4)
+    assert values["lr"] == 2e-4, "that of the step, not of the next"
 
 
 SMALL = {"channels": 4, "blocks": 2}
@@ -89,7 +89,7 @@ def separation(*names: str) -> LayerSeparation:
     torch.manual_seed(0)
     loss = WeightedLoss({name: {"weight": 1.0, "term": TERMS[name]()} for name in names})
     parts_of = {"rain": NLCLGenerator(**SMALL), "discriminator": PatchGAN(channels=4)}
-    return LayerSeparation(NLCLGenerator(**SMALL), "nlcl", SMALL, loss, log_every=100, **parts_of)
+    return LayerSeparation(NLCLGenerator(**SMALL), "nlcl", SMALL, loss, **parts_of)
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_every_term_teaches_its_generators(term: str, taught: set[str]) -> None:
     system = separation(term)
     learnt: dict[int, set[str]] = {}
 
-    def learn(player: int, value: torch.Tensor, batch_idx: int) -> None:
+    def optimize(player: int, value: torch.Tensor, batch_idx: int) -> None:
         system.zero_grad()
         value.backward()
         learnt[player] = {name for name, p in system.named_parameters() if p.grad is not None and p.grad.any()}
 
-    system.learn = learn  # type: ignore[method-assign]
+    system.optimize = optimize  # type: ignore[method-assign]
     images = torch.rand(2, 3, 32, 32)
     out = system.training_step({"input": images, "clear": images.flip(3), "name": ["a", "b"]}, 0)
     assert {name.split(".")[0] for name in learnt[1]} == {"discriminator"}
@@ -125,7 +125,7 @@ def test_every_term_teaches_its_generators(term: str, taught: set[str]) -> None:
 def test_both_generators_are_computed_alike() -> None:
     system = separation("recomposition")
     for name, expected in (("channels_last", True), ("contiguous_format", False)):
-        system.arrange(name)
+        system.configure_network(name)
         for generator in (system.network, system.rain):
             weight = next(generator.parameters())
             assert weight.is_contiguous(memory_format=torch.channels_last) is expected

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.losses.steps import step
 from tests.models.interruption import interrupted, parts
 from tests.models.test_uni_removal import RANDOM, batch_of
 from tests.test_rows import hydra  # noqa: F401 - the fixture that initialises Hydra
@@ -57,15 +58,15 @@ def test_the_teachers_are_asked_in_the_first_part_of_the_run_alone() -> None:
     for kind, teacher in made.teachers.items():
         teacher.module.register_forward_hook(lambda *_, kind=kind: asked.append(kind))
     for done in (0, 4):
-        made.weigh(done, 10)
+        made.update_loss_weights(done, 10)
         assert set(made.training_step(batch(), done)["terms"]) == {"teacher_l1", "projected_features"}
     assert sorted(asked) == sorted(2 * KINDS)
-    made.weigh(5, 10)
-    step = made.training_step(batch(), 5)
-    assert set(step["terms"]) == {"l1"}
+    made.update_loss_weights(5, 10)
+    output = made.training_step(batch(), 5)
+    assert set(output["terms"]) == {"l1"}
     assert len(asked) == 6
-    torch.testing.assert_close(step["loss"], F.l1_loss(made.network(batch()["input"]), batch()["target"]))
-    made.weigh(0, 10)  # as after resuming in the first part
+    torch.testing.assert_close(output["loss"], F.l1_loss(made.network(batch()["input"]), batch()["target"]))
+    made.update_loss_weights(0, 10)  # as after resuming in the first part
     assert made.loss is not None
     assert made.loss.weights == {"teacher_l1": 1.0, "projected_features": 1.0, "l1": 0.0}
 
@@ -74,7 +75,7 @@ def test_the_teachers_are_asked_in_the_first_part_of_the_run_alone() -> None:
 def test_a_stage_can_take_the_whole_run(share: float, collating: bool) -> None:
     made = two_stages(share=share)
     for done in (0, 9):
-        made.weigh(done, 10)
+        made.update_loss_weights(done, 10)
         assert made.collating is collating
 
 
@@ -83,13 +84,13 @@ def test_projections_are_learnt_with_the_student_and_rest_after_the_first_stage(
     before = {kind: checkpoint.weights_fingerprint(t.module.state_dict()) for kind, t in made.teachers.items()}
     assert made.loss is not None
     term = made.loss.terms["projected_features"]
-    made.weigh(0, 2)
+    made.update_loss_weights(0, 2)
     made.training_step(batch(), 0)["loss"].backward()
     for part in (made.network, term):
         assert all(p.grad is not None and p.grad.isfinite().all() for p in part.parameters())
     assert all(p.grad.any() for p in term.parameters() if p.grad is not None)
     made.zero_grad()
-    made.weigh(1, 2)
+    made.update_loss_weights(1, 2)
     made.training_step(batch(), 1)["loss"].backward()
     assert all(p.grad is not None and not p.grad.any() for p in term.parameters())
     assert {kind: checkpoint.weights_fingerprint(t.module.state_dict()) for kind, t in made.teachers.items()} == before
@@ -109,8 +110,8 @@ def test_projected_features_by_their_definition() -> None:
     term = ProjectedFeatures({"deep.1": 2}, channels=2, teachers=["haze", "rain"])
     student, teacher = torch.rand(3, 4, 5, 6, requires_grad=True), torch.rand(3, 4, 5, 6, requires_grad=True)
     domains = ["rain", "haze", "rain"]
-    asked = {"teacher_output": SimpleNamespace(features={"deep.1": teacher}), "domain": domains}
-    value = term(SimpleNamespace(features={"deep.1": student}), asked)
+    asked = {"teacher": SimpleNamespace(features={"deep.1": teacher}), "domain": domains}
+    value = term(step(None, {**asked, "features": {"deep.1": student}}))
     expected = 0.0
     with torch.no_grad():
         for i, kind in enumerate(domains):

@@ -18,8 +18,8 @@ from limpid import checkpoint, lr_schedulers
 from limpid.callbacks import EMA, NonFiniteGuard
 from limpid.config import instantiate
 from limpid.errors import UserError
-from limpid.losses import L1, MSE, WeightedLoss
-from limpid.models.evaluation import INPUT, Scores
+from limpid.losses import L1, MSE, Step, WeightedLoss
+from limpid.models.evaluation import INPUT_PREFIX, PerImageScores
 from limpid.results.rows import rows
 from limpid.runs import prerequisites, runner
 from limpid.store import fingerprint
@@ -124,7 +124,7 @@ def test_a_checkpoint_counts_the_batches_that_are_done_not_the_one_that_was_fetc
 def test_terms_are_weighted_and_keep_their_own_values() -> None:
     loss = WeightedLoss({"l1": {"weight": 2.0, "term": L1()}, "mse": {"weight": 0.5, "term": MSE()}})
     output, batch = torch.full((1, 3, 4, 4), 0.5), {"target": torch.zeros(1, 3, 4, 4)}
-    total, values = loss(output, batch)
+    total, values = loss(Step(output, batch["target"], output))
     assert total.item() == pytest.approx(2.0 * 0.5 + 0.5 * 0.25)
     assert {name: value.item() for name, value in values.items()} == {"l1": 0.5, "mse": 0.25}
     kept = WeightedLoss({"l1": {"weight": 0, "term": L1()}, "mse": {"weight": 1, "term": MSE()}})
@@ -159,7 +159,7 @@ def test_scores_are_means_of_images_and_each_is_counted_once() -> None:
     def error(restored: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return (restored - target).abs().mean((1, 2, 3))
 
-    scores = Scores({"error": error})
+    scores = PerImageScores({"error": error})
     scores.start(["a", "b"])
     batch = {
         "index": torch.tensor([1, 0]),
@@ -170,7 +170,7 @@ def test_scores_are_means_of_images_and_each_is_counted_once() -> None:
     scores.add(0, batch, torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))
     scores.add(1, {"index": torch.tensor([0]), "name": ["z"]}, torch.zeros(1, 3, 1, 1))  # no target: not scored
     scores.finish([2, 1])
-    assert scores.summary(INPUT)["a"]["error"]["mean"] == 5.0
+    assert scores.summary(INPUT_PREFIX)["a"]["error"]["mean"] == 5.0
     assert scores.summary() == {"a": {"error": {"mean": 2.0, "n": 2, "protocol": "error"}}, "b": {}}
     assert [row["name"] for row in scores.rows] == ["x", "y", "z"]
     with pytest.raises(AssertionError, match="exactly once"):
@@ -192,8 +192,8 @@ def _mean_of(restored: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return (restored - target).mean((1, 2, 3))
 
 
-def _scored(indices: range) -> Scores:
-    scores = Scores({"mean": _mean_of})
+def _scored(indices: range) -> PerImageScores:
+    scores = PerImageScores({"mean": _mean_of})
     scores.start(["a"])
     for i in indices:
         batch = {"index": torch.tensor([i]), "name": [str(i)], "target": torch.zeros(1, 3, 2, 2)}

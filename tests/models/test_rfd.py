@@ -17,7 +17,8 @@ from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.losses import MSE, WeightedLoss
 from limpid.losses.affinity import FeatureAffinity, affinity_distance
-from limpid.models.rfd import RichFeatureDistillation, load_teacher
+from limpid.models.rfd import RichFeatureDistillation
+from limpid.models.teachers import load_teacher
 from limpid.runs import runner
 
 TAPS = [{"student": "groups.0", "teacher": "mapping"}, {"student": "output", "teacher": "output"}]
@@ -114,7 +115,7 @@ def test_the_teacher_is_nobodys_state_but_follows_its_system() -> None:
 def test_a_teacher_of_low_resolution_sees_half_the_image() -> None:
     batch = pairs()
     made = system(input_scale=0.5)
-    taught = made.taught(batch["target"])
+    taught = made.teacher_forward(batch["target"])
     small = F.interpolate(batch["target"], (12, 12), mode="bicubic", antialias=True)
     assert made.teacher is not None
     torch.testing.assert_close(taught.restored, made.teacher(small.clamp(0, 1)))
@@ -174,7 +175,7 @@ def test_from_a_trained_teacher_to_a_distilled_student(tmp_path: Path) -> None:
     assert sum(p.numel() for p in student.parameters()) == 96_007
     assert all(name.startswith("network.") for name in saved["state_dict"])
     curves = (tmp_path / "ours" / "curves.csv").read_text()
-    assert all(f",{name}," in curves for name in ("loss/mse", "loss/affinity"))
+    assert all(f",{name}," in curves for name in ("train/mse", "train/affinity"))
 
     with pytest.raises(UserError, match="holds the network dsc_mc_fsrcnn, but the teacher is mc_fsrcnn"):
         load_teacher("mc_fsrcnn", file)

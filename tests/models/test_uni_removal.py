@@ -21,7 +21,8 @@ from limpid.losses import WeightedLoss
 from limpid.losses.contrastive import FeatureContrast, ImageContrast, contrastive_loss
 from limpid.losses.distillation import TeacherL1
 from limpid.models.adversarial import clear_images
-from limpid.models.uni_removal import KnowledgeTransfer, Specialists, load_teachers
+from limpid.models.teachers import load_teachers
+from limpid.models.uni_removal import KnowledgeTransfer, TeacherEnsemble
 from limpid.models.uni_removal_adaptation import DomainAdaptation, load_start
 from limpid.networks.mprnet import MPRNet
 from limpid.networks.patchgan import PatchGAN
@@ -63,7 +64,7 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
 def test_every_teacher_restores_its_own_images_in_the_batchs_order() -> None:
     made = transfer(feature_contrast=(0.05, FeatureContrast([TAP])))
     batch = batch_of("rain", "haze", "blur", "haze", "rain")
-    taught = made.taught(batch)
+    taught = made.teacher_forward(batch)
     for i, kind in enumerate(batch["domain"]):
         with torch.no_grad():
             alone = made.teachers[kind](batch["input"][i : i + 1], features=[TAP])
@@ -83,12 +84,12 @@ def test_a_teacher_sees_no_image_of_another_type() -> None:
         made.teachers[kind].module.register_forward_pre_hook(
             lambda module, args, kind=kind: seen.update({kind: len(args[0])})
         )
-    made.taught(batch_of("rain", "rain", "haze"))
+    made.teacher_forward(batch_of("rain", "rain", "haze"))
     assert seen == {"rain": 2, "haze": 1}
     with pytest.raises(
         UserError, match=r"no teacher for images of the type 'sand'; there are teachers for haze, rain,"
     ):
-        made.taught(batch_of("sand"))
+        made.teacher_forward(batch_of("sand"))
 
 
 def test_a_student_equal_to_its_teacher_has_no_pixel_loss() -> None:
@@ -110,7 +111,7 @@ def test_the_loss_is_that_of_equations_1_to_6() -> None:
     batch = batch_of("haze", "rain", "blur", "haze")
     step = made.training_step(batch, 0)
     student = made.network(batch["input"], features=[TAP])
-    taught = made.taught(batch)
+    taught = made.teacher_forward(batch)
     own, theirs = student.features[TAP].mean((2, 3)), taught.features[TAP].mean((2, 3))
     kinds = batch["domain"]
     losses = []
@@ -159,10 +160,10 @@ def test_the_feature_grain_fades_over_the_run_whatever_its_length(of: int, left:
     made.decay = {"feature_contrast": {"factor": 0.99, "of": of}, "absent": {"factor": 0.5, "of": 1}}
     for steps in (of, 10 * of):
         for epoch in (0, 1, of // 2, of):
-            made.weigh(epoch * steps // of, steps)
+            made.update_loss_weights(epoch * steps // of, steps)
             assert made.loss.weights["feature_contrast"] == pytest.approx(0.5 * 0.99**epoch)
     assert made.loss.weights == {"teacher_l1": 1.0, "feature_contrast": pytest.approx(left, abs=5e-5)}
-    made.weigh(9, 10 * of)
+    made.update_loss_weights(9, 10 * of)
     assert made.loss.weights["feature_contrast"] == 0.5, "within the first epoch it is whole, also after a restart"
 
 
@@ -189,9 +190,9 @@ def test_what_is_missing_or_does_not_fit_is_said_in_a_sentence(tmp_path: Path) -
             runner.perform(config)
 
 
-def test_specialists_test_each_image_by_its_own_teacher() -> None:
+def test_an_ensemble_tests_each_image_by_its_own_teacher() -> None:
     torch.manual_seed(0)
-    made = Specialists(torch.nn.Identity(), "identity", {}, teachers=TEACHERS, weights="random")
+    made = TeacherEnsemble(torch.nn.Identity(), "identity", {}, teachers=TEACHERS, weights="random")
     counts = sum(p.numel() for p in made.network.parameters())
     assert counts == 3 * 3_637_249
     made.scores.start(["a"])
@@ -259,8 +260,8 @@ def test_one_step_is_the_students_then_the_discriminators(tmp_path: Path) -> Non
             torch.testing.assert_close(saved_value[clearly], value[clearly], rtol=1e-4, atol=2e-5, msg=name)
     lines = (tmp_path / "run" / "curves.csv").read_text().splitlines()
     values = {line.split(",")[1]: float(line.split(",")[2]) for line in lines[1:]}
-    assert values["loss"] == pytest.approx(total.item(), rel=1e-4)
-    assert values["loss/discriminator"] == pytest.approx(judged.item(), rel=1e-4)
+    assert values["train/loss"] == pytest.approx(total.item(), rel=1e-4)
+    assert values["train/discriminator"] == pytest.approx(judged.item(), rel=1e-4)
 
 
 def test_an_interrupted_adaptation_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -272,7 +273,7 @@ def test_an_interrupted_adaptation_ends_as_an_uninterrupted_one(tmp_path: Path) 
     assert [s["state"][0]["step"].item() for s in cut["optimizer_states"]] == [1, 1], "two batches are one step"
     assert parts(states["whole"]) == {"network", "discriminator"}
     curves = (tmp_path / "whole" / "curves.csv").read_text()
-    assert all(f",loss/{name}," in curves for name in ("adversarial", "identity", "image_contrast", "discriminator"))
+    assert all(f",train/{name}," in curves for name in ("adversarial", "identity", "image_contrast", "discriminator"))
 
 
 def test_from_teachers_to_a_student_to_its_adaptation(tmp_path: Path) -> None:

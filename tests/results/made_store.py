@@ -144,7 +144,7 @@ def make_store(folder: Path) -> Path:
     make_picture(first / "images" / "made" / "01.png")
     (first / "images" / "made" / "02.png").write_bytes(b"no picture")
     (first / "curves.csv").write_text(
-        "step,name,value\n10,loss,0.5\n20,loss,0.25\n20,val/psnr,21\n30,lo", encoding="utf-8"
+        "step,name,value\n10,train/loss,0.5\n20,train/loss,0.25\n20,val/psnr,21\n30,tra", encoding="utf-8"
     )
     failed = begin_run(place / "ours" / "mini" / "seed-3", "mine/table1/ours", 3)
     failed.fail("RuntimeError: <em>out of memory</em>")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limpid.errors import UserError
-from limpid.loggers.csv_logger import Curves
+from limpid.loggers.csv_logger import StepCSVLogger
 from limpid.store.atomic_io import write_csv
 from limpid.store.fingerprint import affecting, fingerprint
 from limpid.store.run_directory import Run, directory_name
@@ -118,14 +118,14 @@ def test_the_life_of_a_run(tmp_path: Path) -> None:
 
 def test_curves_are_appended_once_and_a_torn_line_is_mended(tmp_path: Path) -> None:
     file = tmp_path / "curves.csv"
-    first = Curves(file)
+    first = StepCSVLogger(file)
     first.log_metrics({"loss": 0.1}, 1)
     first.log_metrics({"loss": 1 / 3, "rate": 2.0}, 2)
     before = file.read_text()
     assert before == f"step,name,value\n1,loss,0.1\n2,loss,{1 / 3!r}\n2,rate,2.0\n"
     with file.open("a") as handle:
         handle.write("3,lo")  # killed while writing
-    again = Curves(file)
+    again = StepCSVLogger(file)
     for step in (2, 3):
         again.log_metrics({"loss": 1 / step}, step)
     assert file.read_text() == before + f"3,loss,{1 / 3!r}\n"

@@ -1,20 +1,22 @@
-"""Callbacks: progress, checkpoints, status, pictures, averaging, and the guard against a loss that is not a number."""
+"""Callbacks: progress, checkpoints, status, curves, images, averaging, seeds of steps, a guard against NaN."""
 
 from limpid.callbacks.checkpoints import CheckpointFiles, Checkpoints
+from limpid.callbacks.curve_logging import CurveLogging
 from limpid.callbacks.ema import EMA
-from limpid.callbacks.image_logging import Pictures
+from limpid.callbacks.image_logging import ImageLogging
 from limpid.callbacks.nan_guard import NonFiniteGuard
 from limpid.callbacks.progress import Progress
 from limpid.callbacks.status import Status
-from limpid.loggers.csv_logger import Curves
+from limpid.callbacks.step_seed import StepSeed
 
 __all__ = [
     "EMA",
     "CheckpointFiles",
     "Checkpoints",
-    "Curves",
+    "CurveLogging",
+    "ImageLogging",
     "NonFiniteGuard",
-    "Pictures",
     "Progress",
     "Status",
+    "StepSeed",
 ]

@@ -8,8 +8,10 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from limpid import checkpoint as checkpoint_file
+from limpid.models.run_length import batches_before
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -34,19 +36,28 @@ class Checkpoints(Checkpoint):
 
     Args:
         every: batches between two checkpoints.
-        monitor: the metric of the validation set that decides what is best.
+        monitor: the metric of the validation set that decides what is best, such as ``val/psnr``.
         mode: ``max`` or ``min``.
-        folder: where they go; the worker sets it to the run's.
+        folder: where they go; None is ``checkpoints`` in the Trainer's `default_root_dir`.
     """
 
-    def __init__(self, every: int = 500, monitor: str = "psnr", mode: str = "max", folder: str | None = None) -> None:
-        self.every, self.monitor, self.mode = every, f"val/{monitor}", mode
-        self.folder = Path(folder) if folder else None
+    def __init__(
+        self, every: int = 500, monitor: str = "val/psnr", mode: str = "max", folder: str | None = None
+    ) -> None:
+        self.every = every
+        self.monitor = monitor if monitor.startswith("val/") else f"val/{monitor}"
+        self.mode = mode
+        self.folder = folder
         self.best: float | None = None
+        self._started_at = 0  # batches that were done when this process began
 
     def _save(self, trainer: Trainer, name: str) -> None:
-        assert self.folder is not None
-        trainer.save_checkpoint(self.folder / name)
+        folder = Path(trainer.default_root_dir) / "checkpoints" if self.folder is None else Path(self.folder)
+        trainer.save_checkpoint(folder / name)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note where training goes on: the checkpoint it goes on from need not be written again."""
+        self._started_at = trainer.fit_loop.epoch_loop.batch_progress.total.completed
 
     def on_train_batch_start(
         self,
@@ -58,14 +69,15 @@ class Checkpoints(Checkpoint):
         """Write `last.ckpt` where it is due."""
         # Only between optimizer steps: gradients that are being accumulated are not part of a checkpoint.
         step = trainer.accumulate_grad_batches
-        due = batch_idx // self.every > (batch_idx - step) // self.every
-        if due and batch_idx % step == 0 and batch_idx > trainer.datamodule.batches_done:  # type: ignore[attr-defined]
+        done = batches_before(trainer, batch_idx)
+        due = done // self.every > (done - step) // self.every
+        if due and batch_idx % step == 0 and done > self._started_at:
             self._save(trainer, "last.ckpt")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write `best.ckpt` if this validation beats all before it."""
+        """Write `best.ckpt` if this validation of a training beats all before it."""
         value = trainer.callback_metrics.get(self.monitor)
-        if value is None:
+        if value is None or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         score = float(value) if self.mode == "max" else -float(value)
         if self.best is None or score > self.best:

@@ -1,4 +1,4 @@
-"""Pictures of validations and tests under fixed names, on disk always and in every logger that takes pictures."""
+"""Images of validations and tests under fixed names, on disk always and in every logger that shows images."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, distributed
 
 from limpid.callbacks.checkpoints import Checkpoints
-from limpid.loggers.base import TakesPictures
+from limpid.loggers.base import ImageLogger
 from limpid.results.comparison_panel import Panel, panel, write_panel
 
 
-class Pictures(Callback):
-    """Input, restored, target and the maps a system finds, side by side, of the first images of every set.
+class ImageLogging(Callback):
+    """Input, restored, target and the auxiliary maps of a method, side by side, of the first images of every set.
 
-    On disk, below `folder`:
+    They are what a `limpid.models.Restorer` restores. On disk, below `folder`:
 
     - ``val/<set>/<image>.png``: the last validation, ``val-best/<set>/<image>.png``: the one whose checkpoint is best;
     - ``<set>/<image>.png``: the test.
@@ -32,14 +32,16 @@ class Pictures(Callback):
     Args:
         val: how many of each validation set.
         test: how many of each test set.
-        maps: show what the system finds besides the image, such as the transmission; it is computed for these images
+        maps: show what the model finds besides the image, such as the transmission; it is computed for these images
             once more.
-        folder: the run's images; the worker sets it.
+        folder: where files go; None is ``images`` in the Trainer's `default_root_dir`.
     """
 
     def __init__(self, val: int = 4, test: int = 8, maps: bool = True, folder: str | None = None) -> None:
-        self.val, self.test, self.maps = val, test, maps
-        self.folder = Path(folder) if folder else None
+        self.val = val
+        self.test = test
+        self.maps = maps
+        self.folder = folder
         self._shown: dict[str, Panel] = {}
 
     # What is shown ----------------------------------------------------------------------------------------------
@@ -61,9 +63,11 @@ class Pictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take the pictures of a batch."""
-        images = trainer.datamodule.val  # type: ignore[attr-defined]
-        self._take(trainer, pl_module, f"val/{images.name}", first(images, self.val), batch, outputs)
+        """Take the images of a batch."""
+        if not trainer.sanity_checking:
+            images = getattr(_data(trainer), "val", None)
+            name = getattr(images, "name", _set_name(pl_module, dataloader_idx))
+            self._take(trainer, pl_module, f"val/{name}", first(images, self.val), batch, outputs)
 
     def on_test_batch_end(
         self,
@@ -74,14 +78,15 @@ class Pictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take the pictures of a batch."""
-        name, images = list(trainer.datamodule.test.items())[dataloader_idx]  # type: ignore[attr-defined]
+        """Take the images of a batch."""
+        name = _set_name(pl_module, dataloader_idx)
+        images = getattr(_data(trainer), "test", {}).get(name)
         self._take(trainer, pl_module, f"test/{name}", first(images, self.test), batch, outputs)
 
     def _take(
         self,
         trainer: Trainer,
-        system: Any,
+        model: Any,
         place: str,
         chosen: Mapping[int, bool],
         batch: Mapping[str, Any],
@@ -93,14 +98,14 @@ class Pictures(Callback):
             return
         columns = {"input": batch["input"], "restored": restored}
         columns |= {"target": batch["target"]} if "target" in batch else {}
-        columns |= system.maps(batch) if self.maps else {}
+        columns |= model.auxiliary_maps(batch) if self.maps else {}
         for i, index in here:
             # In a mixture the sets are told apart by the kind of degradation.
             key = f"{place}/{batch['domain'][i]}" if chosen[index] else place
             made = panel({name: pixels(images[i]) for name, images in columns.items()})
             key = f"{key}/{batch['name'][i]}"
-            self._write(key.removeprefix("test/"), made)
-            if trainer.world_size > 1 or place.startswith("val/") or _takers(trainer):
+            self._write(trainer, key.removeprefix("test/"), made)
+            if trainer.world_size > 1 or place.startswith("val/") or _image_loggers(trainer):
                 self._shown[key] = made
 
     # Where it goes ----------------------------------------------------------------------------------------------
@@ -108,28 +113,29 @@ class Pictures(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the pictures that belong to the best checkpoint; show all to the loggers."""
         for key, made in self._shown.items() if _is_best(trainer) else ():
-            self._write(key.replace("val/", "val-best/", 1), made)
+            self._write(trainer, key.replace("val/", "val-best/", 1), made)
         self._show(trainer, pl_module.batches_done)
         self._shown = {}
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the pictures to the loggers."""
-        self._show(trainer, trainer.datamodule.steps)  # type: ignore[attr-defined]
+        """Show the images to the loggers."""
+        trained = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        self._show(trainer, getattr(_data(trainer), "steps", trained))
         self._shown = {}
 
     def _show(self, trainer: Trainer, step: Any) -> None:
         """Show the loggers, which only the first process has, the panels of all processes."""
-        shown, takers = self._shown, _takers(trainer)
+        shown, takers = self._shown, _image_loggers(trainer)
         if trainer.world_size > 1 and trainer.strategy.broadcast(bool(takers)):
             gathered: list[dict[str, Panel]] = [{} for _ in range(trainer.world_size)]
             distributed.all_gather_object(gathered, shown)
             shown = {key: made for one in gathered for key, made in one.items()}
         for logger in takers if shown else ():
-            logger.log_pictures(dict(sorted(shown.items())), step)
+            logger.log_images(dict(sorted(shown.items())), step)
 
-    def _write(self, key: str, made: Panel) -> None:
-        assert self.folder is not None
-        write_panel(self.folder / f"{key}.png", made)
+    def _write(self, trainer: Trainer, key: str, made: Panel) -> None:
+        folder = Path(trainer.default_root_dir) / "images" if self.folder is None else Path(self.folder)
+        write_panel(folder / f"{key}.png", made)
 
 
 def first(images: Any, count: int) -> dict[int, bool]:
@@ -147,8 +153,19 @@ def pixels(image: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.asarray(colours.permute(1, 2, 0).numpy(), dtype=np.float32)
 
 
-def _takers(trainer: Trainer) -> list[TakesPictures]:
-    return [logger for logger in trainer.loggers if isinstance(logger, TakesPictures)]
+def _data(trainer: Trainer) -> Any:
+    """The Trainer's data module, of which only a set's name and the sizes of its parts are asked; None without one."""
+    return getattr(trainer, "datamodule", None)
+
+
+def _set_name(model: Any, loader: int) -> str:
+    """The name of the set that a model evaluates."""
+    name: str = model.scores.sets[loader]
+    return name
+
+
+def _image_loggers(trainer: Trainer) -> list[ImageLogger]:
+    return [logger for logger in trainer.loggers if isinstance(logger, ImageLogger)]
 
 
 def _is_best(trainer: Trainer) -> bool:

@@ -27,7 +27,8 @@ class NonFiniteGuard(Callback):
         batch_idx: int,
     ) -> None:
         """Remember which images come."""
-        self._names, self._step = list(batch["name"]), batch_idx
+        self._names = list(batch["name"])
+        self._step = batch_idx
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Look at the loss before it reaches the weights.

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from limpid.models.run_length import batches, batches_before
+
 
 class Progress(Callback):
     """A bar per stage on a terminal; elsewhere a plain line at every tenth of the way.
@@ -52,8 +54,8 @@ class Progress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar, from where the run continues."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        self._start(trainer, "train", data.steps, data.batches_done)
+        done = trainer.fit_loop.epoch_loop.batch_progress.total.completed
+        self._start(trainer, "train", batches(trainer), done)
 
     def on_train_batch_end(
         self,
@@ -64,7 +66,7 @@ class Progress(Callback):
         batch_idx: int,
     ) -> None:
         """Show the loss and the last validation."""
-        self._advance(batch_idx + 1, f"loss {float(outputs['loss']):.4g}{self._validation}")
+        self._advance(batches_before(trainer, batch_idx) + 1, f"loss {float(outputs['loss']):.4g}{self._validation}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember the figures of a validation."""

@@ -8,6 +8,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from limpid.models.run_length import batches, batches_before
 from limpid.store.run_directory import Run
 
 
@@ -33,4 +34,4 @@ class Status(Callback):
         """Note the step if it is time."""
         if trainer.is_global_zero and time.monotonic() - self._noted >= self.seconds:
             self._noted = time.monotonic()
-            self.run.progress(batch_idx + 1, trainer.datamodule.steps)  # type: ignore[attr-defined]
+            self.run.progress(batches_before(trainer, batch_idx) + 1, batches(trainer))

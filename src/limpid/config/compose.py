@@ -17,11 +17,16 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from limpid.config.messages import sentence
 from limpid.config.registry import registered
+from limpid.errors import UserError
 from limpid.paths import config_folders
 
 #: What a row or a single setting may be called by in Hydra's choices but not in ours.
@@ -105,9 +110,12 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
         command: whose primary config is taken: ``train``, ``test``, ``predict``, ``profile`` or ``export``.
 
     Raises:
-        HydraException: a group, an option or a key is unknown; `limpid.cli` makes a sentence of it.
+        UserError: a group, an option or a key is unknown, or a file sets `allow_targets`.
     """
-    config = _loader(_files()).load_configuration(command, list(overrides), run_mode=RunMode.RUN)
+    try:
+        config = _loader(_files()).load_configuration(command, list(overrides), run_mode=RunMode.RUN)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(sentence(error) or str(error)) from error
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
@@ -121,6 +129,7 @@ def composed_job(config: DictConfig) -> Composed:
 
 
 def _plain(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Composed:
+    refuse_allowed_by_file(config, overrides)
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     own = {group: name for group, name in choices.items() if not group.startswith(_OF_HYDRA)}
     return Composed(plain, own, tuple(overrides), _network_at_paper(config))
@@ -138,6 +147,20 @@ def _network_at_paper(config: DictConfig) -> dict[str, Any]:
 def key_of(override: str) -> str:
     """The key that an override such as ``+data.root=photos`` sets."""
     return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+
+
+def refuse_allowed_by_file(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse `allow_targets` from a file: a file could otherwise run any program by allowing it to itself.
+
+    Raises:
+        UserError: a file sets it.
+    """
+    if config.allow_targets and "allow_targets" not in map(key_of, overrides):
+        given = ",".join(config.allow_targets)
+        raise UserError(
+            f"A file in conf/ or experiments/ sets allow_targets=[{given}], which lets it run what is in there; take "
+            "it out of the file, and type it if you trust that package."
+        )
 
 
 def launch(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from limpid.data.balanced_sampler import BalancedSampler
 from limpid.data.cache import cached
 from limpid.data.cropping import in_unit_range, random_crop
 from limpid.data.datasets import ImageSet, Sample
-from limpid.data.sampling import StepSampler, StridedSampler, share
+from limpid.data.sampling import EpochSampler, SharedLoader, SharedSampler, StepSampler, StridedSampler, share
 from limpid.errors import CannotRun, UserError
 from limpid.paths import leads_out
 
@@ -53,6 +53,9 @@ class TrainingView(Dataset[Sample]):
         if self.augment is not None:
             sample = self._augmented(sample, int(rng.integers(2**31)))
         return {"domain": self.images.domain} | to_tensors(sample) | {"epoch": epoch, "index": index}
+
+    def __len__(self) -> int:
+        return len(self.images)
 
     def _augmented(self, sample: Sample, seed: int) -> Sample:
         from albumentations import Compose
@@ -129,7 +132,7 @@ class RestorationData(LightningDataModule):
         self.epoch_steps, self.monitor_on_test = epoch_steps, monitor_on_test
         self.root, self.batch_size, self.crop, self.augment = root, batch_size, crop, augment
         self.workers, self.seed, self.test_images = workers, seed, test_images
-        self.steps = 0  # of the whole run; see `plan`
+        self.steps = 0  # of the whole run, as one epoch; see `plan`
         self.batches_done = 0  # by the run that is resumed
 
     def require(self, training: bool) -> list[str]:
@@ -192,20 +195,23 @@ class RestorationData(LightningDataModule):
         view = TrainingView(self.train, self.crop, self.augment, self.seed)
         # In a process of joblib's the start method is its own, by which a loader's processes cannot be started.
         of_joblib = self.workers > 0 and multiprocessing.get_start_method(allow_none=True) == "loky"
-        return DataLoader(
+        return SharedLoader(
             view,
-            batch_sampler=sampler,
+            sampler,
             num_workers=self.workers,
             collate_fn=_collate,
             multiprocessing_context="fork" if of_joblib else None,
         )
 
-    def _sampler(self, rank: int, world: int) -> Sampler[list[tuple[int, int]]]:
-        """The training order: of a mixture, equal shares of each of its sets."""
+    def _sampler(self, rank: int, world: int) -> SharedSampler:
+        """The training order, of a mixture equal shares of its sets; epoch by epoch where `plan` was not asked."""
         assert self.train is not None
         clock = (self.batch_size, self.steps, self.batches_done, self.seed, rank, world)
         sizes = getattr(self.train, "sizes", None)
-        return StepSampler(len(self.train), *clock) if sizes is None else BalancedSampler(sizes, *clock)
+        order = StepSampler(len(self.train), *clock) if sizes is None else BalancedSampler(sizes, *clock)
+        if self.steps:
+            return order
+        return EpochSampler(order, self.epoch_steps or math.ceil(len(self.train) / self.batch_size))
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """The validation images one by one, or nothing."""
@@ -223,7 +229,7 @@ class RestorationData(LightningDataModule):
     def state_dict(self) -> dict[str, int]:
         """How many batches are done, for a run that continues from here."""
         assert self.trainer is not None
-        return {"batches_done": self.trainer.fit_loop.epoch_loop.batch_progress.current.completed}
+        return {"batches_done": self.trainer.fit_loop.epoch_loop.batch_progress.total.completed}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Continue after the batches that are done."""

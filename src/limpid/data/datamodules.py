@@ -9,42 +9,19 @@ split is there under `train`, `val` and `test`, and as loaders. Batches are desc
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
-
-from torch.utils.data import Sampler
 
 from limpid.config import instantiate
 from limpid.config.recipes import recipe
 from limpid.data.datamodule import RestorationData
 
 
-class _Passes(Sampler[list[tuple[int, int]]]):
-    """One epoch each time it is asked for, each with its own order.
-
-    Args:
-        sampler: of the training order, for as many steps as may ever be asked.
-        steps: of an epoch.
-    """
-
-    def __init__(self, sampler: Any, steps: int) -> None:
-        self.sampler, self.steps, self.done = sampler, steps, sampler.start
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        first, self.done = self.done, self.done + self.steps
-        return (self.sampler.batch(step) for step in range(first, first + self.steps))
-
-    def __len__(self) -> int:
-        return self.steps
-
-
 class Recipe(RestorationData):
     """A recipe of conf/data by its name.
 
     A trainer's epoch is one pass over the training images (or `epoch_steps`); of several processes each takes its share
-    of every batch, so give the trainer `use_distributed_sampler=False`.
+    of every batch, whatever the trainer's `use_distributed_sampler`.
 
     Args:
         name: of the recipe.
@@ -72,12 +49,6 @@ class Recipe(RestorationData):
             CannotRun: the training set is missing, or every test set.
         """
         self.require(training=stage == "fit")
-
-    def _sampler(self, rank: int, world: int) -> Sampler[list[tuple[int, int]]]:
-        assert self.train is not None
-        sampler = super()._sampler(rank, world)
-        steps = self.epoch_steps or math.ceil(len(self.train) / self.batch_size)
-        return sampler if self.steps else _Passes(sampler, steps)
 
 
 class _Named(Recipe):

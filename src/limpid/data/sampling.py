@@ -4,12 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
 from limpid.errors import UserError
+
+
+class SharedSampler(DistributedSampler[Any]):
+    """A sampler that shares images among processes itself, so that Lightning puts no other in its place."""
+
+    def __init__(self) -> None:
+        """Nothing of the base's, whose order this is not."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing: an epoch's order does not depend on how Lightning counts."""
+
+
+class SharedLoader(DataLoader[Any]):
+    """A DataLoader whose batches a `SharedSampler` makes up, which it also shows as its `sampler`.
+
+    Args:
+        dataset: is asked for what the sampler gives.
+        batch_sampler: gives whole batches.
+        settings: see `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, dataset: Any, batch_sampler: SharedSampler, **settings: Any) -> None:
+        super().__init__(dataset, batch_sampler=batch_sampler, **settings)
+        # Lightning looks here, and a DataLoader refuses that it is set.
+        object.__setattr__(self, "sampler", batch_sampler)
 
 
 def share(batch_size: int, world: int) -> int:
@@ -27,7 +54,7 @@ def share(batch_size: int, world: int) -> int:
     return batch_size // world
 
 
-class StepSampler(Sampler[list[tuple[int, int]]]):
+class StepSampler(SharedSampler):
     """Batches of (epoch, index) for steps `start` to `steps`.
 
     The images of all epochs form one endless sequence, each epoch a permutation seeded by (seed, epoch); step s takes
@@ -57,8 +84,13 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.images, self.batch_size, self.steps, self.start = images, batch_size, steps, start
-        self.seed, self.rank, self.share = seed, rank, share(batch_size, world)
+        self.images = images
+        self.batch_size = batch_size
+        self.steps = steps
+        self.start = start
+        self.seed = seed
+        self.rank = rank
+        self.share = share(batch_size, world)
         self._permutation = lru_cache(maxsize=2)(self._permute)
 
     def _permute(self, epoch: int) -> NDArray[np.int64]:
@@ -78,7 +110,29 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         return self.steps
 
 
-class StridedSampler(Sampler[int]):
+class EpochSampler(SharedSampler):
+    """One epoch of a training order each time it is asked for, for trainings whose length nobody planned.
+
+    Args:
+        order: the training order; its `start` is the first step to hand out.
+        steps: of an epoch.
+    """
+
+    def __init__(self, order: StepSampler, steps: int) -> None:
+        self.order = order
+        self.steps = steps
+        self.done = order.start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        first = self.done
+        self.done = (first // self.steps + 1) * self.steps  # a training that goes on in mid-epoch first ends it
+        return (self.order.batch(step) for step in range(first, self.done))
+
+    def __len__(self) -> int:
+        return self.steps
+
+
+class StridedSampler(SharedSampler):
     """Every `world`-th image from `rank` on: all processes together see each image exactly once, none twice.
 
     A process for which no image is left gets -1, which stands for an image that does not count: Lightning would leave

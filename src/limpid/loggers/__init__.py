@@ -13,7 +13,8 @@ from lightning.pytorch.loggers import Logger
 
 from limpid.config import instantiate
 from limpid.errors import CannotRun
-from limpid.loggers.base import Records, TakesPictures
+from limpid.loggers.base import ImageLogger, RunLogger
+from limpid.loggers.csv_logger import StepCSVLogger
 from limpid.loggers.mlflow import MLflow
 from limpid.loggers.outcome import Outcome, Table, outcome
 from limpid.loggers.tensorboard import TensorBoard
@@ -24,16 +25,17 @@ from limpid.store.run_directory import Run
 
 __all__ = [
     "STEP",
+    "ImageLogger",
     "MLflow",
     "Outcome",
-    "Records",
+    "RunLogger",
+    "StepCSVLogger",
     "Table",
-    "TakesPictures",
     "TensorBoard",
     "Wandb",
-    "opened",
+    "open_loggers",
     "outcome",
-    "record",
+    "record_outcome",
     "require",
 ]
 
@@ -68,7 +70,7 @@ def require(cards: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def opened(config: Mapping[str, Any], run: Run, writes: bool = True) -> Iterator[list[Logger]]:
+def open_loggers(config: Mapping[str, Any], run: Run, writes: bool = True) -> Iterator[list[Logger]]:
     """The loggers of a run, told its configuration, and ended when it ends.
 
     Where a logger's card asks for a directory, an id or a name, it is the run's. The id is drawn when a run first has a
@@ -80,7 +82,7 @@ def opened(config: Mapping[str, Any], run: Run, writes: bool = True) -> Iterator
         writes: whether this process writes the run; others have no loggers.
     """
     loggers = _made(config, run) if writes else []
-    keeping = [logger for logger in loggers if isinstance(logger, Records)]
+    keeping = [logger for logger in loggers if isinstance(logger, RunLogger)]
     status = "failed"
     try:
         for logger in keeping:
@@ -111,7 +113,7 @@ def _made(config: Mapping[str, Any], run: Run) -> list[Logger]:
     return list(instantiate.construct(filled, "logger", config["allow_targets"]).values())
 
 
-def record(
+def record_outcome(
     loggers: Sequence[Logger],
     config: Mapping[str, Any],
     results: Mapping[str, Any],
@@ -121,7 +123,7 @@ def record(
     """Give every logger what came out of a run; see `outcome`.
 
     Args:
-        loggers: as `opened` gives them.
+        loggers: as `open_loggers` gives them.
         config: the composed configuration.
         results: what metrics.json holds.
         per_image: what per_image.csv holds.
@@ -129,7 +131,7 @@ def record(
     """
     found = outcome(config, results, per_image)
     for logger in loggers:
-        if isinstance(logger, Records):
+        if isinstance(logger, RunLogger):
             logger.log_outcome(found, step)
         else:
             logger.log_metrics(found.values, step)

@@ -1,4 +1,4 @@
-"""What a logger takes besides curves: pictures, the configuration, and the outcome of a run."""
+"""What a logger takes besides curves: images, the configuration, and the outcome of a run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from limpid.results.comparison_panel import Panel
 
 
 @runtime_checkable
-class TakesPictures(Protocol):
-    """A logger that shows pictures."""
+class ImageLogger(Protocol):
+    """A logger that shows images."""
 
-    def log_pictures(self, pictures: Mapping[str, Panel], step: int) -> None:
-        """Show `pictures`, by keys such as ``val/<set>/<image>``, at a step of the run."""
+    def log_images(self, images: Mapping[str, Panel], step: int) -> None:
+        """Show `images`, by keys such as ``val/<set>/<image>``, at a step of the run."""
 
 
 @runtime_checkable
-class Records(Protocol):
+class RunLogger(Protocol):
     """A logger that keeps a run's configuration and outcome."""
 
     def log_config(self, config: Mapping[str, Any]) -> None:

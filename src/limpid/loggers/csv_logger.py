@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 
-class Curves(Logger):
+class StepCSVLogger(Logger):
     """A Lightning logger that appends `step,name,value` lines.
 
     A run that continues repeats the steps since its last checkpoint, with the same values; lines that are there

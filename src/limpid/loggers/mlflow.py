@@ -77,14 +77,14 @@ class MLflow(MLFlowLogger):
             super().log_metrics(metrics, step)
 
     @rank_zero_only
-    def log_pictures(self, pictures: Mapping[str, Panel], step: int) -> None:
-        """See `TakesPictures`; what MLflow does not take in a key becomes an underscore."""
-        for key, made in pictures.items():
+    def log_images(self, images: Mapping[str, Panel], step: int) -> None:
+        """See `ImageLogger`; what MLflow does not take in a key becomes an underscore."""
+        for key, made in images.items():
             self.experiment.log_image(self.run_id, made.pixels, key=re.sub(r"[^A-Za-z0-9_\-. /]", "_", key), step=step)
 
     @rank_zero_only
     def log_config(self, config: Mapping[str, Any]) -> None:
-        """See `Records`: whole as config.json, and what runs are told apart by as parameters."""
+        """See `RunLogger`: whole as config.json, and what runs are told apart by as parameters."""
         facts = config["run"]
         chosen = facts["choices"]
         self.log_hyperparams(
@@ -100,7 +100,7 @@ class MLflow(MLFlowLogger):
 
     @rank_zero_only
     def log_outcome(self, outcome: Outcome, step: int) -> None:
-        """See `Records`; the tables become JSON files in the form that MLflow shows as tables."""
+        """See `RunLogger`; the tables become JSON files in the form that MLflow shows as tables."""
         self.log_metrics(outcome.values, step)
         for name, table in outcome.tables.items():
             self.experiment.log_dict(self.run_id, {"columns": table.columns, "data": table.rows}, f"{name}.json")
@@ -110,7 +110,7 @@ class MLflow(MLFlowLogger):
         """Nothing at the end of a stage: `close` ends the run."""
 
     def close(self, status: str) -> str | None:
-        """See `Records`."""
+        """See `RunLogger`."""
         if self._initialized:
             self.experiment.set_terminated(self.run_id, _STATUS[status])
         return None

@@ -34,20 +34,20 @@ class TensorBoard(TensorBoardLogger):
             super().log_metrics(metrics, step)
 
     @rank_zero_only
-    def log_pictures(self, pictures: Mapping[str, Panel], step: int) -> None:
-        """See `TakesPictures`."""
-        for key, made in pictures.items():
+    def log_images(self, images: Mapping[str, Panel], step: int) -> None:
+        """See `ImageLogger`."""
+        for key, made in images.items():
             self.experiment.add_image(key, made.pixels, step, dataformats="HWC")
 
     @rank_zero_only
     def log_config(self, config: Mapping[str, Any]) -> None:
-        """See `Records`."""
+        """See `RunLogger`."""
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         self.experiment.add_text("config", "".join(f"    {line}\n" for line in text.splitlines()), 0)
 
     @rank_zero_only
     def log_outcome(self, outcome: Outcome, step: int) -> None:
-        """See `Records`; TensorBoard has no tables, so that images' own results stay in per_image.csv."""
+        """See `RunLogger`; TensorBoard has no tables, so that images' own results stay in per_image.csv."""
         self.log_metrics(outcome.values, step)
         self.experiment.add_text("results", outcome.tables["results"].markdown, step)
 
@@ -59,6 +59,6 @@ class TensorBoard(TensorBoardLogger):
         """Nothing at the end of a stage: `close` ends the file."""
 
     def close(self, status: str) -> str | None:
-        """See `Records`."""
+        """See `RunLogger`."""
         super().finalize(status)
         return None

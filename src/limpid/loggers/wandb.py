@@ -83,21 +83,21 @@ class Wandb(WandbLogger):
             self.experiment.log({**metrics, STEP: step})
 
     @rank_zero_only
-    def log_pictures(self, pictures: Mapping[str, Panel], step: int) -> None:
-        """See `TakesPictures`."""
+    def log_images(self, images: Mapping[str, Panel], step: int) -> None:
+        """See `ImageLogger`."""
         import wandb
 
-        shown = {key: wandb.Image(made.pixels, caption=made.caption) for key, made in pictures.items()}
+        shown = {key: wandb.Image(made.pixels, caption=made.caption) for key, made in images.items()}
         self.log_metrics(shown, step)
 
     @rank_zero_only
     def log_config(self, config: Mapping[str, Any]) -> None:
-        """See `Records`."""
+        """See `RunLogger`."""
         self.experiment.config.update(dict(config), allow_val_change=True)
 
     @rank_zero_only
     def log_outcome(self, outcome: Outcome, step: int) -> None:
-        """See `Records`; what is logged last is what wandb shows as the run's summary."""
+        """See `RunLogger`; what is logged last is what wandb shows as the run's summary."""
         import wandb
 
         tables = {
@@ -107,7 +107,7 @@ class Wandb(WandbLogger):
         self.log_metrics({**outcome.values, **tables}, step)
 
     def close(self, status: str) -> str | None:
-        """See `Records`."""
+        """See `RunLogger`."""
         if self._experiment is None:
             return None
         self._experiment.finish(exit_code=int(status != "finished"))

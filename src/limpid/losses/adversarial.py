@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from torch import Tensor
 
-from torch import Tensor, nn
+from limpid.losses.step import LossTerm, Step
 
 
 def discriminator_loss(clear_scores: Tensor, restored_scores: Tensor) -> Tensor:
@@ -25,9 +24,12 @@ def generator_loss(restored_scores: Tensor) -> Tensor:
     return (restored_scores.float() - 1).square().mean()
 
 
-class Adversarial(nn.Module):
-    """`generator_loss` as a term; the system asks its discriminator and puts the scores into `batch["scores"]`."""
+class Adversarial(LossTerm):
+    """`generator_loss` as a term, of the discriminator's scores of the restored images."""
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    requires = frozenset({"scores"})
+
+    def forward(self, step: Step) -> Tensor:
         """The mean over all scores, in float32."""
-        return generator_loss(batch["scores"])
+        assert step.scores is not None
+        return generator_loss(step.scores)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from limpid.errors import UserError
+from limpid.losses.step import LossTerm, Step
 from limpid.networks.feature_hooks import OUTPUT
 
 #: How two affinities may be compared; see `affinity_distance`.
@@ -29,7 +30,7 @@ def pooled(features: Tensor, grid: tuple[int, int]) -> Tensor:
     if min(height, width) < 1:
         raise UserError(
             f"Features of {features.shape[-1]}x{features.shape[-2]} cannot be pooled to the {grid[1]}x{grid[0]} "
-            "positions of the affinity; tap a larger one, or set the term's pool higher."
+            "positions of the affinity; take a larger one, or set the term's pool higher."
         )
     return F.avg_pool2d(features, (height, width))[..., : grid[0], : grid[1]].flatten(2)
 
@@ -149,18 +150,16 @@ def _softmax_(rows: Tensor) -> tuple[Tensor, Tensor]:
     return rows.div_(total), total.log() + largest
 
 
-class FeatureAffinity(nn.Module):
-    """The feature affinity loss of Rich Feature Distillation (section 3.3, equations 7 to 12), the mean over its taps.
+class FeatureAffinity(LossTerm):
+    """The feature affinity loss of Rich Feature Distillation (section 3.3, equations 7 to 12), a mean over layers.
 
     Both networks' features are averaged to a grid of a quarter of the input's sides, so that features of any size and
     number of channels can be compared. The released code compares the two outputs; the paper speaks of "intermediate
     multi-scale features" without naming them.
 
-    The network's output must have `.features`, and so must `batch["teacher_output"]`: dicts by tap
-    (`limpid.networks.feature_hooks`).
-
     Args:
-        taps: pairs ``{student: ..., teacher: ...}`` of names of parts, or ``output``.
+        taps: pairs ``{student: ..., teacher: ...}`` of names of layers, or ``output``
+            (`limpid.networks.feature_hooks`).
         distance: one of `DISTANCES`.
         pool: side of a cell, in pixels of the input.
         normalise: bring each position's features to length 1 first, so that the affinity is a cosine and neither
@@ -169,9 +168,10 @@ class FeatureAffinity(nn.Module):
         memory_mb: see `affinity_distance`.
 
     Raises:
-        UserError: the distance is unknown, there is no tap or it lacks a side, or (when called) the output or the batch
-            has no features.
+        UserError: the distance is unknown, or there is no pair of layers or it lacks a side.
     """
+
+    requires = frozenset({"features", "teacher"})
 
     def __init__(
         self,
@@ -188,28 +188,17 @@ class FeatureAffinity(nn.Module):
             raise UserError(
                 "The affinity's taps must be a list of pairs such as {student: output, teacher: output}, at least one."
             )
-        self.taps = [(tap["student"], tap["teacher"]) for tap in taps]
+        self.pairs = [(tap["student"], tap["teacher"]) for tap in taps]
+        self.network_layers = tuple(dict.fromkeys(student for student, _ in self.pairs))
+        self.teacher_layers = tuple(dict.fromkeys(teacher for _, teacher in self.pairs))
         self.distance, self.pool, self.normalise, self.memory_mb = distance, pool, normalise, memory_mb
 
-    @property
-    def student_taps(self) -> list[str]:
-        """The parts of the student whose features are needed."""
-        return list(dict.fromkeys(student for student, _ in self.taps))
-
-    @property
-    def teacher_taps(self) -> list[str]:
-        """The parts of the teacher whose features are needed."""
-        return list(dict.fromkeys(teacher for _, teacher in self.taps))
-
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """One number, in float32 or float64; gradients reach the student alone."""
-        students, teachers = (getattr(o, "features", None) for o in (output, batch.get("teacher_output")))
-        if students is None or teachers is None:
-            raise UserError(
-                "The affinity term needs the features of a student and of its teacher, which model=rfd provides; "
-                "choose it, or leave the term out with loss.terms.affinity.weight=0."
-            )
-        height, width = batch["input"].shape[-2:]
+        assert step.features is not None
+        assert step.teacher is not None
+        students, teachers = step.features, step.teacher.features
+        height, width = step.input.shape[-2:]
         grid = (height // self.pool, width // self.pool)
         distances = [
             affinity_distance(
@@ -218,7 +207,7 @@ class FeatureAffinity(nn.Module):
                 self.distance,
                 self.memory_mb,
             )
-            for student, teacher in self.taps
+            for student, teacher in self.pairs
         ]
         return torch.stack(distances).mean()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from limpid.inference import restored_image
+from limpid.losses.step import LossTerm, Step
 
 
 def stage_images(output: Any) -> Sequence[Tensor]:
@@ -23,8 +24,8 @@ def charbonnier(difference: Tensor, epsilon: float) -> Tensor:
     return (difference.float().square() + epsilon**2).sqrt().mean()
 
 
-class Charbonnier(nn.Module):
-    """Charbonnier's penalty of restored image minus `batch["target"]` (MPRNet, equation 3), summed over the stages.
+class Charbonnier(LossTerm):
+    """Charbonnier's penalty of restored image minus target (MPRNet, equation 3), summed over the stages.
 
     Args:
         epsilon: where the penalty turns from quadratic to linear, in units of the image.
@@ -34,13 +35,13 @@ class Charbonnier(nn.Module):
         super().__init__()
         self.epsilon = epsilon
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The sum over stages of the mean over pixels and channels, in float32."""
-        values = [charbonnier(image.float() - batch["target"], self.epsilon) for image in stage_images(output)]
+        values = [charbonnier(image.float() - step.reference, self.epsilon) for image in stage_images(step.output)]
         return torch.stack(values).sum()
 
 
-class Edge(nn.Module):
+class Edge(LossTerm):
     """Charbonnier's penalty of the difference of edges (MPRNet, equation 4), summed over the stages.
 
     The edges of an image are the finest level of its Laplacian pyramid (Burt and Adelson, 1983): what is lost when the
@@ -57,10 +58,10 @@ class Edge(nn.Module):
         line = torch.tensor([0.25 - centre / 2, 0.25, centre, 0.25, 0.25 - centre / 2])
         self.register_buffer("kernel", torch.outer(line, line).expand(3, 1, 5, 5).clone(), persistent=False)
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The sum over stages of the mean over pixels and channels, in float32."""
-        edges = self.edges(batch["target"])
-        values = [charbonnier(self.edges(image) - edges, self.epsilon) for image in stage_images(output)]
+        edges = self.edges(step.reference)
+        values = [charbonnier(self.edges(image) - edges, self.epsilon) for image in stage_images(step.output)]
         return torch.stack(values).sum()
 
     def edges(self, image: Tensor) -> Tensor:

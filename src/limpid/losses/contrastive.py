@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from limpid.inference import restored_image
 from limpid.losses.perceptual import LAYERS, frozen_vgg19
+from limpid.losses.step import LossTerm, Step
 
 
-class ContrastiveRegularisation(nn.Module):
+class ContrastiveRegularisation(LossTerm):
     """``sum_j w_j |G_j(J) - G_j(J')| / |G_j(I) - G_j(J')|`` over layers of VGG-19 (AOSR-Net, equation 9; AECR-Net).
 
     J' is the restored image (the anchor), J the target (the positive), I the input (the negative); distances are mean
@@ -48,11 +49,11 @@ class ContrastiveRegularisation(nn.Module):
         self.layers, self.epsilon, self.negatives = dict(layers), epsilon, negatives
         self.vgg = frozen_vgg19(weights, list(layers), normalise)
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over the batch, in float32; gradients reach the restored image alone."""
-        anchor = self.vgg(restored_image(output))
+        anchor = self.vgg(step.restored)
         with torch.no_grad():
-            positive, negative = self.vgg(batch["target"]), self.vgg(batch["input"])
+            positive, negative = self.vgg(step.reference), self.vgg(step.input)
         ratios = [
             weight * _distance(anchor[name], positive[name]) / self._repulsion(anchor[name], negative[name])
             for name, weight in self.layers.items()
@@ -123,7 +124,7 @@ def _plain(domains: Sequence[Any] | Tensor) -> list[Any]:
     return domains.tolist() if isinstance(domains, Tensor) else list(domains)
 
 
-class _Grain(nn.Module):
+class _ContrastiveTerm(LossTerm):
     """What the two grains of Uni-Removal share: whose outputs are the positives, and the temperature."""
 
     def __init__(self, positives: str, temperature: float) -> None:
@@ -141,10 +142,6 @@ class _Grain(nn.Module):
             )
         self.positives, self.temperature = positives, temperature
 
-    def positive_output(self, batch: Mapping[str, Any]) -> Any:
-        """The output that the positives are taken from."""
-        return batch[f"{self.positives}_output"]
-
     def positive_mask(self, anchors: Tensor, positives: Tensor) -> Tensor:
         """A teacher restored the same image, so each anchor has one positive; all clear images are positives."""
         if self.positives == "teacher":
@@ -152,15 +149,13 @@ class _Grain(nn.Module):
         return torch.ones(len(anchors), len(positives), dtype=torch.bool, device=anchors.device)
 
 
-class ImageContrast(_Grain):
+class ImageContrast(_ContrastiveTerm):
     """The image grain of Uni-Removal's contrastive loss (equations 4 and 11): VGG-19's features of whole images.
 
     Positives are the teachers' images for the same inputs (MGCL), or the student's images for a batch of clear
     photographs (EX-MGCL); negatives are all degraded inputs of the batch, its own among them (the equation's xs is
     contradicted by its text and by equation 11). The activations of each layer are averaged over the image and brought
     to length 1, so that the cosine is the mean of the layers' cosines.
-
-    The batch must hold `teacher_output` or `clear_output`, an image or a named tuple with `.restored`.
 
     Args:
         positives: ``teacher`` or ``clear``.
@@ -183,14 +178,16 @@ class ImageContrast(_Grain):
         normalise: bool = True,
     ) -> None:
         super().__init__(positives, temperature)
+        self.requires = frozenset({"teacher" if positives == "teacher" else "clear_output"})
         self.vgg = frozen_vgg19(weights, layers, normalise)
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over the batch, in float32; gradients reach the restored images alone."""
-        anchors = self.embed(restored_image(output))
+        anchors = self.embed(step.restored)
+        other = step.teacher if self.positives == "teacher" else step.clear_output
         with torch.no_grad():
-            positives = self.embed(restored_image(self.positive_output(batch)))
-            negatives = self.embed(batch["input"])
+            positives = self.embed(restored_image(other))
+            negatives = self.embed(step.input)
         all_negatives = torch.ones(len(anchors), len(negatives), dtype=torch.bool, device=anchors.device)
         mask = self.positive_mask(anchors, positives)
         return contrastive_loss(anchors, positives, negatives, mask, all_negatives, self.temperature).mean()
@@ -201,7 +198,7 @@ class ImageContrast(_Grain):
         return torch.cat([F.normalize(vector, dim=1, eps=1e-6) for vector in pooled], 1)
 
 
-class FeatureContrast(_Grain):
+class FeatureContrast(_ContrastiveTerm):
     """The feature grain of Uni-Removal's contrastive loss (equations 3 and 10): pooled features of the network itself.
 
     Positives are the teachers' features for the same inputs (MGCL), or the student's own for a batch of clear
@@ -209,10 +206,8 @@ class FeatureContrast(_Grain):
     (`other_domains`; the equation's set contains the anchor itself, its text does not). VGG-19 takes images of 3
     channels, so that here phi is the mean over a grid of cells, flattened.
 
-    The output and `teacher_output` or `clear_output` must have `.features`, a dict; the batch must hold `domain`.
-
     Args:
-        features: names of the features that are compared; the loss is the mean over them.
+        features: names of the layers that are compared; the loss is the mean over them.
         positives: ``teacher`` or ``clear``.
         temperature: tau.
         grid: cells along each side that features are averaged in; 1 averages over the whole image.
@@ -227,15 +222,21 @@ class FeatureContrast(_Grain):
         super().__init__(positives, temperature)
         if not features:
             raise ValueError("FeatureContrast needs the name of at least one feature.")
-        self.features, self.grid = tuple(features), grid
+        self.grid = grid
+        self.network_layers = tuple(features)
+        self.teacher_layers = self.network_layers if positives == "teacher" else ()
+        self.requires = frozenset({"features", "domain", "teacher" if positives == "teacher" else "clear_features"})
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over the batch, in float32; gradients reach the output's features alone."""
-        other = self.positive_output(batch)
+        assert step.features is not None
+        assert step.domain is not None
+        others = step.clear_features if step.teacher is None or self.positives == "clear" else step.teacher.features
+        assert others is not None
         losses = []
-        for name in self.features:
-            anchors, positives = self.embed(output.features[name]), self.embed(other.features[name].detach())
-            negative_mask = other_domains(batch["domain"], anchors.device)
+        for name in self.network_layers:
+            anchors, positives = self.embed(step.features[name]), self.embed(others[name].detach())
+            negative_mask = other_domains(step.domain, anchors.device)
             mask = self.positive_mask(anchors, positives)
             loss = contrastive_loss(anchors, positives, anchors, mask, negative_mask, self.temperature)
             losses.append(loss.mean())

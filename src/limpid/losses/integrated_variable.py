@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from limpid.losses.step import LossTerm, Step
 from limpid.networks.aosr import integrated_variable
 
 
-class IntegratedVariableL1(nn.Module):
-    """Mean absolute difference of the output's `.phi` and the Phi that restores `batch["target"]` (equation 8).
+class IntegratedVariableL1(LossTerm):
+    """Mean absolute difference of the output's `.phi` and the Phi that restores the target (equation 8).
 
     The reference is computed from the pair, so that it fits the clipped image the network sees, and any paired set
     serves, also one made without a depth map.
@@ -26,7 +24,7 @@ class IntegratedVariableL1(nn.Module):
         super().__init__()
         self.control_alpha, self.control_beta = control_alpha, control_beta
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over all pixels and channels, in float32."""
-        phi = integrated_variable(batch["target"], batch["input"], self.control_alpha, self.control_beta)
-        return F.l1_loss(output.phi.float(), phi)
+        phi = integrated_variable(step.reference, step.input, self.control_alpha, self.control_beta)
+        return F.l1_loss(step.output.phi.float(), phi)

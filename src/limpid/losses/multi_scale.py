@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from limpid.inference import restored_image
+from limpid.losses.step import LossTerm, Step
 
 
-class MSEAtEveryScale(nn.Module):
+class MSEAtEveryScale(LossTerm):
     """Mean squared error of the image and of the `smaller` ones that a network gives beside it (DRN), summed.
 
     Their references are the target made smaller bicubically, as DRN (Guo et al., CVPR 2020) makes them.
     """
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """One number, in float32."""
-        target = batch["target"].float()
-        errors = [F.mse_loss(restored_image(output).float(), target)]
-        for image in getattr(output, "smaller", ()):
+        target = step.reference.float()
+        errors = [F.mse_loss(step.restored.float(), target)]
+        for image in getattr(step.output, "smaller", ()):
             reference = F.interpolate(target, image.shape[-2:], mode="bicubic", antialias=True, align_corners=False)
             errors.append(F.mse_loss(image.float(), reference.clamp(0, 1)))
         return torch.stack(errors).sum()
 
 
-class SmoothL1(nn.Module):
+class SmoothL1(LossTerm):
     """Mean of ``e^2 / 2`` where the error ``|e| < 1`` and of ``|e| - 1/2`` elsewhere (GridDehazeNet, equation 5)."""
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over all pixels and channels, in float32."""
-        return F.smooth_l1_loss(restored_image(output).float(), batch["target"])
+        return F.smooth_l1_loss(step.restored.float(), step.reference)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from limpid.errors import UserError
 from limpid.losses.charbonnier import stage_images
+from limpid.losses.step import LossTerm, Step
 from limpid.networks.deep_deblur import half_size
 from limpid.networks.padding import pad_to_multiple
 
@@ -19,8 +17,8 @@ _SHRINKS = ("gaussian", "stride")
 _MOST_HALVINGS = 8
 
 
-class StageDistance(nn.Module):
-    """The distance of every stage's image to `batch["target"]`, made as small as that stage, summed over the stages.
+class StageDistance(LossTerm):
+    """The distance of every stage's image to the target, made as small as that stage, summed over the stages.
 
     RESCAN's stages (Li et al., ECCV 2018) are all of the image's size. Those of SRN (Tao et al., CVPR 2018) and of
     DeepDeblur (Nah et al., CVPR 2017) grow from coarse to fine; `shrink` says how their authors make the target
@@ -46,10 +44,10 @@ class StageDistance(nn.Module):
             )
         self.distance, self.shrink = distance, shrink
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The sum over stages of the mean over pixels and channels, in float32."""
-        images = stage_images(output)
-        targets = targets_of_stages(batch["target"], [tuple(image.shape[-2:]) for image in images], self.shrink)
+        images = stage_images(step.output)
+        targets = targets_of_stages(step.reference, [tuple(image.shape[-2:]) for image in images], self.shrink)
         measure = _DISTANCES[self.distance]
         pairs = zip(images, targets, strict=True)
         return torch.stack([measure(image.float(), target) for image, target in pairs]).sum()

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.errors import UserError
-from limpid.inference import restored_image
 from limpid.losses.contrastive import contrastive_loss
+from limpid.losses.step import LossTerm, Step
 
 #: The value of the rain layer's image where there is no rain: what is added to an image may be negative too.
 NO_RAIN = 0.5
 
 
-class Recomposition(nn.Module):
+class Recomposition(LossTerm):
     """Mean squared difference of background plus rain and the rainy image.
 
-    The batch must hold the image of the rain layer, `rain`, which is `NO_RAIN` where there is none.
+    The image of the rain layer is `NO_RAIN` where there is none.
     """
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    requires = frozenset({"rain"})
+
+    def forward(self, step: Step) -> Tensor:
         """The mean over all pixels and channels, in float32."""
-        return F.mse_loss(restored_image(output).float() + batch["rain"].float() - NO_RAIN, batch["input"])
+        assert step.rain is not None
+        return F.mse_loss(step.restored.float() + step.rain.float() - NO_RAIN, step.input)
 
 
-class InputL1(nn.Module):
+class InputL1(LossTerm):
     """Mean absolute difference of the restored image and the degraded one: what is removed shall be little."""
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over all pixels and channels, in float32."""
-        return F.l1_loss(restored_image(output).float(), batch["input"])
+        return F.l1_loss(step.restored.float(), step.input)
 
 
 def similar_places(images: Tensor, count: int, patch: int = 16, search: int = 40) -> Tensor:
@@ -113,7 +115,7 @@ def layer_contrast(background: Tensor, rain: Tensor, temperature: float) -> Tens
 
 
 class Projections(nn.Module):
-    """One projection for each tap, two linear layers, to vectors that are compared.
+    """One projection for each layer, two linear layers, to vectors that are compared.
 
     Args:
         features: names of the features, and how many times `channels` each has.
@@ -130,7 +132,7 @@ class Projections(nn.Module):
         )
 
     def forward(self, name: str, features: Tensor, places: Tensor, size: Sequence[int]) -> Tensor:
-        """The vectors `(N, K, width)` of the tap `name` at places of an image, see `features_at`.
+        """The vectors `(N, K, width)` of the layer `name` at places of an image, see `features_at`.
 
         Raises:
             UserError: the features have not as many channels as was said.
@@ -146,8 +148,8 @@ class Projections(nn.Module):
         return vectors
 
 
-class _NonLocal(nn.Module):
-    """What the two contrasts share: taps, the temperature, and how places are found."""
+class _NonLocal(LossTerm):
+    """What the two contrasts share: layers, the temperature, and how places are found."""
 
     def __init__(self, features: Mapping[str, int], temperature: float, patch: int, search: int, *counts: int) -> None:
         super().__init__()
@@ -170,9 +172,9 @@ class _NonLocal(nn.Module):
 class LocationContrast(_NonLocal):
     """A patch of the restored image resembles the same place of its input more than other, similar places of it.
 
-    The network's own features are compared. The batch must hold `passed`, a list: for the rainy images, and for clear
-    ones that the network is given too, what went in `(N, 3, H, W)`, its features, and the features of what came out
-    when that is put in, dicts of `(N, C, h, w)`. Gradients reach the last alone.
+    The network's own features are compared: those of the rainy images, and of clear ones that the network is given too,
+    with the features of what came out when that is put in (`limpid.losses.step.Reapplication`). Gradients reach the
+    latter alone.
 
     Args:
         features: names of the network's features, and how many times `channels` each has.
@@ -188,7 +190,7 @@ class LocationContrast(_NonLocal):
         UserError: (in a step) see `similar_places` and `Projections`.
     """
 
-    PART = "network"
+    requires = frozenset({"reapplications"})
 
     def __init__(
         self,
@@ -201,12 +203,14 @@ class LocationContrast(_NonLocal):
         search: int = 40,
     ) -> None:
         super().__init__(features, temperature, patch, search, patches)
+        self.network_layers = tuple(features)
         self.patches, self.projections = patches, Projections(features, channels, width)
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
-        """The mean over places, images and taps, in float32."""
+    def forward(self, step: Step) -> Tensor:
+        """The mean over places, images and layers, in float32."""
+        assert step.reapplications is not None
         losses = []
-        for image, before, after in batch["passed"]:
+        for image, before, after in step.reapplications:
             places = self.places(image, self.patches)
             same = torch.eye(places.shape[1], dtype=torch.bool, device=places.device)
             for name in self.features:
@@ -220,9 +224,7 @@ class LocationContrast(_NonLocal):
 class LayerContrast(_NonLocal):
     """Patches of the background resemble one another and none of the rain layer's, and those one another.
 
-    The discriminator's features are compared, `layer_contrast` of each image by itself. The batch must hold the image
-    `rain` `(N, 3, H, W)`, and the features of both layers, `background_features` and `rain_features`, dicts of
-    `(N, C, h, w)`.
+    The discriminator's features are compared, `layer_contrast` of each image by itself.
 
     Args:
         features: names of the discriminator's features, and how many times `channels` each has.
@@ -239,7 +241,7 @@ class LayerContrast(_NonLocal):
         UserError: (in a step) see `similar_places` and `Projections`.
     """
 
-    PART = "discriminator"
+    requires = frozenset({"rain", "background_features", "rain_features"})
 
     def __init__(
         self,
@@ -253,16 +255,21 @@ class LayerContrast(_NonLocal):
         search: int = 40,
     ) -> None:
         super().__init__(features, temperature, patch, search, background_patches, rain_patches)
+        self.discriminator_layers = tuple(features)
         self.background_patches, self.rain_patches = background_patches, rain_patches
         self.background, self.rain = Projections(features, channels, width), Projections(features, channels, width)
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
-        """The mean over images and taps, in float32."""
-        background_places = self.places(restored_image(output), self.background_patches)
-        rain_places = self.places(batch["rain"], self.rain_patches)
-        losses, size = [], batch["rain"].shape[-2:]
+    def forward(self, step: Step) -> Tensor:
+        """The mean over images and layers, in float32."""
+        assert step.rain is not None
+        assert step.background_features is not None
+        assert step.rain_features is not None
+        background_places = self.places(step.restored, self.background_patches)
+        rain_places = self.places(step.rain, self.rain_patches)
+        size = step.rain.shape[-2:]
+        losses = []
         for name in self.features:
-            background = self.background(name, batch["background_features"][name], background_places, size)
-            rain = self.rain(name, batch["rain_features"][name], rain_places, size)
+            background = self.background(name, step.background_features[name], background_places, size)
+            rain = self.rain(name, step.rain_features[name], rain_places, size)
             losses += [layer_contrast(b, r, self.temperature) for b, r in zip(background, rain, strict=True)]
         return torch.stack(losses).mean()

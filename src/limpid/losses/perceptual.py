@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from limpid.errors import CannotRun, UserError
-from limpid.inference import restored_image
+from limpid.losses.step import LossTerm, Step
 from limpid.networks.frozen import Frozen
 from limpid.networks.vgg19 import VGG19Features
 
@@ -76,8 +75,8 @@ def _read(path: Path, sha256_prefix: str) -> Mapping[str, Tensor]:
     return state
 
 
-class Perceptual(nn.Module):
-    """Weighted distance of the restored image and `batch["target"]` in VGG-19's features.
+class Perceptual(LossTerm):
+    """Weighted distance of the restored image and the target in VGG-19's features.
 
     Args:
         layers: weight of each layer, by name.
@@ -103,10 +102,10 @@ class Perceptual(nn.Module):
         self.layers, self.distance = dict(layers), F.l1_loss if distance == "l1" else F.mse_loss
         self.vgg = frozen_vgg19(weights, list(layers), normalise)
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over the batch, in float32; no gradient reaches the target."""
-        restored = self.vgg(restored_image(output))
+        restored = self.vgg(step.restored)
         with torch.no_grad():
-            target = self.vgg(batch["target"])
+            target = self.vgg(step.reference)
         distances = [w * self.distance(restored[n].float(), target[n].float()) for n, w in self.layers.items()]
         return torch.stack(distances).sum()

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from limpid.inference import restored_image
+from limpid.losses.step import LossTerm, Step
 
 
-class L1(nn.Module):
-    """Mean absolute difference of the restored image and `batch["target"]`."""
+class L1(LossTerm):
+    """Mean absolute difference of the restored image and the target."""
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over all pixels and channels, in float32."""
-        return F.l1_loss(restored_image(output).float(), batch["target"])
+        return F.l1_loss(step.restored.float(), step.reference)
 
 
-class MSE(nn.Module):
-    """Mean squared difference of the restored image and `batch["target"]`."""
+class MSE(LossTerm):
+    """Mean squared difference of the restored image and the target."""
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """The mean over all pixels and channels, in float32."""
-        return F.mse_loss(restored_image(output).float(), batch["target"])
+        return F.mse_loss(step.restored.float(), step.reference)

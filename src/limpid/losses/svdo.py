@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from limpid.errors import UserError
+from limpid.losses.step import LossTerm, Step
 
 #: How the Gram of the features may be scaled; see `gram`.
 NORMALIZATIONS = ("none", "hw", "trace")
@@ -104,7 +104,7 @@ def channel_correlation(features: Tensor) -> Tensor:
         return _mean_where(correlation.flatten(1), pairs.flatten(1))
 
 
-class SVDO(nn.Module):
+class SVDO(LossTerm):
     """The term of `svdo` on what the network returned as `features`; FDR-Net weighs it with 1e-5 (equation 8).
 
     A network that returns `features` but has no disentanglement layers (FDR-Net without FDM) adds 0.
@@ -123,12 +123,12 @@ class SVDO(nn.Module):
             raise UserError(f"The SVDO term's normalize is {normalize!r}; choose one of {', '.join(NORMALIZATIONS)}.")
         self.normalize = normalize
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """One number, in float32 or float64."""
-        features = getattr(output, "features", None)
+        features = getattr(step.output, "features", None)
         if features is None:
             raise UserError(
                 "The SVDO term needs a network that returns the features of its disentanglement layers, as fdr does; "
                 "choose network=fdr, or leave the term out with loss.terms.svdo.weight=0."
             )
-        return svdo(features, self.normalize).to(output.restored.device)
+        return svdo(features, self.normalize).to(step.restored.device)

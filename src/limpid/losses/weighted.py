@@ -1,25 +1,26 @@
-"""The sum of named, weighted terms that every system minimises."""
+"""The sum of named, weighted terms that every model minimises."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from limpid.errors import UserError
+from limpid.losses.step import LossTerm, Step
 
 
 class WeightedLoss(nn.Module):
-    """``sum over terms of weight * term(output, batch)``, and each term's own value for the log.
+    """``sum over terms of weight * term(step)``, and each term's own value for the log.
 
     Args:
         terms: by name, ``{"weight": float, "term": module}``. A weight of 0 leaves the term out, and so does None in
             the place of both. A configuration's terms of these two kinds are not even made.
 
     Raises:
-        UserError: no term is left.
+        UserError: no term is left, or one is no `LossTerm`.
     """
 
     def __init__(self, terms: Mapping[str, Mapping[str, Any] | None]) -> None:
@@ -27,17 +28,57 @@ class WeightedLoss(nn.Module):
         kept = {name: term for name, term in terms.items() if term is not None and term["weight"] != 0}
         if not kept:
             raise UserError("The loss has no term with a weight other than 0; give loss.terms at least one.")
+        for name, entry in kept.items():
+            if not isinstance(entry["term"], LossTerm):
+                raise UserError(
+                    f"The term {name} of the loss is a {type(entry['term']).__name__}, which does not take a training "
+                    "step; if it takes a restored image and its target, write {_target_: limpid.losses.ImageLoss, "
+                    "function: ...} around it."
+                )
         self.weights = {name: float(term["weight"]) for name, term in kept.items()}
         self.terms = nn.ModuleDict({name: term["term"] for name, term in kept.items()})
 
-    def forward(self, output: Any, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         """The total and the unweighted value of each term, in float32 whatever the autocast.
 
         A term whose weight is 0 for now is not asked; what it learns itself gets a gradient of 0, because processes
         that average gradients wait for all of them.
         """
-        values = {name: term(output, batch) for name, term in self.terms.items() if self.weights[name] != 0}
+        values = {name: term(step) for name, term in self.terms.items() if self.weights[name] != 0}
         idle = [p for name, term in self.terms.items() if name not in values for p in term.parameters()]
         parts = [self.weights[name] * value.float() for name, value in values.items()]
         total = torch.stack(parts + [0 * p.float().sum() for p in idle if p.requires_grad]).sum()
         return total, values
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """The attributes of a `Step` that the terms need whose weight is not 0 at present."""
+        active = [term for name, term in self.named_terms().items() if self.weights[name] != 0]
+        return frozenset().union(*(term.requires for term in active))
+
+    @property
+    def network_layers(self) -> list[str]:
+        """The layers of the network whose features any term compares, each once."""
+        return _each_once(term.network_layers for term in self.named_terms().values())
+
+    @property
+    def teacher_layers(self) -> list[str]:
+        """The layers of the teacher whose features any term compares, each once."""
+        return _each_once(term.teacher_layers for term in self.named_terms().values())
+
+    @property
+    def discriminator_layers(self) -> list[str]:
+        """The layers of the discriminator whose features any term compares, each once."""
+        return _each_once(term.discriminator_layers for term in self.named_terms().values())
+
+    def named_terms(self) -> dict[str, LossTerm]:
+        """The terms by name."""
+        return {name: term for name, term in self.terms.items() if isinstance(term, LossTerm)}
+
+
+def _each_once(layers: Iterable[tuple[str, ...]]) -> list[str]:
+    """The names in `layers` in their order, each once."""
+    names: dict[str, None] = {}
+    for one in layers:
+        names.update(dict.fromkeys(one))
+    return list(names)

@@ -1,4 +1,4 @@
-"""Systems: LightningModules that train a network. `Restorer` is the supervised one; each paper adds a short module."""
+"""Models: LightningModules that train a network. `Restorer` is the supervised one; each paper adds a short module."""
 
 from limpid.models.restorer import Restorer
 

@@ -1,4 +1,4 @@
-"""What methods find besides the image: transmission, depth, airlight, Phi, as pictures."""
+"""Auxiliary maps of methods, as images: transmission, depth, airlight, Phi."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from limpid.networks.aosr import AOSRNet
 
 
 @torch.no_grad()
-def found(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
+def auxiliary_maps(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """The maps that `network` finds in `x` `(N, 3, H, W)` in [0, 1], each `(N, 1 or 3, H, W)` in [0, 1].
 
     `transmission` is shown as it is, `scene_depth` as a share of the image's furthest point, `airlight` as a plane of

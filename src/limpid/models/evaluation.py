@@ -8,13 +8,15 @@ from typing import Any
 
 from torch import Tensor, distributed
 
+from limpid.data.sampling import StridedSampler
+
 Row = dict[str, Any]
 
 #: Marks the score of the degraded image itself, such as `input_psnr`.
-INPUT = "input_"
+INPUT_PREFIX = "input_"
 
 
-class Scores:
+class PerImageScores:
     """Per-image values of named metrics over one or several sets.
 
     Args:
@@ -38,38 +40,52 @@ class Scores:
         """
         values = {
             f"{prefix}{name}": metric(image, batch.get("target")).tolist()
-            for prefix, image in (("", restored), (INPUT, batch.get("input")))
+            for prefix, image in (("", restored), (INPUT_PREFIX, batch.get("input")))
             for name, metric in self.metrics.items()
-            if image is not None and ("target" in batch or not getattr(metric, "needs_reference", True))
+            if image is not None and (batch.get("target") is not None or not getattr(metric, "needs_reference", True))
         }
         for i, (index, name) in enumerate(zip(batch["index"].tolist(), batch["name"], strict=True)):
             row = {"set": self.sets[set_index], "index": index, "name": name}
             if index >= 0:
                 self.rows.append(row | {metric: column[i] for metric, column in values.items()})
 
-    def finish(self, counts: Sequence[int]) -> None:
+    def finish(self, counts: Sequence[int | None]) -> None:
         """Bring the rows of all processes together, in the sets' order.
 
         Args:
-            counts: how many images each set has.
+            counts: how many images each set has, or None where not all of them were asked for, or nobody knows; see
+                `image_counts`.
 
         Raises:
-            AssertionError: an image was counted twice or not at all.
+            AssertionError: an image of a set whose images are counted was counted twice or not at all.
         """
         if distributed.is_available() and distributed.is_initialized():
             gathered: list[list[Row]] = [[] for _ in range(distributed.get_world_size())]
             distributed.all_gather_object(gathered, self.rows)
             self.rows = [row for rows in gathered for row in rows]
         self.rows.sort(key=lambda row: (self.sets.index(row["set"]), row["index"]))
-        seen = Counter((row["set"], row["index"]) for row in self.rows)
-        wanted = Counter((name, i) for name, count in zip(self.sets, counts, strict=True) for i in range(count))
-        assert seen == wanted, f"images were not counted exactly once: {dict((seen - wanted) + (wanted - seen))}"
+        for name, count in zip(self.sets, counts, strict=True):
+            if count is None:
+                continue
+            seen = Counter(row["index"] for row in self.rows if row["set"] == name)
+            wanted = Counter(range(count))
+            wrong = dict((seen - wanted) + (wanted - seen))
+            assert not wrong, f"images of {name} were not counted exactly once: {wrong}"
+
+    def means(self) -> dict[str, float]:
+        """The mean of each metric over the images of all sets, where any has a value."""
+        means = {}
+        for metric in self.metrics:
+            values = [row[metric] for row in self.rows if metric in row]
+            if values:
+                means[metric] = sum(values) / len(values)
+        return means
 
     def summary(self, prefix: str = "") -> dict[str, dict[str, dict[str, Any]]]:
         """`{set: {metric: {"mean", "n", "protocol"}}}`: the mean of the images' own values, never of pooled errors.
 
         Args:
-            prefix: `INPUT` for the scores of the degraded images themselves.
+            prefix: `INPUT_PREFIX` for the scores of the degraded images themselves.
         """
         result: dict[str, dict[str, dict[str, Any]]] = {}
         for name in self.sets:
@@ -85,3 +101,37 @@ class Scores:
                         "protocol": getattr(protocol, "id", metric),
                     }
         return result
+
+
+def loaders_of(given: Any) -> list[Any]:
+    """The DataLoaders that a Trainer holds for a stage: one, a list, or a mapping of them."""
+    if isinstance(given, Mapping):
+        return list(given.values())
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def loader_names(given: Any, stage: str, named: Any = None) -> list[str]:
+    """A name for each DataLoader of a stage.
+
+    Args:
+        given: as a Trainer holds them.
+        stage: ``val`` or ``test``, the name of a single loader; several are called ``test_0``, ``test_1``.
+        named: a mapping whose keys are their names, in their order, or None.
+    """
+    count = len(loaders_of(given))
+    if isinstance(named, Mapping) and len(named) == count:
+        return [str(name) for name in named]
+    return [stage] if count == 1 else [f"{stage}_{i}" for i in range(count)]
+
+
+def image_counts(given: Any, whole: bool) -> list[int | None]:
+    """How many images each DataLoader must give, each exactly once, or None where that is not certain.
+
+    It is certain of a loader with Limpid's own sampler, over a whole pass: others may repeat or leave out images.
+
+    Args:
+        given: as a Trainer holds them.
+        whole: whether nothing limits the number of batches.
+    """
+    counted = [whole and isinstance(loader.sampler, StridedSampler) for loader in loaders_of(given)]
+    return [len(loader.dataset) if sure else None for loader, sure in zip(loaders_of(given), counted, strict=True)]

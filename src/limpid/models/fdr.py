@@ -1,4 +1,4 @@
-"""FDR-Net's training: the supervised system, and curves of what its orthogonality loss does."""
+"""FDR-Net's training: the supervised model, and curves of what its orthogonality loss does."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limpid.losses import Step
 from limpid.losses.svdo import channel_correlation
-from limpid.models.restorer import Batch, Restorer
+from limpid.models.batches import Batch
+from limpid.models.restorer import Restorer, StepOutput
 
 #: The terms whose gradients are compared.
 _ORTHOGONALITY, _PIXELS = "svdo", "l1"
@@ -35,14 +37,17 @@ class FDR(Restorer):
 
     def __init__(self, *arguments: Any, monitor_every: int = 100, monitor_images: int = 4, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.monitor_every, self.monitor_images = monitor_every, monitor_images
+        self.monitor_every = monitor_every
+        self.monitor_images = monitor_images
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """The loss of one batch, as in `Restorer`."""
         result = super().training_step(batch, batch_idx)
         if self.monitor_every and (batch_idx + 1) % self.monitor_every == 0:
             few = {key: value[: self.monitor_images] for key, value in batch.items() if isinstance(value, Tensor)}
-            self.record(self.monitor(few))
+            measured = self.monitor(few)
+            self.log_values(measured)
+            result["log_always"] = measured
         return result
 
     def monitor(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -65,9 +70,10 @@ class FDR(Restorer):
         if self._sharded or not output.features or not {_ORTHOGONALITY, _PIXELS} <= set(terms):
             return None
         parameters = [p for p in self.network.parameters() if p.requires_grad]
+        step = Step(batch["input"], batch.get("target"), output)
         norms = []
         for name in (_ORTHOGONALITY, _PIXELS):
-            value = weights[name] * terms[name](output, batch).float()
+            value = weights[name] * terms[name](step).float()
             gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
             norms.append(torch.stack([g.float().norm() for g in gradients if g is not None]).norm())
         return norms[0] / norms[1]

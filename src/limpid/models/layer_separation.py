@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from limpid.inference import restored_image
+from limpid.losses import Step
 from limpid.losses.adversarial import discriminator_loss
+from limpid.losses.step import Reapplication
 from limpid.models.adversarial import Adversarial, clear_images
-from limpid.models.restorer import Batch
+from limpid.models.batches import Batch
+from limpid.models.restorer import StepOutput
 from limpid.networks.feature_hooks import forward_with_features
 
 
@@ -34,52 +38,62 @@ class LayerSeparation(Adversarial):
         UserError: (in a step) there are no clear images.
     """
 
+    PROVIDES = Adversarial.PROVIDES | {"rain", "background_features", "rain_features", "reapplications"}
+
     def __init__(self, *arguments: Any, rain: nn.Module, discriminator: nn.Module, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.rain = rain
         self.discriminator = discriminator
-        terms: list[Any] = [] if self.loss is None else list(self.loss.terms.values())
-        self.taps = {
-            part: list(dict.fromkeys(name for t in terms if getattr(t, "PART", None) == part for name in t.features))
-            for part in ("network", "discriminator")
-        }
+        self.discriminator_layers = [] if self.loss is None else self.loss.discriminator_layers
 
-    def arrange(self, memory_format: str = "channels_last", compile: bool = False) -> None:
+    def configure_network(self, memory_format: str = "channels_last", compile: bool = False) -> None:
         """Say how both generators are computed; see `Restorer`."""
-        super().arrange(memory_format, compile)
-        if hasattr(self, "rain"):  # not while the base is made
-            self.rain.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        super().configure_network(memory_format, compile)
+        self.rain.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def generators(self) -> list[nn.Module]:
         """The two generators, and what the loss learns."""
         return [*super().generators(), self.rain]
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """One step of the discriminator and one of the generators; their terms are logged under their names."""
         assert self.loss is not None
         degraded, clear = batch["input"], clear_images(batch)
-        output, degraded_features = self.featured("network", degraded)
+        output, features = self.network_with_features(degraded)
         background = restored_image(output)
         rain = self.rain(degraded.contiguous(memory_format=self.memory_format))
         judged = discriminator_loss(self.discriminator(clear), self.discriminator(background.detach()))
-        self.learn(1, judged, batch_idx)
+        self.optimize(1, judged, batch_idx)
         self.discriminator.requires_grad_(False)  # the generators' loss passes through it and leaves nothing there
-        scores, background_features = self.featured("discriminator", background)
-        made: dict[str, Any] = {"rain": rain, "scores": scores, "background_features": background_features}
-        if self.taps["discriminator"]:
-            made["rain_features"] = self.featured("discriminator", rain)[1]
-        if self.taps["network"]:
-            clear_output, clear_features = self.featured("network", clear)
-            made["passed"] = [
-                (degraded, degraded_features, self.featured("network", background)[1]),
-                (clear, clear_features, self.featured("network", restored_image(clear_output))[1]),
-            ]
-        total, terms = self.loss(output, {**batch, **made})
-        self.learn(0, total, batch_idx)
+        step = Step(degraded, batch.get("target"), output, domain=batch.get("domain"), features=features, rain=rain)
+        total, terms = self.loss(self._completed(step, features, rain, clear))
+        self.optimize(0, total, batch_idx)
         self.discriminator.requires_grad_(True)
-        return self.report(total, terms, judged, batch_idx)
+        return self.log_turn(total, terms, judged)
 
-    def featured(self, part: str, x: torch.Tensor) -> tuple[Any, dict[str, torch.Tensor]]:
-        """What the network or the discriminator makes of `x`, and the features of it that the loss compares."""
+    def _completed(self, step: Step, features: Mapping[str, Tensor], rain: Tensor, clear: Tensor) -> Step:
+        """`step` with what the terms require of both networks."""
+        assert self.loss is not None
+        required = self.loss.requires
+        if required & {"scores", "background_features"}:
+            scores, background_features = self.discriminator_with_features(step.restored)
+            step = replace(step, scores=scores, background_features=background_features)
+        if "rain_features" in required:
+            step = replace(step, rain_features=self.discriminator_with_features(rain)[1])
+        if "reapplications" in required:
+            clear_output, clear_features = self.network_with_features(clear)
+            again = self.network_with_features(step.restored)[1]
+            clear_again = self.network_with_features(restored_image(clear_output))[1]
+            of_degraded = Reapplication(step.input, features, again)
+            of_clear = Reapplication(clear, clear_features, clear_again)
+            step = replace(step, reapplications=[of_degraded, of_clear])
+        return step
+
+    def network_with_features(self, x: Tensor) -> tuple[Any, dict[str, Tensor]]:
+        """What the network makes of `x`, and the features of it that the loss compares."""
+        return forward_with_features(self.network, x.contiguous(memory_format=self.memory_format), self.layers)
+
+    def discriminator_with_features(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The discriminator's scores of `x`, and the features of it that the loss compares."""
         x = x.contiguous(memory_format=self.memory_format)
-        return forward_with_features(getattr(self, part), x, self.taps[part])
+        return forward_with_features(self.discriminator, x, self.discriminator_layers)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from limpid.errors import UserError
-from limpid.models.restorer import Batch, Restorer
 from limpid.models.uni_removal import KnowledgeTransfer
 
 
@@ -38,19 +37,17 @@ class TwoStageLearning(KnowledgeTransfer):
                 f"model.collation names the terms {', '.join(collation) or 'none'}; of the loss's terms "
                 f"{', '.join(sorted(names))} some must count in either stage: name others, or give them weights."
             )
-        self.collation, self.share = frozenset(collation), share
+        self.collation = frozenset(collation)
+        self.share = share
         self.collating = True
 
-    def weigh(self, done: int, steps: int) -> None:
-        """Let the terms of the present stage count, after `done` of `steps` batches."""
-        super().weigh(done, steps)
+    def update_loss_weights(self, done: int, steps: int) -> None:
+        """Let the terms of the present stage count, after `done` of `steps` batches.
+
+        The loss then requires a teacher only in the stage whose terms do.
+        """
+        super().update_loss_weights(done, steps)
         self.collating = done < self.share * steps
         if self.loss is not None:
             for name, weight in self.full_weights.items():
                 self.loss.weights[name] = weight if (name in self.collation) == self.collating else 0.0
-
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """The loss of one batch; with what the teachers make of it at hand while they are asked."""
-        if self.collating:
-            return super().training_step(batch, batch_idx)
-        return Restorer.training_step(self, batch, batch_idx)

@@ -1,11 +1,12 @@
-"""The base system: one place for the steps of training, validation, test and prediction."""
+"""The base model: one place for the steps of training, validation, test and prediction."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from lightning import LightningModule
@@ -15,65 +16,93 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from limpid.checkpoint import FORMAT
+from limpid.errors import UserError
 from limpid.inference import Adaptive, Full, Inference, Tiled
-from limpid.losses import WeightedLoss
-from limpid.models import auxiliary_maps, fsdp
-from limpid.models.evaluation import Scores
+from limpid.losses import Step, WeightedLoss
+from limpid.models import auxiliary_maps, fsdp, run_length
+from limpid.models.batches import Batch, BatchDefaults
+from limpid.models.evaluation import PerImageScores, image_counts, loader_names
+from limpid.models.features import output_with_features
+from limpid.models.requirements import refuse_unmet
 
-Batch = Mapping[str, Any]
+# Any data module is welcome; Lightning says each time that a model's hook is used beside it.
+warnings.filterwarnings("ignore", message="You have overridden `on_after_batch_transfer` in `LightningModule`")
+
+#: What `training_step` returns: `loss`, `terms` by name, and `log`, every value that was logged, by its key; under
+#: `log_always` values that are measured more rarely than each step.
+StepOutput = dict[str, Any]
 
 
 class Restorer(LightningModule):
-    """A network trained on pairs with a weighted sum of named terms.
+    """A network trained on pairs with a weighted sum of named terms, by any Trainer and on any DataLoader.
 
-    The clock of a run is its number of batches: loss terms, learning rate and validation are logged at it, whatever
-    the number of optimizer steps. Randomness inside a step is seeded by (seed, batch, process), so that a run that is
-    resumed draws what it would have drawn.
+    A batch is a dict with `input` and `target`, or a tuple of the two (`limpid.models.batches`). Logged are
+    ``train/loss``, ``train/<term>`` and ``lr`` for each batch, ``val/<metric>`` at the end of a validation and
+    ``test/<set>/<metric>`` at the end of a test: means of the images' own values. Test sets are named by
+    the keys of `trainer.datamodule.test` if there is such a mapping, else ``test``, or ``test_0``, ``test_1``, ...
 
     Args:
         network: maps `(N, 3, H, W)` in [0, 1] to the restored image, or to a named tuple with `.restored`.
-        network_name: its name in the registry; checkpoints are rebuilt by it.
+        network_name: its name in the registry, by which `limpid.load` rebuilds it from a checkpoint; an empty one for a
+            network that is in no registry.
         network_config: its settings there, plain values.
-        loss: what is minimised; None for a system that is only tested.
+        loss: what is minimised; None for a model that is only tested.
         optimizer: takes the parameters.
-        lr_scheduler: takes the optimizer and the run's number of optimizer steps.
+        lr_scheduler: takes the optimizer and `steps`, the number of optimizer steps; None keeps the learning rate.
         metrics: by name, takes `(restored, target)` and gives one value per image; with an `id`.
         provenance: plain facts about the run, stored in its checkpoints.
-        seed: of the run.
-        log_every: batches between two entries in the curves.
+
+    Raises:
+        UserError: a term of the loss requires what this model does not provide.
     """
+
+    #: The attributes of `limpid.losses.Step` beyond input, target and output that this model can provide.
+    PROVIDES: ClassVar[frozenset[str]] = frozenset({"domain", "features"})
+
+    #: Whether values go to the Trainer's loggers, at Lightning's own step numbers. `limpid.callbacks.CurveLogging`
+    #: switches this off and writes them itself, at the number of batches.
+    log_to_loggers: bool = True
 
     def __init__(
         self,
         network: nn.Module,
-        network_name: str,
-        network_config: Mapping[str, Any],
+        network_name: str = "",
+        network_config: Mapping[str, Any] | None = None,
         loss: WeightedLoss | None = None,
         optimizer: Callable[..., Optimizer] | None = None,
         lr_scheduler: Callable[..., LRScheduler] | None = None,
         metrics: Mapping[str, Callable[..., Tensor]] | None = None,
         provenance: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        log_every: int = 20,
     ) -> None:
         super().__init__()
-        self._sharded = False
         self.network = network
-        self.arrange()
-        self.network_name, self.network_config = network_name, dict(network_config)
-        self.loss, self.optimizer, self.lr_scheduler = loss, optimizer, lr_scheduler
-        self.provenance, self.seed, self.log_every = dict(provenance or {}), seed, log_every
-        self.scores = Scores(metrics or {})
+        self.network_name = network_name
+        self.network_config = dict(network_config or {})
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.provenance = dict(provenance or {})
+        self.scores = PerImageScores(metrics or {})
         self.inference: Inference = Full()  # how whole images go through the network
+        self.memory_format: torch.memory_format = torch.contiguous_format
+        self.compiled = False
+        if loss is not None:
+            refuse_unmet(loss, self.PROVIDES, type(self).__name__)
+        #: The layers of the network whose features the loss compares.
+        self.layers = [] if loss is None else loss.network_layers
+        self._sharded = False
+        self._defaults = BatchDefaults()
+        plain = {"network_name": self.network_name, "network_config": self.network_config}
+        self.save_hyperparameters(plain, logger=False)
 
-    def arrange(self, memory_format: str = "channels_last", compile: bool = False) -> None:
+    def configure_network(self, memory_format: str = "channels_last", compile: bool = False) -> None:
         """Say how the network is computed, which changes results to rounding only.
 
         Args:
             memory_format: ``channels_last`` or ``contiguous_format``.
             compile: compile the network for training steps; whole images of any size are restored uncompiled.
         """
-        self.memory_format: torch.memory_format = getattr(torch, memory_format)
+        self.memory_format = getattr(torch, memory_format)
         self.network = self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.compiled = compile
         if compile:
@@ -86,37 +115,56 @@ class Restorer(LightningModule):
             self._sharded = True
 
     def forward(self, x: Tensor) -> Any:
-        """The network's output for `x` `(N, 3, H, W)` in [0, 1]."""
-        return self.network(x.contiguous(memory_format=self.memory_format))
+        """The network's output for `x` `(N, 3, H, W)` in [0, 1]; in training with the features that the loss needs."""
+        x = x.contiguous(memory_format=self.memory_format)
+        return output_with_features(self.network, x, self.layers if self.training else ())
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
+        """The batch as a dict, with defaults for what it lacks; see `limpid.models.batches`."""
+        stage = self.trainer.state.stage
+        name = "train" if stage is None else stage.value
+        place = (self.trainer.global_rank, self.trainer.world_size)
+        return self._defaults.complete(batch, name, dataloader_idx, *place)
 
     # Training ---------------------------------------------------------------------------------------------------
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed this step's randomness, of each process its own."""
-        rank = self.trainer.global_rank
-        torch.manual_seed(hash((self.seed, batch_idx, rank) if rank else (self.seed, batch_idx)))
-
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """The loss of one batch; its terms are logged under their names."""
         assert self.loss is not None
-        total, terms = self.loss(self(batch["input"]), batch)
-        if (batch_idx + 1) % self.log_every == 0:
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            named = {f"loss/{name}": value for name, value in terms.items()}
-            self.record({"loss": total, **named, "learning_rate": rate})
-        return {"loss": total, "terms": {name: value.detach() for name, value in terms.items()}}
+        total, terms = self.loss(self.make_step(batch))
+        return self.log_losses(total, terms)
+
+    def make_step(self, batch: Batch) -> Step:
+        """What the terms of the loss see of a batch."""
+        output = self(batch["input"])
+        features = output.features if self.layers else None
+        return Step(batch["input"], batch.get("target"), output, domain=batch.get("domain"), features=features)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over what the network and the loss learn, and its learning rate over the whole run."""
-        assert self.optimizer is not None
-        assert self.lr_scheduler is not None
+        """The optimizer over what the network and the loss learn, and its learning rate over the whole training.
+
+        Raises:
+            UserError: there is no optimizer, or nothing says how long the training is.
+        """
         learnt = chain(self.network.parameters(), self.loss.parameters() if self.loss is not None else ())
-        optimizer = self.optimizer(p for p in learnt if p.requires_grad)
-        steps = max(1, self.trainer.datamodule.steps // self.trainer.accumulate_grad_batches)  # type: ignore[attr-defined]
-        schedule = self.lr_scheduler(optimizer, steps=steps)
+        optimizer = self.make_optimizer(p for p in learnt if p.requires_grad)
+        if self.lr_scheduler is None:
+            return optimizer
+        schedule = self.lr_scheduler(optimizer, steps=run_length.optimizer_steps(self.trainer))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def recall(self, saved: Mapping[str, Any]) -> None:
+    def make_optimizer(self, parameters: Any) -> Optimizer:
+        """The optimizer of `parameters`.
+
+        Raises:
+            UserError: the model was made without one.
+        """
+        if self.optimizer is None or self.loss is None:
+            lacking = "loss" if self.loss is None else "optimizer"
+            raise UserError(f"This model was made without {lacking}=, so it cannot be trained; give it one.")
+        return self.optimizer(parameters)
+
+    def load_extra_state(self, saved: Mapping[str, Any]) -> None:
         """Take up what a checkpoint that is tested says besides weights; here nothing."""
 
     # Evaluation -------------------------------------------------------------------------------------------------
@@ -126,26 +174,34 @@ class Restorer(LightningModule):
         with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
             return self.inference(self.network, x)
 
-    def maps(self, batch: Batch) -> dict[str, Tensor]:
+    def auxiliary_maps(self, batch: Batch) -> dict[str, Tensor]:
         """What is found in a batch's `input` besides the image; see `limpid.models.auxiliary_maps`.
 
         Nothing where images go through the network in tiles.
         """
         x, way = batch["input"], self.inference
         tiled = way.in_tiles(self.network, *x.shape[-2:]) if isinstance(way, Adaptive) else isinstance(way, Tiled)
-        return {} if tiled else auxiliary_maps.found(self.network, x)
+        return {} if tiled else auxiliary_maps.auxiliary_maps(self.network, x)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""
-        self._agree()
-        self.scores.start(["val"])
+        self.sync_buffers()
+        self._defaults.start("validate")
+        self._defaults.start("sanity_check")
+        self.scores.start(loader_names(self.trainer.val_dataloaders, "val"))
 
     def on_test_epoch_start(self) -> None:
         """Begin to count."""
-        self._agree()
-        self.scores.start(list(self.trainer.datamodule.test))  # type: ignore[attr-defined]
+        self.sync_buffers()
+        self._defaults.start("test")
+        named = getattr(getattr(self.trainer, "datamodule", None), "test", None)
+        self.scores.start(loader_names(self.trainer.test_dataloaders, "test", named))
 
-    def _agree(self) -> None:
+    def on_predict_epoch_start(self) -> None:
+        """Begin to number images."""
+        self._defaults.start("predict")
+
+    def sync_buffers(self) -> None:
         """Let all processes evaluate the same network, each on as many images as it has."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return
@@ -156,10 +212,10 @@ class Restorer(LightningModule):
             wrapper.require_forward_param_sync = False  # it would do so at each image, and counts of images differ
         fsdp.unshard(self)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Score one batch of the validation set; the restored images go on to the callbacks."""
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Score one batch of a validation set; the restored images go on to the callbacks."""
         restored = self.restore(batch["input"])
-        self.scores.add(0, batch, restored)
+        self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
@@ -173,44 +229,110 @@ class Restorer(LightningModule):
         return self.restore(batch["input"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over the validation set, `val/<metric>`."""
+        """Log the means, `val/<metric>`, of several loaders over all their images."""
         fsdp.reshard(self)
-        self.scores.finish([len(self.trainer.val_dataloaders.dataset)])  # type: ignore[union-attr]
-        means = {f"val/{metric}": entry["mean"] for metric, entry in self.scores.summary()["val"].items()}
-        self.log_dict(means, logger=False)
-        self.record(means)
+        loaders = self.trainer.val_dataloaders
+        whole = not self.trainer.sanity_checking and _is_all(self.trainer.limit_val_batches)
+        self.scores.finish(image_counts(loaders, whole))
+        self._log_means({f"val/{metric}": mean for metric, mean in self.scores.means().items()})
 
     def on_test_epoch_end(self) -> None:
-        """Close the count; the results are in `scores`."""
+        """Log the means of each set, `test/<set>/<metric>`; those of each image are in `scores`."""
         fsdp.reshard(self)
-        self.scores.finish([len(loader.dataset) for loader in self.trainer.test_dataloaders])  # type: ignore[union-attr]
+        self.scores.finish(image_counts(self.trainer.test_dataloaders, _is_all(self.trainer.limit_test_batches)))
+        means: dict[str, float] = {}
+        for name, values in self.scores.summary().items():
+            means |= {f"test/{name}/{metric}": entry["mean"] for metric, entry in values.items()}
+        self._log_means(means)
 
-    # Records ----------------------------------------------------------------------------------------------------
+    # Logging ----------------------------------------------------------------------------------------------------
 
     @property
     def batches_done(self) -> int:
-        """How many batches of the run are trained, the present one included: the run's clock."""
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        return progress.ready
+        """How many batches are trained, the present one included."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
 
-    def record(self, values: Mapping[str, Tensor | float]) -> None:
-        """Give `values` to every logger, at the run's clock.
+    def log_losses(
+        self, total: Tensor, terms: Mapping[str, Tensor], more: Mapping[str, Tensor] | None = None, lr: float = 0.0
+    ) -> StepOutput:
+        """Log a step's losses and learning rate, and give what `training_step` returns.
 
-        Tensors are averaged over the processes, so each of them has to call this; numbers are the same on all.
+        Args:
+            total: the loss.
+            terms: of it, unweighted, by name.
+            more: other values, by their keys.
+            lr: the learning rate, for a model that steps its optimizers itself.
         """
-        own = {k: v.detach().float() for k, v in values.items() if isinstance(v, Tensor)}
-        plain = {k: float(v.detach()) if isinstance(v, Tensor) else float(v) for k, v in values.items()}
-        if own and self.trainer.world_size > 1:
-            together = self.trainer.strategy.reduce(torch.stack(list(own.values())), reduce_op="mean")
-            plain |= dict(zip(own, together.tolist(), strict=True))
-        for logger in self.loggers:
-            logger.log_metrics(plain, step=self.batches_done)
+        values: dict[str, Tensor | float] = {"train/loss": total.detach()}
+        values |= {f"train/{name}": value.detach() for name, value in terms.items()}
+        values |= {key: value.detach() for key, value in (more or {}).items()}
+        if self._trainer is not None:
+            values["lr"] = lr if not self.automatic_optimization else self.trainer.optimizers[0].param_groups[0]["lr"]
+        result = {"loss": total, "terms": {name: value.detach() for name, value in terms.items()}, "log": values}
+        self.log_values(values)
+        return result
+
+    def log_values(self, values: Mapping[str, Tensor | float]) -> None:
+        """Log a step's `values`, tensors as means over the processes; without a Trainer nothing happens."""
+        if self._trainer is None:
+            return
+        for key, value in values.items():
+            shared = isinstance(value, Tensor)
+            exact = value if isinstance(value, Tensor) else self._exact(value)
+            # Where a callback writes the curves, it averages the few values it writes.
+            sync = shared and self.log_to_loggers
+            shown = key == "train/loss"
+            self.log(key, exact, prog_bar=shown, logger=self._logger, batch_size=1, sync_dist=sync)
+
+    def _log_means(self, means: Mapping[str, float]) -> None:
+        """Log what all processes know alike at the end of an evaluation, to the last digit."""
+        for key, mean in means.items():
+            self.log(key, self._exact(mean), prog_bar=True, logger=self._logger, batch_size=1)
+
+    @property
+    def _logger(self) -> bool | None:
+        """What `self.log` takes as `logger`; None is the Trainer's loggers if there are any."""
+        return None if self.log_to_loggers else False
+
+    def _exact(self, value: float) -> Tensor:
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        return torch.tensor(value, dtype=kind, device=self.device)
+
+    # Checkpoints ------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a checkpoint is rebuilt from: the network's name and plain settings, and where it came from."""
         checkpoint["limpid"] = FORMAT
         checkpoint["network"] = self.network_name
         checkpoint["network_config"] = self.network_config
-        # `completed`, not the clock: a checkpoint is written when the next batch is fetched but not begun.
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        # `completed`, not `ready`: a checkpoint is written when the next batch is fetched but not begun.
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
         checkpoint["provenance"] = {**self.provenance, "step": done}
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *arguments: Any, **settings: Any) -> Self:
+        """The model that a checkpoint of any Trainer was written by, with its weights.
+
+        A model of `limpid.model` is composed again, from the words in the checkpoint. One that was made by hand takes
+        its parts as keywords, as every LightningModule does: ``Restorer.load_from_checkpoint(path, network=net)``.
+
+        Args:
+            checkpoint_path: of the file.
+            arguments: see `LightningModule.load_from_checkpoint`.
+            settings: the arguments that the model was made with, or see there.
+
+        Raises:
+            UserError: the file holds Python objects, another model, or words that ask for more than a model.
+        """
+        from limpid.models import build
+
+        if "network" not in settings:
+            return build.rebuilt(cls, checkpoint_path)
+        settings.setdefault("weights_only", True)
+        made: Self = super().load_from_checkpoint(checkpoint_path, *arguments, **settings)
+        return made
+
+
+def _is_all(limit: float) -> bool:
+    """Whether a Trainer's `limit_*_batches` lets every batch through."""
+    return isinstance(limit, float) and limit == 1.0

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from contextlib import nullcontext
 from typing import Any
 
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from limpid.errors import UserError
-from limpid.models.evaluation import Scores
-from limpid.models.restorer import Batch, Restorer
+from limpid.models.batches import Batch
+from limpid.models.evaluation import PerImageScores
+from limpid.models.restorer import Restorer, StepOutput
 
 #: How images may be scaled.
 INTERPOLATIONS = ("bicubic", "bilinear")
@@ -31,7 +33,7 @@ def scaled(image: Tensor, size: tuple[int, int], interpolation: str = "bicubic")
     return F.interpolate(image.float(), size, mode=interpolation, antialias=True, align_corners=False).clamp(0, 1)
 
 
-class TeacherScores(Scores):
+class TeacherScores(PerImageScores):
     """Scores with facts about the network that a table shows beside them, such as its best epoch."""
 
     def __init__(self, metrics: Mapping[str, Callable[..., Tensor]]) -> None:
@@ -39,7 +41,7 @@ class TeacherScores(Scores):
         self.facts: dict[str, float] = {}
 
     def summary(self, prefix: str = "") -> dict[str, dict[str, dict[str, Any]]]:
-        """See `Scores`; each set of the restored images has the facts too."""
+        """See `PerImageScores`; each set of the restored images has the facts too."""
         summary = super().summary(prefix)
         for values in summary.values() if not prefix else ():
             n = max((entry["n"] for entry in values.values()), default=0)
@@ -98,6 +100,7 @@ class SuperResolution(Restorer):
         self.scale, self.target_scale, self.interpolation = int(scale), int(target_scale), interpolation
         self.full_precision = full_precision
         self.best: dict[str, float] | None = None
+        self._images_per_step = 0
         self.scores: TeacherScores = TeacherScores(self.scores.metrics)
         if (optimizer := self.optimizer) is not None and last_layer is not None:
             self.optimizer = lambda parameters: self._grouped(optimizer, parameters, last_layer, last_layer_rate)
@@ -131,7 +134,7 @@ class SuperResolution(Restorer):
         Raises:
             UserError: it has no clean images.
         """
-        if "target" not in batch:
+        if batch.get("target") is None:
             raise UserError(
                 f"Super-resolution makes its pairs from clean images, and {batch['name'][0]} comes without one; choose "
                 "data with references, such as data=scenes."
@@ -142,17 +145,19 @@ class SuperResolution(Restorer):
         batch.update(small=small, input=plain, target=target)
         return batch
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """The loss of one batch of small images."""
         batch = self.degrade(batch)
+        if self._trainer is not None:
+            self._images_per_step = len(batch["small"]) * self.trainer.world_size
         with torch.autocast(batch["small"].device.type, enabled=False) if self.full_precision else nullcontext():
             return super().training_step({**batch, "input": batch["small"]}, batch_idx)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Score one batch of the validation set; the enlarged images go on to the callbacks."""
         batch = self.degrade(batch)
         restored = self.restore(batch["small"])
-        self.scores.add(0, batch, restored)
+        self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
@@ -167,11 +172,18 @@ class SuperResolution(Restorer):
     def on_validation_epoch_end(self) -> None:
         """Log the means, and note when the best PSNR so far came."""
         super().on_validation_epoch_end()
-        psnr = self.scores.summary()["val"].get("psnr")
-        if psnr is not None and (self.best is None or psnr["mean"] > self.best["psnr"]):
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            epoch = self.batches_done * data.batch_size / len(data.train)
-            self.best = {"psnr": psnr["mean"], "epoch": epoch}
+        psnr = self.scores.means().get("psnr")
+        if psnr is None or self.trainer.state.fn != TrainerFn.FITTING or self.trainer.sanity_checking:
+            return
+        if self.best is None or psnr > self.best["psnr"]:
+            self.best = {"psnr": psnr, "epoch": self._epochs_done()}
+
+    def _epochs_done(self) -> float:
+        """How often every training image was seen, on average."""
+        dataset = getattr(self.trainer.train_dataloader, "dataset", None)
+        if not isinstance(dataset, Sized):
+            return float(self.trainer.current_epoch)
+        return self.batches_done * self._images_per_step / len(dataset)
 
     def on_test_epoch_start(self) -> None:
         """Begin to count, with the size of the network and the epoch of its best validation as tables 1 to 4 show."""
@@ -187,8 +199,8 @@ class SuperResolution(Restorer):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the best validation so far."""
-        self.recall(checkpoint)
+        self.load_extra_state(checkpoint)
 
-    def recall(self, saved: Mapping[str, Any]) -> None:
+    def load_extra_state(self, saved: Mapping[str, Any]) -> None:
         """Take up the best validation so far."""
         self.best = saved.get("best")

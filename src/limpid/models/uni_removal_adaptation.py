@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ from torch import nn
 
 from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
-from limpid.inference import restored_image
 from limpid.losses.adversarial import discriminator_loss
 from limpid.models.adversarial import Adversarial, clear_images
-from limpid.models.restorer import Batch
-from limpid.models.uni_removal import Student, refuse_another
+from limpid.models.batches import Batch
+from limpid.models.fading_loss import FadingLoss
+from limpid.models.restorer import StepOutput
+from limpid.models.teachers import refuse_another
 
 
-class DomainAdaptation(Adversarial, Student):
+class DomainAdaptation(Adversarial, FadingLoss):
     """``L_da = L_gan + lambda_2 L_idt + lambda_3 (L_eig + lambda_1 L_efg)`` (equations 7 to 13), without references.
 
     The student restores degraded photographs and, for identity and contrast, clear ones that have nothing to do with
@@ -33,8 +35,8 @@ class DomainAdaptation(Adversarial, Student):
         discriminator: gives scores of patches of images in [0, 1].
         start: `ckpt`, the checkpoint of the knowledge transfer; without one `weights`: None refuses, ``random`` adapts
             a network that learnt nothing, which is recorded.
-        decay: as in `KnowledgeTransfer`; the paper has 0.99 after each of 40 epochs.
-        settings: see `Restorer`; optimizer and learning-rate scheduler are made twice.
+        settings: see `FadingLoss`; optimizer and learning-rate scheduler are made twice. The paper's `decay` is 0.99
+            after each of 40 epochs.
 
     Raises:
         CannotRun: (when training begins) there is nothing to start from.
@@ -42,17 +44,19 @@ class DomainAdaptation(Adversarial, Student):
             no clear images.
     """
 
+    PROVIDES = Adversarial.PROVIDES | {"clear", "clear_output", "clear_features"}
+    PLAYERS = 2
+
     def __init__(
         self,
         *arguments: Any,
         discriminator: nn.Module,
         start: Mapping[str, Any],
-        decay: Mapping[str, Mapping[str, float]] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
-        self.prepare(decay)
-        self.discriminator, self.start = discriminator, dict(start)
+        self.discriminator = discriminator
+        self.start = dict(start)
 
     def setup(self, stage: str) -> None:
         """Load the student that adaptation starts from."""
@@ -60,20 +64,24 @@ class DomainAdaptation(Adversarial, Student):
             settings = (self.start.get("ckpt"), self.start.get("weights"))
             self.provenance["start"] = load_start(self.network, self.network_name, self.network_config, *settings)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """One step of the student and one of the discriminator; the student's terms are logged under their names."""
         assert self.loss is not None
         clear = clear_images(batch)
-        output, clear_output = self(batch["input"]), self(clear)
-        restored = restored_image(output)
+        step = replace(self.make_step(batch), clear=clear)
+        if self.loss.requires & {"clear_output", "clear_features"}:
+            clear_output = self(clear)
+            features = clear_output.features if self.layers else None
+            step = replace(step, clear_output=clear_output, clear_features=features)
         self.discriminator.requires_grad_(False)  # the student's loss passes through it and leaves nothing there
-        made = {"clear": clear, "clear_output": clear_output, "scores": self.discriminator(restored)}
-        total, terms = self.loss(output, {**batch, **made})
-        self.learn(0, total, batch_idx)
+        if "scores" in self.loss.requires:
+            step = replace(step, scores=self.discriminator(step.restored))
+        total, terms = self.loss(step)
+        self.optimize(0, total, batch_idx)
         self.discriminator.requires_grad_(True)
-        judged = discriminator_loss(self.discriminator(clear), self.discriminator(restored.detach()))
-        self.learn(1, judged, batch_idx)
-        return self.report(total, terms, judged, batch_idx)
+        judged = discriminator_loss(self.discriminator(clear), self.discriminator(step.restored.detach()))
+        self.optimize(1, judged, batch_idx)
+        return self.log_turn(total, terms, judged)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to go on from another student than the run began with.
@@ -81,7 +89,7 @@ class DomainAdaptation(Adversarial, Student):
         Raises:
             UserError: its weights differ.
         """
-        before, now = (p.get("start") for p in (checkpoint["provenance"], self.provenance))
+        before, now = (facts.get("start") for facts in (checkpoint["provenance"], self.provenance))
         refuse_another("student", "model.start.ckpt", before, now)
 
 

@@ -116,20 +116,6 @@ def _tables() -> set[str]:
     return {f"{table.parent.name}/{table.name}" for root in folders for table in root.glob("*/*") if table.is_dir()}
 
 
-def refuse_allowed_by_file(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Refuse `allow_targets` from a file: a file could otherwise run any program by allowing it to itself.
-
-    Raises:
-        UserError: a file sets it.
-    """
-    if config["allow_targets"] and "allow_targets" not in map(key_of, overrides):
-        given = ",".join(config["allow_targets"])
-        raise UserError(
-            f"A file in conf/ or experiments/ sets allow_targets=[{given}], which lets it run what is in there; take "
-            "it out of the file, and type it if you trust that package."
-        )
-
-
 def refuse_network(overrides: Sequence[str], path: Path, network: str) -> None:
     """Refuse what would change the `network` of the checkpoint at `path`.
 

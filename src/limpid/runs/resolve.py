@@ -18,7 +18,6 @@ from limpid.runs.overrides import (
     explained,
     inherited,
     is_table,
-    refuse_allowed_by_file,
     refuse_network,
     refuse_strays,
     with_own_data,
@@ -67,8 +66,7 @@ def resolve(overrides: Sequence[str], command: str = "train") -> RunSpec:
 
     Raises:
         CannotRun: the row is not built.
-        UserError: a target, an argument, a row or a reference is unknown, or there are no weights to test.
-        HydraException: a group, an option or a key is unknown.
+        UserError: a group, a key, a target, an argument, a row or a reference is unknown, or there are no weights.
     """
     return resolve_composed(compose(overrides, command))
 
@@ -80,7 +78,6 @@ def resolve_composed(composed: Composed) -> RunSpec:
         raise CannotRun(f"Row {row.id} ({row.label}) is not built yet: {row.not_built}")
     config = composed.config
     refuse_strays(composed)
-    refuse_allowed_by_file(config, composed.overrides)
     _refuse_seed(config["seed"])
     _check(composed)
     bare = None if row is None else _bare_row(row, composed)

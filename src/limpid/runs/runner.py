@@ -26,7 +26,8 @@ from limpid.config.registry import network_config
 from limpid.data.datamodule import RestorationData
 from limpid.errors import UserError
 from limpid.models import Restorer
-from limpid.models.evaluation import INPUT
+from limpid.models.build import WORDS, build_model
+from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.results.rows import NO_SET
 from limpid.runs import distributed
@@ -35,7 +36,6 @@ from limpid.runs.environment import describe
 from limpid.runs.prerequisites import fulfil
 from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, read_spec
-from limpid.store.fingerprint import scored_metrics, weighted_terms
 from limpid.store.run_directory import Run
 
 
@@ -120,7 +120,13 @@ class Runner:
 
     def build_model(self) -> Restorer:
         """The LightningModule with its network, loss, optimizer, learning-rate shape and metrics."""
-        return build_model(self.config, self.spec)
+        spec, config = self.spec, self.config
+        if spec.tested is not None:
+            target = network_config(spec.tested.network)["_target_"]
+            config = {**config, "network": {"_target_": target, **spec.tested.settings}}
+        model = build_model(config, spec.network, training=spec.mode == "train", provenance=spec.origin)
+        model.save_hyperparameters({WORDS: list(spec.overrides)}, logger=False)
+        return model
 
     def build_trainer(self, data: RestorationData, place: Place, opened: Sequence[Logger] = ()) -> lightning.Trainer:
         """Lightning's trainer over one pass of the whole run: the step is its clock, so one epoch holds it all."""
@@ -132,10 +138,6 @@ class Runner:
         if place.world == 1 and isinstance(settings.get("strategy"), str):
             settings["strategy"] = "auto"  # all GPUs of a machine may be one
         chosen = [callback for callback in self._construct("callbacks").values() if callback is not None]
-        for callback in chosen:
-            if hasattr(callback, "folder"):
-                place_of = "checkpoints" if isinstance(callback, callbacks.Checkpoints) else "images"
-                callback.folder = self.spec.directory / place_of
         # Averaging swaps weights at the ends of stages, so it comes first and files come last.
         chosen.sort(key=lambda callback: isinstance(callback, callbacks.Checkpoints))
         trainer: lightning.Trainer = instantiate.construct(
@@ -146,13 +148,18 @@ class Runner:
             check_val_every_n_epoch=None,
             limit_val_batches=0 if data.val is None else None,
             num_sanity_val_steps=0,
-            log_every_n_steps=1,
+            log_every_n_steps=1,  # `CurveLogging` writes in its place; this keeps it from warning about short runs
             use_distributed_sampler=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             default_root_dir=str(self.spec.directory),
-            logger=[callbacks.Curves(self.spec.directory / "curves.csv"), *opened],
-            callbacks=[*chosen, callbacks.Status(self.directory)],
+            logger=[loggers.StepCSVLogger(self.spec.directory / "curves.csv"), *opened],
+            callbacks=[
+                callbacks.StepSeed(self.spec.seed),
+                callbacks.CurveLogging(self.config["log_every"]),
+                *chosen,
+                callbacks.Status(self.directory),
+            ],
             plugins=[callbacks.CheckpointFiles(), place.environment],
         )
         if isinstance(trainer.strategy, FullySharded) and any(isinstance(c, callbacks.EMA) for c in chosen):
@@ -184,14 +191,14 @@ class Runner:
         if weights is not None:
             loaded = checkpoint.read(weights)
             checkpoint.load(model.network, checkpoint.weights(loaded), weights)
-            model.recall(loaded)
+            model.load_extra_state(loaded)
         if data.test:
             trainer.test(model, datamodule=data, verbose=False)
 
     def _fit_and_test(self, place: Place, data: RestorationData) -> Results:
         """Train and test, in this process or as one of several, and tell the loggers."""
         stored = self.spec.stored()
-        with loggers.opened(stored, self.directory, writes=place.rank == 0) as opened:
+        with loggers.open_loggers(stored, self.directory, writes=place.rank == 0) as opened:
             lightning.seed_everything(self.spec.seed, workers=False, verbose=False)
             model = self.build_model()
             trainer = self.build_trainer(data, place, opened)
@@ -210,7 +217,7 @@ class Runner:
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 trainer.strategy.barrier()
                 torch.distributed.destroy_process_group()
-            loggers.record(opened, stored, document, model.scores.rows, data.steps)
+            loggers.record_outcome(opened, stored, document, model.scores.rows, data.steps)
         return Results(self.spec.directory, document)
 
     def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> dict[str, Any]:
@@ -231,7 +238,7 @@ class Runner:
         }
         return {
             "metrics": metrics,
-            "input": model.scores.summary(INPUT),
+            "input": model.scores.summary(INPUT_PREFIX),
             "comparable": self.spec.comparable and all(complete.values()) and not self.absent,
             "complete": complete,
             "absent": self.absent,
@@ -264,8 +271,8 @@ class Runner:
             }
             self.directory.finish(document, [])
             stored = self.spec.stored()
-            with loggers.opened(stored, self.directory) as opened:
-                loggers.record(opened, stored, document, [], 0)
+            with loggers.open_loggers(stored, self.directory) as opened:
+                loggers.record_outcome(opened, stored, document, [], 0)
         return Results(self.spec.directory, document)
 
     # The directory ------------------------------------------------------------------------------------------------
@@ -299,35 +306,6 @@ class Runner:
                 f"The network {self.spec.network} has no weights to test; give ckpt=PATH, or train it first with "
                 f"`limpid train model={self.spec.choices['model']}`."
             )
-
-
-def build_model(config: Mapping[str, Any], spec: RunSpec) -> Restorer:
-    """The LightningModule of a run; a test has no loss, whose terms may need files that a test does not."""
-    allow = spec.allow_targets
-    if spec.tested is not None:
-        target = network_config(spec.tested.network)["_target_"]
-        config = {**config, "network": {"_target_": target, **spec.tested.settings}}
-    needed = ["network", "optimizer", "lr_scheduler"]
-    if spec.mode == "train":
-        needed.append("loss")
-        config = {**config, "loss": weighted_terms(config["loss"])}
-    parts = {key: instantiate.construct(config[key], key, allow) for key in needed}
-    settings = {key: value for key, value in config["network"].items() if key != "_target_"}
-    model: Restorer = instantiate.construct(
-        config["model"],
-        "model",
-        allow,
-        **parts,
-        network_name=spec.network,
-        network_config=settings,
-        metrics=instantiate.construct(scored_metrics(config), "metrics", allow),
-        provenance=spec.origin,
-        seed=spec.seed,
-        log_every=config["log_every"],
-    )
-    model.arrange(config["memory_format"], config["compile"])
-    model.inference = instantiate.construct(config["inference"], "inference", allow)
-    return model
 
 
 def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Results:

@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from limpid import zoo
 from limpid.config import instantiate
-from limpid.config.compose import key_of
+from limpid.config.compose import key_of, refuse_allowed_by_file
 from limpid.config.references import PREFIX
 from limpid.errors import UserError, nearest
-from limpid.runs.overrides import refuse_allowed_by_file, refuse_network
+from limpid.runs.overrides import refuse_network
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,7 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
 
     typed = [str(override) for override in HydraConfig.get().overrides.task]
     choices = HydraConfig.get().runtime.choices
-    refuse_allowed_by_file({"allow_targets": list(config.allow_targets)}, typed)
+    refuse_allowed_by_file(config, typed)
     allow = list(config.allow_targets)
     ckpt = str(config.ckpt) if config.ckpt else None
     if ckpt is not None and ckpt.startswith(PREFIX):

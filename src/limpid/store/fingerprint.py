@@ -21,6 +21,8 @@ FORMER_NAMES: dict[str, str] = {
     "RandomDegradations": "Draws",
     "ExtraDegradation": "Further",
     "MultiScale": "Scaled",
+    "SSIMLoss": "Dissimilarity",
+    "TeacherEnsemble": "Specialists",
 }
 
 #: The groups of a configuration that can change a result as they are; of the others only some keys do.

@@ -1,0 +1,54 @@
+"""What Hydra, OmegaConf and YAML refuse in a configuration, in one sentence each."""
+
+from __future__ import annotations
+
+import re
+
+from limpid.errors import nearest
+from limpid.paths import config_folders
+
+#: The packages whose errors are a user's mistakes in a configuration.
+_PACKAGES = ("hydra", "omegaconf", "yaml")
+
+
+def sentence(error: Exception) -> str | None:
+    """The sentence for an error of Hydra, OmegaConf or YAML; None for any other error."""
+    if type(error).__module__.split(".")[0] not in _PACKAGES:
+        return None
+    options = getattr(error, "options", None)
+    missing = getattr(error, "missing_cfg_file", None)
+    if missing and options:
+        group, _, wrong = str(missing).rpartition("/")
+        return f"There is no {group}={wrong}{nearest(wrong, options) or '; there are ' + ', '.join(options) + '.'}"
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if group_match := re.search(r"Could not override '(.+?)'\. No match in the defaults list\.", text):
+        name = group_match[1].split("@")[0]
+        return f"There is no group or table {name!r}{_nearest_group(name)}"
+    if key := re.search(r"Could not override '(.+?)'\. To append", text):
+        return f"There is no setting {key[1]!r}{_nearest_key(error, key[1].split('.')[-1])}"
+    text = text.split(" Config search path:")[0].split(" full_key:")[0]
+    return f"The configuration is refused: {text}"
+
+
+def _nearest_group(name: str) -> str:
+    tables = {
+        str(folder.relative_to(root))
+        for root in config_folders("experiments")
+        for folder in root.glob("*/*")
+        if folder.is_dir()
+    }
+    groups = {folder.name for root in config_folders("conf") for folder in root.iterdir() if folder.is_dir()}
+    if name in tables:
+        return f"; a row is added with a plus: +{name}=..."
+    return nearest(name, tables | groups) or "."
+
+
+def _nearest_key(error: Exception, key: str) -> str:
+    """A hint from the keys that stand where the unknown one was sought."""
+    cause: BaseException | None = error
+    while cause is not None:
+        node = getattr(cause, "parent_node", None)
+        if node is not None and hasattr(node, "keys"):
+            return nearest(key, [str(k) for k in node]) or f"; there are {', '.join(map(str, node))}."
+        cause = cause.__cause__
+    return "; limpid train --cfg job prints all."

@@ -1,0 +1,119 @@
+"""What a loss term sees of a training step, and the base class of terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from limpid.errors import UserError
+from limpid.inference import restored_image
+
+
+class TeacherView(Protocol):
+    """What a teacher made of a batch."""
+
+    @property
+    def restored(self) -> Tensor:
+        """Its images, `(N, 3, H, W)`; a teacher that enlarges has larger ones."""
+
+    @property
+    def stages(self) -> Sequence[Tensor]:
+        """Its images of all stages; the last is `restored`."""
+
+    @property
+    def features(self) -> Mapping[str, Tensor]:
+        """Its features `(N, C, h, w)`, by the names of its layers."""
+
+
+class Reapplication(NamedTuple):
+    """The network's features for an image, and for its own output of that image.
+
+    Attributes:
+        image: what went in, `(N, 3, H, W)`.
+        features: of that pass, `(N, C, h, w)` by the names of layers.
+        output_features: of the pass whose input was the first pass's restored image.
+    """
+
+    image: Tensor
+    features: Mapping[str, Tensor]
+    output_features: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step, as loss terms see it.
+
+    The first three are always there, but for `target` where the data has no references. The others are there if a
+    term requires them (`LossTerm.requires`) and the model provides them.
+
+    Attributes:
+        input: the degraded images, `(N, 3, H, W)` in [0, 1].
+        target: the references, of the same shape.
+        output: what the network returned, an image or a named tuple with `.restored`.
+        domain: the type of degradation of each image.
+        features: the network's features `(N, C, h, w)` by the names of its layers.
+        teacher: what the teacher or teachers made of the batch.
+        clear: clear images `(M, 3, H, W)` that belong to none of the inputs.
+        clear_output: what the network returned for `clear`.
+        clear_features: the network's features for `clear`.
+        scores: the discriminator's scores of the restored images, any shape.
+        rain: the image of the rain layer, `(N, 3, H, W)`; see `limpid.losses.non_local.NO_RAIN`.
+        background_features: the discriminator's features for the restored images.
+        rain_features: the discriminator's features for `rain`.
+        reapplications: of the network to its own output, for the degraded images and for the clear ones.
+    """
+
+    input: Tensor
+    target: Tensor | None
+    output: Any
+    domain: Sequence[str] | Tensor | None = None
+    features: Mapping[str, Tensor] | None = None
+    teacher: TeacherView | None = None
+    clear: Tensor | None = None
+    clear_output: Any = None
+    clear_features: Mapping[str, Tensor] | None = None
+    scores: Tensor | None = None
+    rain: Tensor | None = None
+    background_features: Mapping[str, Tensor] | None = None
+    rain_features: Mapping[str, Tensor] | None = None
+    reapplications: Sequence[Reapplication] | None = None
+
+    @property
+    def restored(self) -> Tensor:
+        """The restored images, `(N, 3, H, W)`, not clamped."""
+        return restored_image(self.output)
+
+    @property
+    def reference(self) -> Tensor:
+        """The references `target`.
+
+        Raises:
+            UserError: the data has none.
+        """
+        if self.target is None:
+            raise UserError(
+                "A term of the loss compares the restored images with references, and the batch has none; choose data "
+                "with references, such as data=scenes, or leave the term out."
+            )
+        return self.target
+
+
+class LossTerm(nn.Module):
+    """One term of a loss: maps a `Step` to one number.
+
+    A subclass writes `forward(step)` and says what it needs of the step beyond input, target and output.
+
+    Attributes:
+        requires: names of attributes of `Step`.
+        network_layers: layers of the network whose features are compared.
+        teacher_layers: layers of the teacher whose features are compared.
+        discriminator_layers: layers of the discriminator whose features are compared.
+    """
+
+    requires: frozenset[str] = frozenset()
+    network_layers: tuple[str, ...] = ()
+    teacher_layers: tuple[str, ...] = ()
+    discriminator_layers: tuple[str, ...] = ()

@@ -1,0 +1,73 @@
+"""Batches of any DataLoader, made complete: `input`, and defaults for what was not given."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limpid.errors import UserError
+
+Batch = Mapping[str, Any]
+
+#: The type of degradation of images that come without one.
+UNKNOWN = "unknown"
+
+
+class BatchDefaults:
+    """Fills in what a batch lacks: names, indices and types of degradation.
+
+    A batch is a dict with `input` `(N, 3, H, W)` and what else there is, a tuple or list `(input, target)`, or the
+    images alone. Images without an `index` are numbered in the order they come in, each stage and loader by itself; of
+    several processes as a `DistributedSampler` deals them out. Their `name` is that number, their `domain` unknown.
+    """
+
+    def __init__(self) -> None:
+        self._numbered: Counter[tuple[str, int]] = Counter()
+
+    def start(self, stage: str) -> None:
+        """Begin to number the images of `stage` from 0 again."""
+        for key in [key for key in self._numbered if key[0] == stage]:
+            del self._numbered[key]
+
+    def complete(self, batch: Any, stage: str, loader: int = 0, rank: int = 0, world: int = 1) -> dict[str, Any]:
+        """The batch as a dict with `input`, `index`, `name` and `domain`.
+
+        Args:
+            batch: as a DataLoader gives it.
+            stage: such as ``test``.
+            loader: which of the stage's loaders it comes from.
+            rank: of this process.
+            world: how many processes there are.
+
+        Raises:
+            UserError: it holds no images.
+        """
+        made = _as_dict(batch)
+        count = len(made["input"] if "input" in made else made["target"])
+        if "index" not in made:
+            first = self._numbered[stage, loader]
+            self._numbered[stage, loader] += count
+            made["index"] = torch.arange(first, first + count) * world + rank
+        if "name" not in made:
+            made["name"] = [f"{int(index):06d}" for index in made["index"]]
+        made.setdefault("domain", [UNKNOWN] * count)
+        return made
+
+
+def _as_dict(batch: Any) -> dict[str, Any]:
+    """`batch` as a new dict; see `BatchDefaults`."""
+    if isinstance(batch, Mapping) and ("input" in batch or "target" in batch):
+        return dict(batch)
+    if isinstance(batch, Tensor):
+        return {"input": batch}
+    if isinstance(batch, tuple | list) and len(batch) in (1, 2) and all(isinstance(part, Tensor) for part in batch):
+        return dict(zip(("input", "target"), batch, strict=False))
+    described = f"a dict of {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
+    raise UserError(
+        f"A batch is {described}, but models of Limpid take a dict with input and target, or a tuple (input, target), "
+        "tensors of shape (N, 3, H, W) in [0, 1]; change what the DataLoader gives."
+    )

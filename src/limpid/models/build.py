@@ -1,0 +1,140 @@
+"""Models from configurations: of a run, by name for a notebook, and again from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from limpid import checkpoint as checkpoint_file
+from limpid.config import instantiate
+from limpid.config.compose import Composed, compose
+from limpid.config.references import references, replaced
+from limpid.errors import UserError
+from limpid.models.restorer import Restorer
+from limpid.store.fingerprint import scored_metrics, weighted_terms
+
+#: The key of a checkpoint's hyper-parameters that holds the words a model is composed of.
+WORDS = "overrides"
+
+_Model = TypeVar("_Model", bound=Restorer)
+
+
+def model(name: str, *overrides: str) -> Restorer:
+    """The LightningModule that `limpid train` trains, with its loss, optimizer and learning rate, for any Trainer.
+
+        model = limpid.model("rfd_student")
+        model = limpid.model("+uni_removal/table4=bkt_icl_fcl", "budget=smoke")
+
+    Args:
+        name: of a file in conf/model or of a network, or the first override, such as ``+rfd/table5=student``.
+        overrides: more words as `limpid train` takes them, such as ``optimizer.lr=1e-4``. Those for data, Trainer and
+            callbacks have no effect.
+
+    Raises:
+        CannotRun: the loss needs a file that is not there.
+        UserError: a word is unknown, or a value does not fit.
+    """
+    first = name if "=" in name else f"model={name}"
+    return _composed_model(compose([first, *overrides]))
+
+
+def _composed_model(composed: Composed) -> Restorer:
+    """The model of a composed configuration, which starts without the weights of other rows: only a run makes these."""
+    config = composed.config
+    loss = weighted_terms(config["loss"])
+    instantiate.check({**{key: config[key] for key in _PARTS}, "loss": loss}, "", config["allow_targets"], _GIVEN)
+    others = dict.fromkeys(references(config["model"]).values())
+    made = build_model({**config, "model": replaced(config["model"], others)}, composed.choices["network"])
+    made.save_hyperparameters({WORDS: list(composed.overrides)}, logger=False)
+    return made
+
+
+def build_model(
+    config: Mapping[str, Any], network_name: str, training: bool = True, provenance: Mapping[str, Any] | None = None
+) -> Restorer:
+    """The model that a composed configuration describes, with its network, loss, optimizer, learning rate and metrics.
+
+    Args:
+        config: plain values, as composed.
+        network_name: the network's name in the registry.
+        training: False leaves out the loss, whose terms may need files, such as VGG-19's weights, that a test does not.
+        provenance: plain facts about the run, stored in its checkpoints.
+
+    Raises:
+        CannotRun: the loss needs a file that is not there.
+        UserError: the loss requires what the model does not provide.
+    """
+    allow: Sequence[str] = config["allow_targets"]
+    parts = {key: instantiate.construct(config[key], key, allow) for key in ("network", "optimizer", "lr_scheduler")}
+    if training:
+        parts["loss"] = instantiate.construct(weighted_terms(config["loss"]), "loss", allow)
+    settings = {key: value for key, value in config["network"].items() if key != "_target_"}
+    made: Restorer = instantiate.construct(
+        config["model"],
+        "model",
+        allow,
+        **parts,
+        network_name=network_name,
+        network_config=settings,
+        metrics=instantiate.construct(scored_metrics(config), "metrics", allow),
+        provenance=provenance,
+    )
+    made.configure_network(config["memory_format"], config["compile"])
+    made.inference = instantiate.construct(config["inference"], "inference", allow)
+    return made
+
+
+def rebuilt(kind: type[_Model], path: str | Path) -> _Model:
+    """The model of a checkpoint, composed again from the words in it, with its weights.
+
+    A checkpoint must not run code: words are refused that let it take objects from other packages, name an object
+    themselves, or read a file by its path.
+
+    Args:
+        kind: the class that the model must be of.
+        path: of the checkpoint.
+
+    Raises:
+        UserError: the file holds no such words or forbidden ones, or the model is of another class.
+    """
+    loaded = checkpoint_file.read(Path(path))
+    words = (loaded.get("hyper_parameters") or {}).get(WORDS)
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        raise UserError(
+            f"The checkpoint {path} does not say how its model was composed, because it was made by hand; give its "
+            f"parts, as in {kind.__name__}.load_from_checkpoint(path, network=...)."
+        )
+    for word in words:
+        _refuse_unsafe(word, path)
+    made = _composed_model(compose(words))
+    if not isinstance(made, kind):
+        raise UserError(
+            f"The checkpoint {path} holds a {type(made).__name__}, not a {kind.__name__}; load it with "
+            f"{type(made).__name__}.load_from_checkpoint."
+        )
+    made.on_load_checkpoint(loaded)
+    try:
+        made.load_state_dict(loaded["state_dict"])
+    except RuntimeError as error:
+        raise UserError(
+            f"The weights of {path} do not fit the model it names: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    return made
+
+
+#: The parts of a configuration that a model is made of.
+_PARTS = ("model", "network", "loss", "optimizer", "lr_scheduler", "metrics", "inference")
+#: Arguments that the program itself hands to them.
+_GIVEN = {"model": ("network",), "optimizer": ("params",), "lr_scheduler": ("optimizer", "steps")}
+
+
+def _refuse_unsafe(word: str, path: str | Path) -> None:
+    """Refuse a word of a checkpoint that could run code or lead to other files."""
+    key, _, value = word.partition("=")
+    asks = "_target_" in word or "allow_targets" in key or "${" in word or key.startswith(("hydra", "+hydra", "~hydra"))
+    if asks or ".." in value or value.lstrip("'\"").startswith(("/", "~")):
+        raise UserError(
+            f"The checkpoint {path} asks for {word!r}, which a checkpoint may not; it is refused. If you trust it, "
+            "make the model yourself and give its parts to load_from_checkpoint."
+        )

@@ -1,0 +1,47 @@
+"""What the students of Uni-Removal's two stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from limpid.models import run_length
+from limpid.models.batches import Batch
+from limpid.models.restorer import Restorer
+
+
+class FadingLoss(Restorer):
+    """A `Restorer` whose terms of the loss may lose weight from epoch to epoch.
+
+    Args:
+        arguments: see `Restorer`.
+        decay: by the name of a term of the loss: `factor`, which multiplies its weight after each of `of` equal parts
+            of the whole training.
+        settings: see `Restorer`.
+
+    Raises:
+        UserError: (when training begins) nothing says how long the training is.
+    """
+
+    #: How many optimizers step in turns.
+    PLAYERS = 1
+
+    def __init__(
+        self, *arguments: Any, decay: Mapping[str, Mapping[str, float]] | None = None, **settings: Any
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        self.decay = {name: dict(by) for name, by in (decay or {}).items()}
+        self.full_weights = {} if self.loss is None else dict(self.loss.weights)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Give every term its weight of this part of the training."""
+        done = run_length.batches_before(self.trainer, batch_idx)
+        self.update_loss_weights(done, run_length.batches(self.trainer, self.PLAYERS))
+
+    def update_loss_weights(self, done: int, steps: int) -> None:
+        """Give every term its weight after `done` of `steps` batches: `factor` for each of `of` parts that is over."""
+        if self.loss is None:
+            return
+        for name, by in self.decay.items():
+            if name in self.full_weights:
+                self.loss.weights[name] = self.full_weights[name] * by["factor"] ** (done * int(by["of"]) // steps)

@@ -1,0 +1,41 @@
+"""What terms of a loss require, and which models provide it."""
+
+from __future__ import annotations
+
+from limpid.errors import UserError
+from limpid.losses import WeightedLoss
+
+#: The values of `model=` that provide an attribute of `limpid.losses.Step`, for the sentence.
+_PROVIDED_BY = {
+    "teacher": "rfd, uni_removal_transfer or mawr",
+    "scores": "pix2pix_h, nlcl or uni_removal_adaptation",
+    "clear": "uni_removal_adaptation",
+    "clear_output": "uni_removal_adaptation",
+    "clear_features": "uni_removal_adaptation",
+    "rain": "nlcl",
+    "background_features": "nlcl",
+    "rain_features": "nlcl",
+    "reapplications": "nlcl",
+}
+
+
+def refuse_unmet(loss: WeightedLoss, provided: frozenset[str], model: str) -> None:
+    """Refuse terms that require more than a model provides.
+
+    Args:
+        loss: whose terms they are.
+        provided: the attributes of `limpid.losses.Step` that the model provides.
+        model: its name, for the sentence.
+
+    Raises:
+        UserError: naming the first such term.
+    """
+    for name, term in loss.named_terms().items():
+        unmet = sorted(term.requires - provided)
+        if unmet:
+            models = _PROVIDED_BY.get(unmet[0])
+            choose = f"choose model={models}" if models else "choose a model that does"
+            raise UserError(
+                f"The term {name} of the loss requires {' and '.join(unmet)}, which {model} does not provide; "
+                f"{choose}, or leave the term out with loss.terms.{name}.weight=0."
+            )

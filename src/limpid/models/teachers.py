@@ -1,0 +1,186 @@
+"""Frozen teachers: where their weights come from, what they make of a batch, and the refusal to exchange them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from limpid import checkpoint
+from limpid.config.registry import build
+from limpid.errors import CannotRun, UserError
+from limpid.losses.charbonnier import stage_images
+from limpid.models.features import output_with_features
+from limpid.networks.frozen import Frozen
+
+
+class Teacher(NamedTuple):
+    """A frozen teacher and what is known of it.
+
+    Attributes:
+        network: in evaluation mode, outside every state dict.
+        origin: plain facts: its network, the sha256 of its weights, and where they come from.
+    """
+
+    network: Frozen
+    origin: dict[str, Any]
+
+
+class TeacherOutput(NamedTuple):
+    """What one or several teachers made of a batch, in the batch's order.
+
+    Attributes:
+        restored: the images, `(N, 3, H, W)`.
+        stages: the images of all stages; the last is `restored`.
+        features: `(N, C, h, w)`, by the names of layers.
+    """
+
+    restored: Tensor
+    stages: tuple[Tensor, ...]
+    features: dict[str, Tensor]
+
+
+def load_teacher(
+    network: str | None,
+    ckpt: str | Path | None = None,
+    weights: str | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    key: str = "model.teacher",
+    remedy: str | None = None,
+) -> Teacher:
+    """The teacher that a configuration describes.
+
+    Args:
+        network: its name in the registry; None stands for the clear image itself, a control that the paper lacks.
+        ckpt: its checkpoint, which wins over `weights`.
+        weights: ``random`` draws them where there is no checkpoint, which is recorded; None refuses.
+        seed: of random weights.
+        settings: of a network with random weights, where they differ from the registry's.
+        key: where the teacher stands in the configuration, for messages.
+        remedy: how to get weights, for the message when there are none.
+
+    Raises:
+        CannotRun: there are no weights.
+        UserError: the checkpoint holds another network, or `weights` is neither None nor ``random``.
+    """
+    if weights not in (None, "random"):
+        raise UserError(f"{key}.weights is {weights!r}, but it must be null or random; a file goes to ckpt.")
+    if network is None:
+        return Teacher(Frozen(nn.Identity()), {"network": None, "weights": None})
+    if ckpt is not None:
+        path = Path(ckpt)
+        loaded = checkpoint.read(path)
+        if loaded["network"] != network:
+            raise UserError(
+                f"The teacher's checkpoint {path} holds the network {loaded['network']}, but the teacher is {network}; "
+                f"give a checkpoint of that network, or set {key}.network={loaded['network']}."
+            )
+        module = checkpoint.network(loaded, path)
+        source: dict[str, Any] = {"trained": dict(loaded["provenance"])}
+    elif weights == "random":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = build(network, **(settings or {}))
+        source = {"random": seed}
+    else:
+        raise CannotRun(
+            remedy
+            or f"The teacher {network} has no weights; train it (`limpid train +rfd/table4={network}`, or table3 for "
+            "teachers of low resolution) and give model.teacher.ckpt=RUN/checkpoints/best.ckpt, or set "
+            "model.teacher.weights=random to distil from a teacher that learnt nothing."
+        )
+    digest = checkpoint.weights_fingerprint(module.state_dict())
+    return Teacher(Frozen(module), {"network": network, "weights": digest, **source})
+
+
+def load_teachers(
+    teachers: Mapping[str, Mapping[str, Any]],
+    weights: str | None,
+    student: tuple[str, Mapping[str, Any]] | None = None,
+    row: str = "uni_removal/teachers={kind}",
+) -> dict[str, Teacher]:
+    """The teachers by type of degradation.
+
+    Args:
+        teachers: by type of degradation, the arguments `network`, `ckpt` and `seed` of `load_teacher`.
+        weights: of teachers without a checkpoint; see there.
+        student: name and settings of the student: the paper's teachers have its structure, random ones get it.
+        row: what trains a teacher, with ``{kind}`` in its name, for the message when there is none.
+
+    Raises:
+        CannotRun: one has no weights.
+        UserError: a checkpoint does not fit.
+    """
+    loaded = {}
+    for kind, settings in teachers.items():
+        own = {"network": settings["network"], "ckpt": settings.get("ckpt"), "seed": settings.get("seed", 0)}
+        structure = student[1] if student and student[0] == own["network"] else None
+        remedy = (
+            f"The teacher for {kind} has no weights; train it (`limpid train +{row.format(kind=kind)}`) and give "
+            f"model.teachers.{kind}.ckpt=RUN/checkpoints/best.ckpt, or set model.weights=random to learn from teachers "
+            "that learnt nothing."
+        )
+        key = f"model.teachers.{kind}"
+        loaded[kind] = load_teacher(**own, weights=weights, settings=structure, key=key, remedy=remedy)
+    return loaded
+
+
+def teacher_of(teachers: nn.ModuleDict, kind: str) -> nn.Module:
+    """The network for images of the type `kind`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if kind not in teachers:
+        raise UserError(
+            f"There is no teacher for images of the type {kind!r}; there are teachers for {', '.join(teachers)}. "
+            f"Choose data of these types, or add model.teachers.{kind}."
+        )
+    teacher = teachers[kind]
+    return teacher.module if isinstance(teacher, Frozen) else teacher
+
+
+@torch.no_grad()
+def each_by_its_teacher(
+    teachers: nn.ModuleDict, x: Tensor, domains: Sequence[str], layers: Sequence[str]
+) -> TeacherOutput:
+    """What the teachers make of `x`, each of the images of its own type.
+
+    Args:
+        teachers: by type of degradation.
+        x: `(N, 3, H, W)` in [0, 1].
+        domains: the type of each image.
+        layers: whose features are wanted.
+
+    Raises:
+        UserError: there is a type that no teacher knows.
+    """
+    positions = {kind: [i for i, k in enumerate(domains) if k == kind] for kind in dict.fromkeys(domains)}
+    outputs = [output_with_features(teacher_of(teachers, kind), x[at], layers) for kind, at in positions.items()]
+    order = torch.tensor([i for at in positions.values() for i in at], device=x.device).argsort()
+    stages = tuple(torch.cat(s)[order] for s in zip(*(stage_images(o) for o in outputs), strict=True))
+    features = {name: torch.cat([o.features[name] for o in outputs])[order] for name in layers}
+    return TeacherOutput(stages[-1], stages, features)
+
+
+def refuse_another(what: str, key: str, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
+    """Refuse to go on with other weights than a run began with.
+
+    Args:
+        what: they belong to, for the sentence.
+        key: where they are given in the configuration.
+        before: the origin in the checkpoint, with the sha256 `weights`.
+        now: the origin in this process.
+
+    Raises:
+        UserError: they differ.
+    """
+    if before and now and before["weights"] != now["weights"]:
+        raise UserError(
+            f"This run began with another {what} (its weights' sha256 begins with {before['weights'][:8]}, now "
+            f"{now['weights'][:8]}); give {key} that one, or add rerun=true to start over."
+        )
