@@ -40,5 +40,5 @@ class NonFiniteGuard(Callback):
             value = float(loss.detach())
             raise UserError(
                 f"The loss is {value} at step {self._step} on the images {', '.join(self._names)}; the weights "
-                "are as before it. Look at these images, lower schedule.learning_rate, or set schedule.clip lower."
+                "are as before it. Look at these images, lower optimizer.lr, or set trainer.gradient_clip_val lower."
             )
