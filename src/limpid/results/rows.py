@@ -92,9 +92,9 @@ def find_row(row_id: str) -> Row:
     """The row with the id ``paper/table/row``.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or its paper.yaml is wrong; those of other papers are not read.
     """
-    return _row(row_id, row_file(row_id), papers())
+    return _row(row_id, row_file(row_id), papers(row_id.split("/")[0]))
 
 
 def known_row(row_id: str | None) -> Row | None:

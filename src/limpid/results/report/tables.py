@@ -95,7 +95,7 @@ def tables(rows: Iterable[TableRow], higher: Mapping[str, bool]) -> list[TableVi
 
 def caption(paper: str, name: str) -> str:
     """What a table of a paper is about, as paper.yaml says; empty where it does not."""
-    printed = papers().get(paper)
+    printed = papers(paper).get(paper)
     if printed is None or name not in printed.tables:
         return ""
     return printed.tables[name].caption
