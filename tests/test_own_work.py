@@ -101,6 +101,18 @@ def test_a_wrong_paper_file_is_one_sentence(here: Path, text: str, sentence: str
     assert "\n" not in str(error.value)
 
 
+def test_one_wrong_paper_file_leaves_the_rows_of_others_alone(here: Path) -> None:
+    row_file(here, ROW)
+    paper_file(here, "tabels: {}")
+    assert find_row("rfd/table5/ours").label == "Ours"
+    with pytest.raises(UserError, match="sets 'tabels'"):
+        find_row("p/t/r")
+    with pytest.raises(
+        UserError, match="There is no row 'rfd/table5/our' in experiments/; did you mean 'rfd/table5/ours'"
+    ):
+        find_row("rfd/table5/our")
+
+
 def test_a_row_that_never_ran_is_in_its_table(here: Path) -> None:
     row_file(here, ROW)
     [shown] = table.table_rows(rows("p"), here / "runs", lambda row: None)

@@ -13,7 +13,7 @@ from tests.results.made_store import make_paper, make_run, make_store
 import limpid
 from limpid.errors import UserError
 from limpid.results import frame
-from limpid.results.run_record import read_details, read_record
+from limpid.results.run_record import read_details, read_record, record_of
 from limpid.store.atomic_io import write_csv, write_text
 from limpid.store.run_directory import Run
 
@@ -184,6 +184,15 @@ def test_a_run_is_read_from_its_files(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (details.test_sets, details.set_choices) == ({"made": {"name": "made"}}, {"made": "card"})
     assert details.protocols == {"psnr_rgb": "Float RGB."}
+
+
+@pytest.mark.parametrize("store", ["/data/my runs", "elsewhere", "runs"])
+def test_overrides_read_the_same_wherever_the_store_lies(store: str) -> None:
+    config = {"run": {"overrides": [f"model.ckpt={store}/p/t/r/mini/seed-0/best.ckpt", "data.train.root=/x", "a=./b"]}}
+    record = record_of(config, {}, "done", Path(store, "p/t/s/mini/seed-0"))
+    assert record.overrides == ("model.ckpt=runs/p/t/r/mini/seed-0/best.ckpt", "a=./b")
+    assert record.store_path == "runs/p/t/s/mini/seed-0"
+    assert record_of(config, {}, "done", Path()).overrides[-1] == "a=./b", "a run without a directory has no store"
 
 
 def test_a_run_without_files_has_a_record(tmp_path: Path) -> None:

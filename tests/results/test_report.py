@@ -120,6 +120,22 @@ def test_a_row_has_paper_measured_and_difference(pages):
     assert sum("the input as it is" in line for line in lines) == 2, "once for each row, not for each seed"
 
 
+def test_an_input_that_reads_the_same_is_shown_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_paper(tmp_path)
+    for seed, name in enumerate(("1a2b3c4d", "5e6f7a8b")):
+        run = make_run(
+            tmp_path / f"runs/mine/table1/ours/mini/seed-{seed}", [20.0], row="mine/table1/ours", fingerprint=name
+        )
+        file = run.path / "metrics.json"
+        results = json.loads(file.read_text())
+        results["input"]["made"]["psnr"]["mean"] += seed * 1e-9
+        file.write_text(json.dumps(results))
+    page = Page((make_report(tmp_path) / "paper-mine.html").read_text(encoding="utf-8"))
+    assert sum("the input as it is" in " ".join(row) for row in page.rows) == 1
+    assert sum("training" in " ".join(row) for row in page.rows) == 2
+
+
 def test_the_reason_why_a_row_cannot_run_stands_below(pages):
     page = pages["paper-mine.html"]
     links = [a["href"] for a in page.all("a") if a.get("class") == "badge cannot"]

@@ -108,6 +108,15 @@ def test_tests_of_the_weights_of_one_training_are_one_group(here: Path) -> None:
     assert described(shown("mine/table1/ours", here / "runs")) == ["budget mini, seeds 0, 1, not comparable"]
 
 
+def test_tests_under_two_protocols_are_two_groups(here: Path) -> None:
+    for seed in (0, 1):
+        trained = {"budget": "mini", "data": "made", "seed": seed, "fingerprint": "11111111"}
+        ours(here / "runs", seed, 20.0 + seed, mode="test", fingerprint=f"{seed}" * 8, provenance={"trained": trained})
+    file = here / "runs/mine/table1/ours/mini/seed-1/metrics.json"
+    file.write_text(file.read_text().replace("psnr_rgb", "psnr_y"))
+    assert len(described(shown("mine/table1/ours", here / "runs"))) == 2
+
+
 @pytest.mark.parametrize("end", ["", "-0f"])
 def test_runs_from_another_run_of_their_own_seed_are_one_group(here: Path, end: str) -> None:
     for seed, start in ((0, 0), (1, 1), (2, 1)):

@@ -9,7 +9,7 @@ from limpid.commands.table import why_not
 from limpid.errors import UserError
 from limpid.paths import runs
 from limpid.results import report, table
-from limpid.results.rows import rows
+from limpid.results.rows import Row, rows
 
 
 def run(arguments: list[str]) -> int:
@@ -30,7 +30,9 @@ def run(arguments: list[str]) -> int:
         )
     report.check(chosen.output)  # before anything is read
     store = chosen.runs or runs()
-    asked = {row.id: row for what in chosen.what or [""] for row in rows(what)}
+    asked: dict[str, Row] = {}
+    for what in chosen.what or [""]:
+        asked |= {row.id: row for row in rows(what)}
     shown = table.table_rows(asked.values(), store, why_not)
     gathered = report.gather(shown, store, _higher_is_better(), others=not chosen.what)
     print(report.write(gathered, chosen.output))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Table:
     def markdown(self) -> str:
         """The table in Markdown."""
         lines = [self.columns, ["---"] * len(self.columns), *self.rows]
-        return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any], per_image: Se
     values |= {f"paper/{name}/{metric}": value for (name, metric), value in printed.items()}
     tables = {"results": _results(record, measured, printed)}
     if per_image:
-        columns = list(dict.fromkeys(key for line in per_image for key in line))
-        tables["per_image"] = Table(columns, [[line.get(column) for column in columns] for line in per_image])
+        columns = list(dict.fromkeys(chain.from_iterable(per_image)))
+        tables["per_image"] = Table(columns, [list(map(line.get, columns)) for line in per_image])
     return Outcome(values, tables)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from rich.console import Console
 from rich.markup import escape
@@ -99,7 +100,7 @@ def _interval(difference: Difference | None) -> str:
 
 
 def _print(blocks: Sequence[_Block], console: Console, title: str | None = None) -> None:
-    every_line = [line for block in blocks for line in block.lines]
+    every_line = list(chain.from_iterable(block.lines for block in blocks))
     metrics = metrics_of(every_line, PAPER) or sorted(metrics_of(every_line, MEASURED))
     shown = Table(title=title, title_justify="left", header_style="bold")
     for column in ("row", "", "set"):
@@ -114,7 +115,9 @@ def _print(blocks: Sequence[_Block], console: Console, title: str | None = None)
 
 def _add(block: _Block, shown: Table, metrics: Sequence[str]) -> None:
     """Add the lines of a block to a table; one that has none gets a line that says so."""
-    name = escape(block.label) + (f" [dim]{block.name}[/]" if block.name else "")
+    name = escape(block.label)
+    if block.name and block.name != block.label:
+        name += f" [dim]{block.name}[/]"
     cannot = " [dim](cannot run)[/]" if block.why_not else ""
     if not block.lines:
         shown.add_row(name, f"no run yet{cannot}", "", *[""] * len(metrics), style="yellow")

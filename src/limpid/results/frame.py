@@ -75,58 +75,61 @@ def frame_of(measured: Iterable[MeasuredRow], free: Iterable[RunRecord] = (), pe
     import pandas as pd
 
     lines: list[tuple[Any, ...]] = []
-    images: list[pd.DataFrame] = []
+    runs: list[tuple[Row | None, RunRecord]] = []
     for one in measured:
         lines += _printed_lines(one.row)
         for run in one.runs:
-            place = _place(one.row, run)
-            lines += _run_lines(place, run)
-            images += [_image_lines(place, run)] if per_image and not run.kept else []
+            lines += _run_lines(one.row, run)
+            runs.append((one.row, run))
     for run in free:
-        place = _place(None, run)
-        lines += _run_lines(place, run)
-        images += [_image_lines(place, run)] if per_image and not run.kept else []
+        lines += _run_lines(None, run)
+        runs.append((None, run))
     # As objects first, so that what is missing is None in every column of text, whatever else is in it.
     means = _typed(pd.DataFrame(lines, columns=list(COLUMNS), dtype=object))
-    filled = [frame for frame in images if len(frame)]
-    return pd.concat([means, *filled], ignore_index=True) if filled else means
+    if not per_image:
+        return means
+    images = [_image_lines(row, run) for row, run in runs if not run.kept]
+    return pd.concat([means, *(frame for frame in images if len(frame))], ignore_index=True)
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype({name: _TYPES.get(name, object) for name in frame.columns})
 
 
-def _place(row: Row | None, run: RunRecord) -> tuple[Any, ...]:
-    """The columns that every line of a run shares."""
+def _run_columns(row: Row | None, run: RunRecord) -> tuple[Any, ...]:
+    """The values of the columns that every line of a run shares, those before `_VALUE`."""
     names = (None, None, None) if row is None else (row.paper, row.table, row.name)
     model = run.model or (row.model if row else None)
-    comparable, settings = run.comparable, ", ".join(settings_of(run))
-    facts = (run.mode, run.budget, run.seed, run.status, comparable, shlex.join(run.overrides), settings)
-    return (*names, model, run.data, *facts, run.fingerprint, training_fingerprint(run), group_of(run), run.path)
+    asked = (run.mode, run.budget, run.seed, run.status, run.comparable, shlex.join(run.overrides))
+    settings = ", ".join(settings_of(run))
+    training = training_fingerprint(run)
+    return (*names, model, run.data, *asked, settings, run.fingerprint, training, group_of(run), run.path)
 
 
 def _printed_lines(row: Row) -> Iterator[tuple[Any, ...]]:
-    place = (row.paper, row.table, row.name, row.model, row.data, *[None] * len(_RUN))
+    columns = (row.paper, row.table, row.name, row.model, row.data, *[None] * len(_RUN))
     for name, values in row.printed.items():
         for metric, value in values.items():
-            yield (*place, name, None, None, metric, None, float(value), PAPER, None)
+            yield (*columns, name, None, None, metric, None, float(value), PAPER, None)
 
 
-def _run_lines(place: tuple[Any, ...], run: RunRecord) -> Iterator[tuple[Any, ...]]:
+def _run_lines(row: Row | None, run: RunRecord) -> Iterator[tuple[Any, ...]]:
+    columns = _run_columns(row, run)
     for score in run.scores:
         figure = (score.metric, score.protocol, score.value, score.source, score.n)
-        yield (*place, score.set, None, None, *figure)
+        yield (*columns, score.set, None, None, *figure)
     if not run.scores:
-        yield (*place, None, None, None, None, None, float("nan"), MEASURED, None)
+        yield (*columns, None, None, None, None, None, float("nan"), MEASURED, None)
 
 
-def _image_lines(place: tuple[Any, ...], run: RunRecord) -> pd.DataFrame:
+def _image_lines(row: Row | None, run: RunRecord) -> pd.DataFrame:
     """The lines of single images, from the run's per_image.csv."""
     import pandas as pd
 
     scores = read_per_image(Path(run.path))
     protocols = {(score.set, score.metric): score.protocol for score in run.scores if score.source == MEASURED}
-    frame = pd.DataFrame(dict(zip(COLUMNS, place, strict=False)), index=scores.index)
+    columns = dict(zip(COLUMNS, _run_columns(row, run), strict=False))
+    frame = pd.DataFrame(columns, index=scores.index)
     frame = frame.assign(**{name: scores[name] for name in scores.columns}, n=1)
     frame["protocol"] = [protocols.get(key) for key in zip(scores["set"], scores["metric"], strict=True)]
     return _typed(frame[list(COLUMNS)])

@@ -4,7 +4,7 @@ Runs are one training if they differ in nothing but their seed. Their fingerprin
 it, with two exceptions, in which the fingerprint changes with a seed's own checkpoint:
 
 - A test of trained weights hashes the content of the weights. The fingerprint of the training that made them, which
-  metrics.json keeps, takes its place.
+  metrics.json keeps, takes its place, together with the protocols of the test.
 - A run may start from a checkpoint by its path, and the path names a seed (`.../seed-1/checkpoints/best.ckpt`), such as
   a student that starts from its own seed's teacher. Then the overrides take the fingerprint's place, in which the run's
   own seed is written `seed-*`; a path to another seed's checkpoint stays as it is, and such a run is another training.
@@ -30,6 +30,7 @@ def group_of(record: RunRecord) -> str:
         record.data,
         record.status,
         training_fingerprint(record),
+        *_protocols(record),
         *settings_of(record),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
@@ -40,6 +41,13 @@ def training_fingerprint(record: RunRecord) -> str | None:
     if any(seedless(override, record.seed) != override for override in record.overrides):
         return None
     return record.trained.get("fingerprint") or record.fingerprint
+
+
+def _protocols(record: RunRecord) -> list[str]:
+    """The protocols of a test of trained weights, whose training's fingerprint does not hold them; else none."""
+    if record.mode != "test" or not record.trained:
+        return []
+    return sorted({score.protocol for score in record.scores})
 
 
 def settings_of(record: RunRecord) -> tuple[str, ...]:

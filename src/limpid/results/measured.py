@@ -68,8 +68,9 @@ def keep(measured: Iterable[MeasuredRow]) -> list[Path]:
     files = []
     for paper, by_row in papers.items():
         file = measured_file(paper)
-        others = [run for run in read_kept(file) if run.row not in by_row]
-        records = [*others, *(run for runs in by_row.values() for run in runs)]
+        records = [run for run in read_kept(file) if run.row not in by_row]
+        for runs in by_row.values():
+            records += runs
         write_json(file, [plain(run) for run in sorted(records, key=lambda run: run.row or "")])
         files.append(file)
     return files

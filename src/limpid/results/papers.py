@@ -66,18 +66,21 @@ class Paper:
     tables: Mapping[str, PrintedTable]
 
 
-def papers() -> dict[str, Paper]:
+def papers(only: str = "*") -> dict[str, Paper]:
     """Every paper that has a paper.yaml, by its short name.
 
     Where the user's own folder and Limpid's have a paper of one name, their tables are joined and the user's own
     entries come before Limpid's.
+
+    Args:
+        only: the short name of the one paper that is wanted; all by default.
 
     Raises:
         UserError: a file misspells or lacks something.
     """
     found: dict[str, Paper] = {}
     for folder in config_folders("experiments"):
-        for file in sorted(folder.glob(f"*/{FILE_NAME}")):
+        for file in sorted(folder.glob(f"{only}/{FILE_NAME}")):
             paper = read_paper(file)
             name = file.parent.name
             found[name] = _joined(found[name], paper) if name in found else paper

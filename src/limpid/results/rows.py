@@ -78,7 +78,8 @@ def rows(pattern: str = "") -> list[Row]:
         UserError: nothing of that name is there, a paper.yaml is wrong, or a printed row has no file.
     """
     files = _row_files()
-    known = {"/".join(row_id.split("/")[:depth]) for row_id in files for depth in (1, 2, 3)}
+    tables = {row_id.rpartition("/")[0] for row_id in files}
+    known = {*files, *tables, *(table.split("/")[0] for table in tables)}
     if pattern and pattern not in known:
         raise UserError(f"There is no paper, table or row {pattern!r}{nearest(pattern, known) or '.'}")
     printed = papers()
@@ -91,9 +92,9 @@ def find_row(row_id: str) -> Row:
     """The row with the id ``paper/table/row``.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or its paper.yaml is wrong; those of other papers are not read.
     """
-    return _row(row_id, row_file(row_id), papers())
+    return _row(row_id, row_file(row_id), papers(row_id.split("/")[0]))
 
 
 def known_row(row_id: str | None) -> Row | None:
@@ -202,6 +203,7 @@ def _references(value: Any) -> Iterator[str]:
     """Every row that a part of a row file refers to as ``row:PAPER/TABLE/ROW``, in the order of the file."""
     if isinstance(value, str) and value.startswith(_REFERENCE):
         yield value.removeprefix(_REFERENCE)
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for member in members:
+    if isinstance(value, dict):
+        value = list(value.values())
+    for member in value if isinstance(value, list) else ():
         yield from _references(member)

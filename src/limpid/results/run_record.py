@@ -220,7 +220,8 @@ def _scores(results: Mapping[str, Any]) -> Iterator[Score]:
 
 def _portable(overrides: Iterable[str], path: Path) -> Iterator[str]:
     """Overrides without where data lie, and with paths into the run store as `runs/...`."""
-    store = Path(*path.parts[:-_DEPTH]).as_posix() + "/"
+    above = path.parts[:-_DEPTH]
+    store = Path(*above).as_posix() + "/" if above else "runs/"
     for override in overrides:
         if not override.partition("=")[0].endswith(".root"):
             yield override.replace(store, "runs/")

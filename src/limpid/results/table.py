@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,12 @@ def single_run(row: Row | None, run: RunRecord) -> list[Line]:
 
 def printed_metrics(table: Iterable[TableRow]) -> list[str]:
     """The metrics that the paper prints in these rows, in order of appearance."""
-    return list(dict.fromkeys(metric for one in table for metric in metrics_of(one.lines, PAPER)))
+    return metrics_of(all_lines(table), PAPER)
+
+
+def all_lines(table: Iterable[TableRow]) -> list[Line]:
+    """The lines of all rows, in order."""
+    return list(chain.from_iterable(one.lines for one in table))
 
 
 def markdown(table: Sequence[TableRow]) -> str:
@@ -83,7 +89,7 @@ def markdown(table: Sequence[TableRow]) -> str:
             out.append(f"| | cannot run: {one.why_not} |{empty}")
         if one.conflicts:
             out.append(f"| | as printed, {'; '.join(one.conflicts)} |{empty}")
-    notes = [f"{metric}: {', '.join(ids)}" for metric, ids in _all_protocols(table).items()]
+    notes = [f"{metric}: {', '.join(ids)}" for metric, ids in protocols(all_lines(table)).items()]
     return "\n".join([*out, *(["", "Protocols: " + "; ".join(notes)] if notes else [])])
 
 
@@ -105,7 +111,3 @@ def as_json(one: TableRow) -> dict[str, Any]:
         "conflicts": list(one.conflicts),
         "runs": [plain(run) for run in one.runs],
     }
-
-
-def _all_protocols(table: Iterable[TableRow]) -> dict[str, list[str]]:
-    return protocols(line for one in table for line in one.lines)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,7 @@ def gather(rows: Sequence[TableRow], store: Path, higher: Mapping[str, bool], ot
         higher: whether a higher value of a metric is better.
         others: whether the store's runs that belong to no row are shown too.
     """
-    paths = {run.path for one in rows for run in one.runs}
+    paths = {run.path for run in _runs(rows)}
     views: list[RunView] = []
     for run in find(store):
         view = RunView(run, run.path.relative_to(store).as_posix(), f"run-{len(views) + 1:04d}.html")
@@ -99,11 +101,14 @@ def _protocols(rows: Sequence[TableRow], views: Sequence[RunView]) -> dict[str, 
     for view in views:
         for identity, text in view.details.protocols.items():
             found[identity] = found.get(identity) or text
-    for one in rows:
-        for run in one.runs:
-            for score in _measured(run):
-                found.setdefault(score.protocol, "")
+    for run in _runs(rows):
+        for score in _measured(run):
+            found.setdefault(score.protocol, "")
     return dict(sorted(found.items()))
+
+
+def _runs(rows: Sequence[TableRow]) -> list[RunRecord]:
+    return list(chain.from_iterable(one.runs for one in rows))
 
 
 def _measured(run: RunRecord) -> list[Score]:
@@ -121,8 +126,8 @@ def _paper(name: str, rows: Sequence[TableRow], higher: Mapping[str, bool]) -> P
     counts = {
         "rows": len(rows),
         "runnable": sum(one.why_not is None for one in rows),
-        "measured": sum(any(_measured(run) for run in one.runs) for one in rows),
-        "comparable": sum(any(run.comparable for run in one.runs) for one in rows),
+        "measured": sum(any(map(_measured, one.runs)) for one in rows),
+        "comparable": sum(any(map(attrgetter("comparable"), one.runs)) for one in rows),
     }
     return PaperView(
         name,
@@ -142,7 +147,7 @@ def _sets(rows: Sequence[TableRow], views: Sequence[RunView]) -> list[SetView]:
     for view in views:
         given |= {name: (view.set_option(name), settings) for name, settings in view.sets().items()}
     images: dict[str, set[int]] = {}
-    for run in [*(run for one in rows for run in one.runs), *(view.record for view in views)]:
+    for run in [*_runs(rows), *(view.record for view in views)]:
         for score in _measured(run):
             images.setdefault(score.set, set()).add(score.n)
     for one in rows:

@@ -67,7 +67,9 @@ class RunView:
     """
 
     def __init__(self, run: Run, place: str, page: str) -> None:
-        self.run, self.place, self.page = run, place, page
+        self.run = run
+        self.place = place
+        self.page = page
         self.record: RunRecord = read_record(run)
         self.status = run.status()
 

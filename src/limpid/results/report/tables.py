@@ -13,7 +13,7 @@ from limpid.results.measured import MeasuredRow
 from limpid.results.papers import papers
 from limpid.results.report import labels
 from limpid.results.run_record import INPUT, MEASURED, RunRecord
-from limpid.results.table import TableRow
+from limpid.results.table import TableRow, all_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ def tables(rows: Iterable[TableRow], higher: Mapping[str, bool]) -> list[TableVi
 
 def caption(paper: str, name: str) -> str:
     """What a table of a paper is about, as paper.yaml says; empty where it does not."""
-    printed = papers().get(paper)
+    printed = papers(paper).get(paper)
     if printed is None or name not in printed.tables:
         return ""
     return printed.tables[name].caption
@@ -121,7 +121,7 @@ def _table(paper: str, name: str, rows: list[TableRow], higher: Mapping[str, boo
 
 def _columns(rows: Sequence[TableRow], higher: Mapping[str, bool]) -> list[Column]:
     """The metrics that the paper prints, then those that were measured besides."""
-    lines = [line for one in rows for line in one.lines]
+    lines = all_lines(rows)
     metrics = dict.fromkeys([*metrics_of(lines, PAPER), *metrics_of(lines, MEASURED)])
     ids = protocols(lines)
     return [
@@ -133,17 +133,21 @@ def _columns(rows: Sequence[TableRow], higher: Mapping[str, bool]) -> list[Colum
 def _row(one: TableRow, reasons: Sequence[str]) -> RowView:
     row = one.row
     lines: list[Line] = []
+    inputs: set[tuple[object, ...]] = set()
     for line in one.lines:
-        # The same input is not shown again for every group of runs.
-        if line.source != INPUT or line not in lines:
+        # What reads the same of the input is not shown again for every group of runs.
+        shown = (line.set, line.images, *((metric, labels.figure(line, metric)) for metric in line.figures))
+        if line.source != INPUT or shown not in inputs:
             lines.append(line)
+        if line.source == INPUT:
+            inputs.add(shown)
     note = reasons.index(one.why_not) + 1 if one.why_not else None
     return RowView(row.name, row.id, row.label, row.kind, row.alias_of, lines, note)
 
 
 def _finished(rows: Iterable[TableRow]) -> list[MeasuredRow]:
     """The rows with those of their runs that are finished and in the store."""
-    return [MeasuredRow(one.row, tuple(run for run in one.runs if _is_finished(run))) for one in rows]
+    return [MeasuredRow(one.row, tuple(filter(_is_finished, one.runs))) for one in rows]
 
 
 def _is_finished(run: RunRecord) -> bool:
@@ -182,8 +186,9 @@ def _settings(members: pd.DataFrame) -> list[str]:
 
 def _distribution(set_name: str, metric: str, methods: Mapping[tuple[str, ...], Sequence[float]]) -> Distribution:
     """The values of methods under names that leave out what all of them share."""
-    first = next(iter(methods))
-    common = [part for part in first if all(part in parts[1:] for parts in methods)]
+    common = list(next(iter(methods)))
+    for _, *parts in methods:
+        common = [part for part in common if part in parts]
     groups = {}
     for (label, *parts), values in methods.items():
         own = ", ".join(part for part in parts if part not in common)
