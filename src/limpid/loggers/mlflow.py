@@ -27,9 +27,9 @@ class MLflow(MLFlowLogger):
     Args:
         experiment: the experiment's name.
         tracking_uri: of a server, or of another store; None for a database in the run's directory.
-        save_dir: where the database ``mlflow.db`` and the folder ``mlflow`` go; the worker gives the run's directory.
-        id: of the run; the worker gives one that is drawn once for each run.
-        name: the run's name in MLflow; the worker gives its place in the store.
+        save_dir: where the database ``mlflow.db`` and the folder ``mlflow`` go; the runner gives the run's directory.
+        id: of the run; the runner gives one drawn once for each run.
+        name: the run's name in MLflow; the runner gives its place in the store.
     """
 
     def __init__(

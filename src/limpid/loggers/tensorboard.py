@@ -20,7 +20,7 @@ class TensorBoard(TensorBoardLogger):
     one run.
 
     Args:
-        save_dir: the worker gives the run's directory.
+        save_dir: the runner gives the run's directory.
         flush_secs: seconds between two writes to the disk.
     """
 

@@ -27,9 +27,9 @@ class Wandb(WandbLogger):
     Args:
         project: in wandb.
         offline: write files only; no account is needed.
-        save_dir: where the folder ``wandb`` goes; the worker gives the run's directory.
-        id: the run's; the worker gives one that is drawn once for each run.
-        name: the run's name in wandb; the worker gives its place in the store.
+        save_dir: where the folder ``wandb`` goes; the runner gives the run's directory.
+        id: the run's; the runner gives one drawn once for each run.
+        name: the run's name in wandb; the runner gives its place in the store.
         entity: the user or team whose project it is; None for the account's own.
         group: what the run is grouped under.
         tags: short words by which runs are found.

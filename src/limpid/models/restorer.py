@@ -278,7 +278,7 @@ class Restorer(LightningModule):
             return
         for key, value in values.items():
             shared = isinstance(value, Tensor)
-            exact = value if isinstance(value, Tensor) else self._exact(value)
+            exact = value if isinstance(value, Tensor) else _exact(value)
             # Where a callback writes the curves, it averages the few values it writes.
             sync = shared and self.log_to_loggers
             shown = key == "train/loss"
@@ -287,16 +287,12 @@ class Restorer(LightningModule):
     def _log_means(self, means: Mapping[str, float]) -> None:
         """Log what all processes know alike at the end of an evaluation, to the last digit."""
         for key, mean in means.items():
-            self.log(key, self._exact(mean), prog_bar=True, logger=self._logger, batch_size=1)
+            self.log(key, _exact(mean), prog_bar=True, logger=self._logger, batch_size=1)
 
     @property
     def _logger(self) -> bool | None:
         """What `self.log` takes as `logger`; None is the Trainer's loggers if there are any."""
         return None if self.log_to_loggers else False
-
-    def _exact(self, value: float) -> Tensor:
-        kind = torch.float32 if self.device.type == "mps" else torch.float64
-        return torch.tensor(value, dtype=kind, device=self.device)
 
     # Checkpoints ------------------------------------------------------------------------------------------------
 
@@ -331,6 +327,11 @@ class Restorer(LightningModule):
         settings.setdefault("weights_only", True)
         made: Self = super().load_from_checkpoint(checkpoint_path, *arguments, **settings)
         return made
+
+
+def _exact(value: float) -> Tensor:
+    """`value` on the CPU with all its digits, which `self.log` would round to float32."""
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def _is_all(limit: float) -> bool:
