@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from limpid.data.make.images import BEGUN, clear_cache, make_image, unwritable, worker_state
 from limpid.data.make.jobs import Job
 from limpid.errors import UserError
+from limpid.store.atomic_io import atomic_write
 
 #: What is called after every image with how many are there, how many there will be, and the split.
 Progress = Callable[[int, int, str], None]
@@ -56,10 +57,9 @@ def make(job: Job, workers: int = 1, progress: Progress | None = None) -> int:
                     record.flush()
                     if progress is not None:
                         progress(len(done), count, job.split)
-            begun = job.manifest.with_name(f"{BEGUN}{job.manifest.name}")
             lines = [_line({**header, "count": count}), *(_line(done[number]) for number in range(count))]
-            begun.write_text("".join(lines), encoding="utf-8")
-            begun.replace(job.manifest)
+            with atomic_write(job.manifest, job.manifest.with_name(f"{BEGUN}{job.manifest.name}")) as begun:
+                begun.write_text("".join(lines), encoding="utf-8")
             part.unlink()
         except OSError as error:
             raise UserError(unwritable(job.manifest, error)) from error
