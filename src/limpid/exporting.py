@@ -144,9 +144,7 @@ def export(
         yield Exported(path, difference)
 
 
-def _write_program(
-    program: torch.export.ExportedProgram, subject: Subject, form: str, file: Path, opset: int
-) -> None:
+def _write_program(program: torch.export.ExportedProgram, subject: Subject, form: str, file: Path, opset: int) -> None:
     """Write `program` to `file` as ``onnx`` or with `torch.export`."""
     if form == "onnx":
         _write_onnx(program, subject, file, opset)

@@ -160,13 +160,14 @@ def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> d
     """What a card says and whether its set is there, as plain values."""
     from limpid.data.check import splits_of
 
-    told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": _kind(card), "present": False}
+    told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": "pairs", "present": False}
     told |= {key: card.get(key) for key in ("version", "licence", "url", "how_to_get")}
     told |= {"root_dir": None, "splits": [], "why_not": None}
     try:
         sets = splits_of(card, f"set {name}", allow)
     except UserError as error:
         return told | {"why_not": str(error)}
+    told["kind"] = next((getattr(images, "kind", "pairs") for images in sets.values()), "pairs")
     for split, images in sets.items():
         entry = {"split": split, "images": None, "expected": images.expected, "why_not": images.why_missing()}
         if entry["why_not"] is None:
@@ -233,12 +234,6 @@ def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
     for name, card in found.items():
         print(f"{name}: {fetch(name, card, Path(root), told)}")
     return 0
-
-
-def _kind(card: Mapping[str, Any]) -> str:
-    kinds = {"Images": "without references", "Clean": "clean", "CleanSubset": "clean"}
-    kinds |= dict.fromkeys(("Degraded", "RandomDegradations", "ExtraDegradation"), "degraded when loaded")
-    return kinds.get(str(card.get("_target_", "")).rpartition(".")[2], "pairs")
 
 
 def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: Sequence[str]) -> int:

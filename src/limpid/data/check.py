@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limpid.config import instantiate
-from limpid.data.datasets import Clean, Degraded, Images, SideBySidePairs
+from limpid.data.datasets import Clean
+from limpid.data.datasets.base import Files, Pair
 from limpid.data.datasets.images import read_depth
-from limpid.data.datasets.paired import Pair, PairedFiles, examples
+from limpid.data.datasets.paired import PairedFiles, examples
 from limpid.data.datasets.side_by_side import halves
 from limpid.data.image_io import cut_short, decode, read_bytes
 from limpid.errors import CannotRun, UserError
@@ -98,7 +99,7 @@ def check(name: str, sets: Mapping[str, Any], progress: Progress | None = None) 
         CannotRun: no split is there.
     """
     report = Report(name)
-    clean = {split: images.clean if isinstance(images, Degraded) else images for split, images in sets.items()}
+    clean = {split: getattr(images, "source", images) for split, images in sets.items()}
     there = {split: images for split, images in clean.items() if not _missing(images)}
     if not there:
         raise CannotRun(str(_missing(next(iter(clean.values())))))
@@ -109,7 +110,7 @@ def check(name: str, sets: Mapping[str, Any], progress: Progress | None = None) 
         _linked(split, images, surveys[split], report)
     files = {file for survey in surveys.values() for file in survey.files()}
     seen = _inspect_files(
-        sorted(files), any(isinstance(images, SideBySidePairs) for images in there.values()), progress
+        sorted(files), any(getattr(images, "two_in_a_file", False) for images in there.values()), progress
     )
     for split, images in there.items():
         _check_split(split, images, surveys[split], seen, report)
@@ -136,9 +137,9 @@ def _missing(images: Any) -> str | None:
 def _survey(split: str, images: Any, report: Report) -> _Survey:
     """What the names say; adds what is wrong with them to the report."""
     survey = _Survey()
-    if isinstance(images, PairedFiles):
+    if isinstance(images, Files):
         try:
-            survey.pairs, strays, survey.unused = images.matched()
+            survey.pairs, strays, survey.unused, survey.singles = images.matched()
         except CannotRun:
             raise
         except UserError as error:
@@ -150,8 +151,6 @@ def _survey(split: str, images: Any, report: Report) -> _Survey:
             report.problems.append(
                 Problem("unpaired", split, str(root_dir), len(strays), first, f"{split}: {images.lacking(strays)}")
             )
-    elif isinstance(images, Images | Clean):
-        survey.singles = [str(file) for file in images.files]
     else:
         report.notes.append(f"{split}: its images are made, not read; there is nothing to check.")
         report.splits[split] = {"images": len(images), "expected": None}
@@ -278,10 +277,9 @@ def _check_split(split: str, images: Any, survey: _Survey, seen: Mapping[str, Fi
                 f"{split}: of {len(bad)} of the files in {images.root_dir} each {trouble}: {examples(bad)}; {mending}."
             )
             report.problems.append(Problem(trouble, split, str(images.root_dir), len(bad), bad[:5], says))
-    if isinstance(images, PairedFiles):
+    if survey.pairs and not images.two_in_a_file:  # two halves are alike by definition
         _check_sizes(split, images, survey, seen, report)
-    if isinstance(images, Clean) and images.depth is not None:
-        _check_depth(split, images, survey, seen, report)
+    _check_depth(split, images, survey, seen, report)
     for count, kind in (
         (sum(seen[file].grey for file in files), "are grey; they are read as RGB with three equal channels"),
         (sum(seen[file].sixteen_bit for file in files), "have 16 bits per channel; their values are kept"),
@@ -296,8 +294,8 @@ def _check_sizes(
     bad, first, bordered = [], "", 0
     for pair in survey.pairs:
         shapes = [seen[file].shapes for file in (pair.input, pair.target)]
-        if isinstance(images, SideBySidePairs) or not all(shapes):
-            continue  # halves are alike by definition; what cannot be read has no size
+        if not all(shapes):
+            continue  # what cannot be read has no size
         problem = images.size_problem(shapes[0][0], shapes[1][0], pair)
         bordered += problem is None and shapes[0][0][:2] != shapes[1][0][:2]
         if problem:
@@ -321,6 +319,8 @@ def _check_depth(split: str, images: Clean, survey: _Survey, seen: Mapping[str, 
     bad, first = [], ""
     for file in survey.singles:
         depth = images.depth_file(Path(file))
+        if depth is None:
+            continue
         try:
             if seen[file].shapes:
                 read_depth(depth, seen[file].shapes[0])

@@ -33,9 +33,9 @@ def clean_images(name: str, root: str | None) -> CleanSet:
     whole = OmegaConf.create({"data": {"root": root or os.environ.get("LIMPID_DATA") or "data"}, "card": {}})
     whole.card = OmegaConf.load(files[name])
     card: Any = OmegaConf.to_container(whole.card, resolve=True)
-    if str(card.get("_target_", "")).rpartition(".")[2] != "Clean":
-        raise UserError(f"The set {name} is not one of clean images; use scenes, or one such as nyu_depth.")
     images: CleanSet = instantiate.construct(card, f"set {name}")
+    if getattr(images, "kind", None) != "clean":
+        raise UserError(f"The set {name} is not one of clean images; use scenes, or one such as nyu_depth.")
     if why := getattr(images, "why_missing", lambda: None)():
         raise CannotRun(why)
     return images

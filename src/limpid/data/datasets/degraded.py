@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
-from limpid.data.datasets.base import CleanSet, Sample
+from limpid.data.cropping import in_unit_range
+from limpid.data.datasets.base import CleanSet, Sample, Wrap, wrap_files
 
 
 class Degraded:
@@ -18,6 +20,8 @@ class Degraded:
         clean: the clean images.
         degradation: adds `input` (and what it knows about it) to a sample, drawing from a generator.
     """
+
+    kind: ClassVar[str] = "degraded when loaded"
 
     def __init__(
         self,
@@ -38,7 +42,17 @@ class Degraded:
 
     def load(self, index: int, rng: np.random.Generator) -> Sample:
         """Image `index`, degraded with `rng`: `input`, `target`, `name` and what the degradation adds."""
-        return self.degradation(self.clean.load(index), rng)
+        return self.degradation(in_unit_range(self.clean.load(index)), rng)
+
+    @property
+    def source(self) -> CleanSet:
+        """The set whose files are read."""
+        return self.clean
+
+    def wrap_files(self, wrap: Wrap) -> Degraded:
+        """This set, made from files as `wrap` gives them."""
+        self.clean = wrap_files(self.clean, wrap)
+        return self
 
     def why_missing(self) -> str | None:
         """Why the clean images cannot be had, in a sentence, or None; those that are made are always there."""

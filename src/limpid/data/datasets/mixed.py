@@ -9,7 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from limpid.data.cropping import in_unit_range, random_crop
-from limpid.data.datasets.base import ImageSet, Sample
+from limpid.data.datasets.base import ImageSet, Sample, Wrap, wrap_files
 from limpid.errors import UserError
 
 #: What samples of all sets have, so that they can stand in one batch.
@@ -62,6 +62,11 @@ class Mixture:
         sample = images.load(place, rng)
         return {key: sample[key] for key in _COMMON if key in sample} | {"domain": kind}
 
+    def wrap_files(self, wrap: Wrap) -> Mixture:
+        """This mixture, made from files as `wrap` gives them."""
+        self.sets = {kind: wrap_files(images, wrap) for kind, images in self.sets.items()}
+        return self
+
     def drawn(self, rng: np.random.Generator) -> int:
         """The index of a random image, of every set alike often."""
         sizes = self.sizes
@@ -109,6 +114,12 @@ class Unpaired:
         if self.crop is not None:
             sample, other = random_crop(sample, self.crop, rng), random_crop(other, self.crop, rng)
         return in_unit_range(sample) | {"clear": in_unit_range(other)["input"]}
+
+    def wrap_files(self, wrap: Wrap) -> Unpaired:
+        """This set, made from files as `wrap` gives them."""
+        self.degraded.wrap_files(wrap)
+        self.clear.wrap_files(wrap)
+        return self
 
     def why_missing(self) -> str | None:
         """Why the images cannot be had: a sentence for each set that is not there; or None."""
