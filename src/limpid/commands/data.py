@@ -122,7 +122,7 @@ def number(text: str) -> int | float:
 
 def known() -> list[str]:
     """The names of all cards, the user's own among them."""
-    return sorted({file.stem for folder in config_folders("conf") for file in (folder / "dataset").glob("*.yaml")})
+    return recipes.names("dataset")
 
 
 def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -185,7 +185,7 @@ def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> d
 
 def makeable() -> list[str]:
     """What `limpid data make` can make."""
-    return sorted({file.stem for folder in config_folders("conf") for file in (folder / "make").glob("*.yaml")})
+    return recipes.names("make")
 
 
 def _summary(name: str) -> str:
@@ -249,13 +249,16 @@ def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: S
     for column in ("set", "domain", "kind", "there", "images of the published"):
         table.add_column(column)
     for entry in entries:
-        counts = ", ".join(
-            f"{split['split']} {'-' if split['images'] is None else split['images']}/{split['expected'] or '?'}"
-            for split in entry["splits"]
-        )
+        counts = ", ".join(map(_counts, entry["splits"]))
         table.add_row(entry["name"], entry["domain"], entry["kind"], "yes" if entry["present"] else "no", counts)
     answers().print(table)
     return 0
+
+
+def _counts(split: Mapping[str, Any]) -> str:
+    """How many images a split has, and how many were published, such as ``test 98/100``."""
+    there = "-" if split["images"] is None else split["images"]
+    return f"{split['split']} {there}/{split['expected'] or '?'}"
 
 
 def _check(found: Mapping[str, Mapping[str, Any]], form: str, allow: Sequence[str]) -> int:

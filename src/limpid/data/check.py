@@ -291,7 +291,9 @@ def _check_split(split: str, images: Any, survey: _Survey, seen: Mapping[str, Fi
 def _check_sizes(
     split: str, images: PairedFiles, survey: _Survey, seen: Mapping[str, FileReport], report: Report
 ) -> None:
-    bad, first, bordered = [], "", 0
+    bad = []
+    first = ""
+    bordered = 0
     for pair in survey.pairs:
         shapes = [seen[file].shapes for file in (pair.input, pair.target)]
         if not all(shapes):

@@ -55,10 +55,13 @@ class DeepDeblur(nn.Module):
         def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
             return nn.Conv2d(channels_in, channels_out, kernel_size, padding=kernel_size // 2)
 
+        def repeated(count: int) -> list[nn.Module]:
+            return [ResBlock(channels, kernel_size) for _ in range(count)]
+
         self.scales = nn.ModuleList(
             nn.Sequential(
                 conv(6 if i else 3, channels),
-                *[ResBlock(channels, kernel_size) for _ in range(blocks)],
+                *repeated(blocks),
                 conv(channels, 3),
             )
             for i in range(scales)

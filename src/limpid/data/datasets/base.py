@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -173,7 +174,7 @@ class Files:
                 known = nearest(self.split, self.splits) or f"; it has {', '.join(self.splits)}."
                 raise UserError(f"The set {self.name} has no split {self.split!r}{known}")
             self._change(self.splits[self.split], f"splits.{self.split}")
-        changed = {key for layout in self.layouts for key in layout}
+        changed = dict.fromkeys(chain.from_iterable(self.layouts))
         self._unchanged = {key: getattr(self, key, None) for key in changed}
 
     def _change(self, values: Mapping[str, Any], where: str) -> None:

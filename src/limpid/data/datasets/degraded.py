@@ -30,7 +30,10 @@ class Degraded:
         clean: CleanSet,
         degradation: Callable[[Sample, np.random.Generator], Sample],
     ) -> None:
-        self.name, self.domain, self.clean, self.degradation = name, domain, clean, degradation
+        self.name = name
+        self.domain = domain
+        self.clean = clean
+        self.degradation = degradation
 
     @property
     def expected(self) -> int | None:

@@ -35,7 +35,10 @@ class Mixture:
     def __init__(self, name: str, sets: Mapping[str, ImageSet], domain: str = "mixed", each: int | None = None) -> None:
         if not sets:
             raise UserError(f"The mixture {name} holds no set; give it one for each type of degradation.")
-        self.name, self.domain, self.sets, self.each = name, domain, dict(sets), each
+        self.name = name
+        self.domain = domain
+        self.sets = dict(sets)
+        self.each = each
 
     @property
     def sizes(self) -> list[int]:
@@ -89,7 +92,9 @@ class Unpaired:
     """
 
     def __init__(self, degraded: Mixture, clear: Mixture, crop: int | None = None) -> None:
-        self.degraded, self.clear, self.crop = degraded, clear, crop
+        self.degraded = degraded
+        self.clear = clear
+        self.crop = crop
         self.name, self.domain = degraded.name, degraded.domain
 
     @property

@@ -33,7 +33,10 @@ class Subset:
     def __init__(self, clean: Clean, part: str, validate: int = 20, test: int = 100) -> None:
         if part not in ("train", "val", "test"):
             raise UserError(f"The part of set {clean.name} is {part!r}, but it must be train, val or test.")
-        self.clean, self.part, self.validate, self.test = clean, part, validate, test
+        self.clean = clean
+        self.part = part
+        self.validate = validate
+        self.test = test
 
     def _bounds(self, count: int) -> tuple[int, int]:
         validate = min(self.validate, count // 4)

@@ -163,7 +163,9 @@ class RandomDegradations(Degraded):
         scales: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__(name, domain, clean, degradation)
-        self.count, self.crop, self.scales = count, crop, [float(scale) for scale in scales]
+        self.count = count
+        self.crop = crop
+        self.scales = [float(scale) for scale in scales]
         if not scales or min(self.scales) <= 0 or self.scales != sorted(self.scales, reverse=True):
             raise UserError(f"The scales of set {name} are {list(scales)}, but must be above 0, from high to low.")
         self.scaled: CleanSet = MultiScale(clean, self.scales)

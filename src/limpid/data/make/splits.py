@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,13 +123,17 @@ def _there(job: Job, header: Mapping[str, Any], count: int) -> dict[int, dict[st
                 f"{folder} holds images that were made with other settings (see {file}); give another output, or "
                 "remove them."
             )
-        done |= {entry["number"]: entry for entry in entries if all((folder / f).is_file() for f in entry["files"])}
+        done |= {entry["number"]: entry for entry in entries if _are_files(folder, entry["files"])}
     if done and max(done) >= count:
         raise UserError(
             f"{folder} holds {max(done) + 1} images of the split {job.split} already, more than --count {count}; give "
             "another output, or remove them."
         )
     return done
+
+
+def _are_files(folder: Path, names: Iterable[str]) -> bool:
+    return all((folder / name).is_file() for name in names)
 
 
 def _entries(file: Path) -> Iterator[dict[str, Any]]:
