@@ -198,6 +198,10 @@ class Files:
         """A sentence on degraded images without a reference, or files that are not there."""
         raise NotImplementedError
 
+    def depth_file(self, image: Path) -> Path | None:
+        """Where the depth of an image lies; None where the set has none."""
+        return None
+
     def has_layout(self, folder: Path) -> bool:
         """Whether `folder` has the layout of this set."""
         raise NotImplementedError  # each kind of set knows its own layout

@@ -65,10 +65,6 @@ class _Single(Files):
         depth = self.depth_file(Path(file))
         return (file,) if depth is None else (file, str(depth))
 
-    def depth_file(self, image: Path) -> Path | None:
-        """Where the depth of an image lies; None where the set has none."""
-        return None
-
     def wrap_files(self, wrap: Wrap) -> Any:
         """The set as `wrap` gives it."""
         return wrap(self)
