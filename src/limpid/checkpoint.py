@@ -90,7 +90,7 @@ def read(path: Path, device: str = "cpu") -> dict[str, Any]:
 
 
 def unpickled(path: Path, device: str = "cpu") -> Any:
-    """What `torch.save` wrote to `path`, plain values and tensors only.
+    """The content of the file that `torch.save` wrote to `path`, plain values and tensors only.
 
     Raises:
         UserError: the file is cut short, or holds other objects.

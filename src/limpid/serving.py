@@ -130,11 +130,11 @@ class Page:
 
     @property
     def most_bytes(self) -> int:
-        """How large an uploaded file may be."""
+        """The greatest size of an uploaded file in bytes."""
         return int(self.megapixels * 1e6 * BYTES_PER_PIXEL)
 
     def restore(self, photograph: str | None, method: str) -> Result:
-        """Restore an uploaded photograph.
+        """The restored photograph of an upload, as the page shows it and as it is downloaded.
 
         Args:
             photograph: where the upload lies; None where there is none.

@@ -24,7 +24,7 @@ _EXAMPLES = """Images go below the output, by default into made/ below the data 
 
 
 def run(arguments: list[str]) -> int:
-    """Do what is asked of the sets; the exit status: 2 where `check` finds a problem."""
+    """The exit status after doing what is asked of the sets: 2 where `check` finds a problem."""
     chosen = _parser(makes=arguments[:1] == ["make"]).parse_args(arguments)
     root = str(Path(chosen.data_root).expanduser())
     if chosen.what == "make":
@@ -157,7 +157,7 @@ def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, 
 
 
 def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> dict[str, Any]:
-    """What a card says and whether its set is there, as plain values."""
+    """The facts of a card and whether its set is there, as plain values."""
     from limpid.data.check import splits_of
 
     told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": "pairs", "present": False}
@@ -184,7 +184,7 @@ def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> d
 
 
 def makeable() -> list[str]:
-    """What `limpid data make` can make."""
+    """The names of the sets that `limpid data make` can make."""
     return recipes.names("make")
 
 

@@ -38,7 +38,7 @@ def protocols() -> dict[str, dict[str, Any]]:
 
 
 def run(arguments: list[str]) -> int:
-    """Score the folders; the exit status."""
+    """The exit status, after the folders are scored."""
     asked = _parse(arguments)
     chosen = _chosen(asked.get("metrics"), "reference" in asked, _listed(asked.get("allow_targets", "")))
     rows = _scores(Path(asked["images"]), asked.get("reference"), chosen)

@@ -73,7 +73,7 @@ class Store:
 
     @property
     def used(self) -> int:
-        """How many bytes the arrays take."""
+        """The number of bytes that the arrays take."""
         try:
             return int(self._size.read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -98,7 +98,7 @@ class Cached:
 
     @property
     def expected(self) -> int | None:
-        """How many images the publisher's set has."""
+        """The number of images that the publisher's set has."""
         return self.images.expected
 
     def __len__(self) -> int:

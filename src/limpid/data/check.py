@@ -84,7 +84,7 @@ def splits_of(card: Mapping[str, Any], where: str, allow: Sequence[str] = ()) ->
 
 
 def check(name: str, sets: Mapping[str, ImageSet], progress: Progress | None = None) -> Report:
-    """Read every file of every split that is there.
+    """The report on every split that is there, each file of which is read.
 
     Images are compared by their pixels, so that the same picture under another name or in another lossless format is
     found. Several threads read and decode.
@@ -226,7 +226,7 @@ def _inspect_files(files: Sequence[str], in_halves: bool, progress: Progress | N
 
 
 def inspect_file(file: str, in_halves: bool = False) -> FileReport:
-    """Read and decode one file.
+    """The report on one file, which is read and decoded.
 
     Args:
         file: where it is.

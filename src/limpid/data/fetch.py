@@ -26,7 +26,7 @@ _TIMEOUT = 60  # seconds without a byte
 
 
 def fetch(name: str, card: Mapping[str, Any], root: Path, progress: Progress | None = None) -> str:
-    """Download and unpack a set; a sentence on what was done, or on how to obtain it.
+    """A sentence on the set that was downloaded and unpacked, or on how to get it.
 
     Args:
         name: of the set.
@@ -69,7 +69,7 @@ def _fetch_one(file: Mapping[str, Any], folder: Path, progress: Progress | None)
 
 
 def download(url: str, sha256: str, folder: Path, progress: Progress | None = None) -> Path:
-    """Download a file and verify it; one that is there already is only verified.
+    """The path of a file that is downloaded and verified; one that is there already is only verified.
 
     Args:
         url: where it is.

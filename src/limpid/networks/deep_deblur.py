@@ -69,7 +69,7 @@ class DeepDeblur(nn.Module):
         self.enlarge = nn.ModuleList(nn.Sequential(conv(3, 12), nn.PixelShuffle(2)) for _ in range(scales - 1))
 
     def forward(self, x: Tensor) -> StagedOutput:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1], at every scale, the coarsest first."""
+        """The restored images of `x`, `(N, 3, H, W)` in [0, 1], at every scale, the coarsest first."""
         height, width = x.shape[-2:]
         last = len(self.scales) - 1
         pyramid = [pad_to_multiple(x, 2**last) - 0.5]

@@ -76,7 +76,7 @@ class RESCAN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> StagedOutput:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; all stages have its size."""
+        """The restored images of `x`, `(N, 3, H, W)` in [0, 1], of all stages, each of its size."""
         memories: list[Tensor | None] = [None] * len(self.units)
         image = x
         images: list[Tensor] = []

@@ -90,7 +90,7 @@ class Card:
         return {**kept, "default": True} if self.default else kept
 
     def provenance(self) -> dict[str, Any]:
-        """What a run that uses these weights records of them."""
+        """The facts that a run with these weights records of them."""
         known = {"row": self.row, "budget": self.budget, "seed": self.seed, "data": self.trained_on, "step": self.steps}
         return {"zoo": self.name, **known}
 
@@ -188,7 +188,7 @@ def sha256(file: Path) -> str:
 
 
 def text(card: Card) -> str:
-    """What the card's file holds."""
+    """The text of the card's file."""
     return yaml.safe_dump(card.plain(), sort_keys=False, allow_unicode=True, width=120)
 
 

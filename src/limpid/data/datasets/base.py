@@ -47,7 +47,7 @@ class ImageSet(Protocol):
 
     @property
     def expected(self) -> int | None:
-        """How many images the publisher's set has, or None where nobody says."""
+        """The number of images that the publisher's set has, or None where nobody says."""
 
     def __len__(self) -> int:
         """How many images there are; raises CannotRun where the set is missing."""
@@ -83,7 +83,7 @@ class FileSet(Protocol):
 
     @property
     def expected(self) -> int | None:
-        """How many images the publisher's set has, or None where nobody says."""
+        """The number of images that the publisher's set has, or None where nobody says."""
 
     @property
     def roles(self) -> tuple[str, ...]:

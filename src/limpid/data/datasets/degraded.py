@@ -37,7 +37,7 @@ class Degraded:
 
     @property
     def expected(self) -> int | None:
-        """How many clean images the publisher's set has, or None where they are made."""
+        """The number of clean images that the publisher's set has, or None where they are made."""
         return getattr(self.clean, "expected", None)
 
     def __len__(self) -> int:

@@ -42,12 +42,12 @@ class Mixture:
 
     @property
     def sizes(self) -> list[int]:
-        """How many images are taken of each set."""
+        """The numbers of images that are taken of the sets."""
         return [len(images) if self.each is None else min(self.each, len(images)) for images in self.sets.values()]
 
     @property
     def expected(self) -> int | None:
-        """How many images the publishers' sets have together, or None where one of them does not say."""
+        """The number of images that the publishers' sets have together, or None where one of them does not say."""
         counts = [images.expected for images in self.sets.values()]
         return None if None in counts or self.each is not None else sum(count for count in counts if count is not None)
 
@@ -99,12 +99,12 @@ class Unpaired:
 
     @property
     def sizes(self) -> list[int]:
-        """How many images each of the degraded sets has."""
+        """The numbers of images of the degraded sets."""
         return self.degraded.sizes
 
     @property
     def expected(self) -> int | None:
-        """How many degraded images the publishers' sets have together."""
+        """The number of degraded images that the publishers' sets have together."""
         return self.degraded.expected
 
     def __len__(self) -> int:

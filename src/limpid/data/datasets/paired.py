@@ -59,7 +59,7 @@ class PairedFiles(Files):
             raise UserError(f"The part of set {self.name} is {self.part!r}, but it must be all, train or val.")
 
     def pairs(self) -> list[Pair]:
-        """All pairs.
+        """The pairs of all parts.
 
         Raises:
             CannotRun: the set is missing or empty.
@@ -106,7 +106,7 @@ class PairedFiles(Files):
         return wrap(self)
 
     def scene_of(self, key: str) -> str:
-        """What the reference with this key shows."""
+        """The name of the scene that the reference with this key shows."""
         found = re.search(self.scene, key)
         return found[0] if found else key
 

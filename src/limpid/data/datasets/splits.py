@@ -45,7 +45,7 @@ class Subset:
 
     @property
     def expected(self) -> int | None:
-        """How many images the part of the publisher's whole set has, or None where nobody says."""
+        """The number of images in this part of the publisher's whole set, or None where nobody says."""
         if self.clean.expected is None:
             return None
         first, last = self._bounds(self.clean.expected)

@@ -109,7 +109,7 @@ class ScaledFiles(MultiScale):
 
     @property
     def expected(self) -> int | None:
-        """How many images the publisher's set has, at one scale."""
+        """The number of images that the publisher's set has, at one scale."""
         return self.clean.expected
 
     @property
@@ -172,7 +172,7 @@ class RandomDegradations(Degraded):
 
     @property
     def expected(self) -> int | None:
-        """How many draws there are; that of the clean images where there is one of each."""
+        """The number of draws; that of the clean images where there is one of each."""
         return super().expected if self.count is None else self.count
 
     def wrap_files(self, wrap: Wrap) -> RandomDegradations:
@@ -184,7 +184,7 @@ class RandomDegradations(Degraded):
         return 0 if len(self.clean) == 0 else self.count or len(self.clean)
 
     def load(self, index: int, rng: np.random.Generator) -> Sample:
-        """Draw `index`; its name tells how often the image was drawn before, as in ``0001_3``."""
+        """The sample of draw `index`; its name tells how often the image was drawn before, as in ``0001_3``."""
         turn, place = divmod(index, len(self.clean))
         weights = np.square(self.scales) / np.square(self.scales).sum()
         number = int(rng.choice(len(self.scales), p=weights)) if len(self.scales) > 1 else 0

@@ -43,7 +43,7 @@ def clear_cache() -> None:
 
 
 def make_image(job: Job, number: int) -> dict[str, Any]:
-    """Make image `number` and write its files; its line of the manifest.
+    """The line of the manifest on image `number`, which is made and written.
 
     Raises:
         UserError: a source cannot be read or is too small, or the files cannot be written.

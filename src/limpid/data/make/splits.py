@@ -22,7 +22,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def make(job: Job, workers: int = 1, progress: Progress | None = None) -> int:
-    """Make a split; how many images were made now. Those that are there and whole are kept.
+    """The number of images of a split that were made now. Those that are there and whole are kept.
 
     Args:
         job: what is made.

@@ -222,7 +222,7 @@ def local_rays(inverse: Array, rays: Array) -> Array:
 
 
 def rasterise(camera: Camera, solids: Sequence[Solid], enclosed: bool, noise: Array) -> tuple[Array, NDArray[np.int32]]:
-    """What every pixel sees.
+    """The depth and the surface that every pixel sees.
 
     Args:
         camera: the view.
