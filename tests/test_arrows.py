@@ -19,7 +19,7 @@ SHARED = LOSSES | {"results", "data", "zoo", "models"}
 BESIDE = SHARED | {"callbacks", "loggers", "serving", "exporting", "figures"}
 ALLOWED = {
     **dict.fromkeys(GROUND, FOUNDATION | {"config", "store", "checkpoint"}),
-    "checkpoint": FOUNDATION | {"config", "zoo"},
+    "checkpoint": FOUNDATION | {"config", "store", "zoo"},
     "losses": FOUNDATION | {"inference", "networks"},
     **dict.fromkeys(("results", "data", "zoo"), FOUNDATION | GROUND),
     "models": SHARED,

@@ -22,6 +22,7 @@ from torch import nn
 from limpid import zoo
 from limpid.config.registry import build, registered
 from limpid.errors import UserError, nearest
+from limpid.store.atomic_io import atomic_write
 from limpid.zoo import files
 
 #: The version of the format; readers refuse what they do not know.
@@ -36,22 +37,15 @@ def save(checkpoint: Mapping[str, Any], path: Path) -> None:
     Raises:
         UserError: the file cannot be written (a full disk, for one); what was there before is left as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
     try:
-        with beside.open("wb") as file:
-            torch.save(dict(checkpoint), file)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            keep = path.with_name(path.name + ".keep")
-            keep.unlink(missing_ok=True)
-            os.link(path, keep)
-            keep.replace(previous(path))
-            keep.unlink(missing_ok=True)  # after a crash just below, both names were one file, and renaming did nothing
-        beside.replace(path)
+        with atomic_write(path, path.with_name(path.name + ".part")) as beside:
+            with beside.open("wb") as file:
+                torch.save(dict(checkpoint), file)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                _keep_as_previous(path)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
-        beside.unlink(missing_ok=True)
         before = "the one before it is untouched" if path.exists() else "there is none before it"
         raise UserError(
             f"The checkpoint {path} could not be written ({str(error).partition(chr(10))[0]}); {before}: make room on "
@@ -60,6 +54,15 @@ def save(checkpoint: Mapping[str, Any], path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
+
+
+def _keep_as_previous(path: Path) -> None:
+    """Give the checkpoint at `path` the name `.previous` too, without a moment in which neither is there."""
+    keep = path.with_name(path.name + ".keep")
+    keep.unlink(missing_ok=True)
+    os.link(path, keep)
+    keep.replace(previous(path))
+    keep.unlink(missing_ok=True)  # after a crash just after this, both names were one file, and renaming did nothing
 
 
 def previous(path: Path) -> Path:
@@ -87,7 +90,7 @@ def read(path: Path, device: str = "cpu") -> dict[str, Any]:
 
 
 def unpickled(path: Path, device: str = "cpu") -> Any:
-    """What `torch.save` wrote to `path`, plain values and tensors only.
+    """The content of the file that `torch.save` wrote to `path`, plain values and tensors only.
 
     Raises:
         UserError: the file is cut short, or holds other objects.

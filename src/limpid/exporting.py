@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from limpid import __version__, checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.inference import SMALLEST, restore, restored_image
-from limpid.store.atomic_io import write_text
+from limpid.store.atomic_io import atomic_write, write_text
 from limpid.zoo import files, sha256
 
 #: The formats and the suffixes of their files.
@@ -132,22 +132,24 @@ def export(
             _write_weights(subject, path)
             yield Exported(path, None)
             continue
-        beside = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
+        difference = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if form == "onnx":
-                _write_onnx(program, subject, beside, opset)
-            else:
-                torch.export.save(program, beside, extra_files={"limpid.json": json.dumps(_facts(subject))})
-            difference = (
-                _largest_difference(subject, _RUNNERS[form](beside), f"{form} file", tolerance) if check else None
-            )
-            beside.replace(path)
+            # The suffix stays: a runner goes by it.
+            with atomic_write(path, path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")) as file:
+                _write_program(program, subject, form, file, opset)
+                if check:  # before the file has its name
+                    difference = _largest_difference(subject, _RUNNERS[form](file), f"{form} file", tolerance)
         except OSError as error:
             raise UserError(f"The file {path} could not be written ({error.strerror}).") from error
-        finally:
-            beside.unlink(missing_ok=True)
         yield Exported(path, difference)
+
+
+def _write_program(program: torch.export.ExportedProgram, subject: Subject, form: str, file: Path, opset: int) -> None:
+    """Write `program` to `file` as ``onnx`` or with `torch.export`."""
+    if form == "onnx":
+        _write_onnx(program, subject, file, opset)
+    else:
+        torch.export.save(program, file, extra_files={"limpid.json": json.dumps(_facts(subject))})
 
 
 def recorded(subject: Subject) -> torch.export.ExportedProgram:

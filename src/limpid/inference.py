@@ -100,7 +100,9 @@ class Tiled:
                 "overlap must be at most half the tile, and the blend at least 1, at most the overlap, and even or "
                 "odd as the overlap is."
             )
-        self.tile, self.overlap, self.blend = tile, overlap, blend
+        self.tile = tile
+        self.overlap = overlap
+        self.blend = blend
 
     def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
         """See `Inference`."""

@@ -37,7 +37,7 @@ class Cost(NamedTuple):
 
 
 def cost(network: nn.Module, height: int, width: int, device: torch.device, repeats: int = 5) -> Cost:
-    """Measure `network` on one random RGB image of `height` x `width`, in float32, without gradients.
+    """The cost of `network` on one random RGB image of `height` x `width`, in float32, without gradients.
 
     Args:
         network: as it is; its weights do not matter.

@@ -100,11 +100,11 @@ def _trained() -> list[Method]:
     import limpid
     from limpid import zoo
 
-    return [
-        Method(card.name, card.good_for or f"{card.network}, {card.summary()}", functools.partial(limpid.load, place))
-        for card in zoo.cards().values()
-        for place in [f"{zoo.PREFIX}{card.name}"]
-    ]
+    methods = []
+    for card in zoo.cards().values():
+        text = card.good_for or f"{card.network}, {card.summary()}"
+        methods.append(Method(card.name, text, functools.partial(limpid.load, f"{zoo.PREFIX}{card.name}")))
+    return methods
 
 
 class Page:
@@ -121,18 +121,20 @@ class Page:
         from limpid.config.instantiate import construct
         from limpid.config.recipes import option
 
-        self.offered, self.megapixels, self.folder = list(offered), megapixels, folder
+        self.offered = list(offered)
+        self.megapixels = megapixels
+        self.folder = folder
         self._device = device
         self._inference = construct(option("inference", "adaptive"), "inference")
         self._made: dict[str, nn.Module] = {}
 
     @property
     def most_bytes(self) -> int:
-        """How large an uploaded file may be."""
+        """The greatest size of an uploaded file in bytes."""
         return int(self.megapixels * 1e6 * BYTES_PER_PIXEL)
 
     def restore(self, photograph: str | None, method: str) -> Result:
-        """Restore an uploaded photograph.
+        """The restored photograph of an upload, as the page shows it and as it is downloaded.
 
         Args:
             photograph: where the upload lies; None where there is none.

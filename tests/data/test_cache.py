@@ -14,7 +14,8 @@ from tests.data.publishers import card, pixels, write
 from limpid.data.cache import Cached, Store, as_stored, cached
 from limpid.data.cropping import in_unit_range
 from limpid.data.datamodules import Recipe
-from limpid.data.datasets import PairedByName, SideBySidePairs
+from limpid.data.datasets import Clean, PairedByName, SideBySidePairs
+from limpid.data.datasets.splits import Subset
 from limpid.errors import UserError
 
 
@@ -122,6 +123,33 @@ def test_clean_images_and_depth_are_kept_below_what_degrades_them(tmp_path: Path
         one, other = (images.load(0, np.random.default_rng(5)) for images in (plain, kept))
         for key in ("input", "target", "depth"):
             np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_a_depth_that_changed_is_read_anew(tmp_path: Path) -> None:
+    write(tmp_path / "NYU/images/1.png", pixels("room", 40, 48))
+    (tmp_path / "NYU/depth_maps").mkdir()
+    loaded = []
+    for nearest in (1, 3):
+        depth = np.linspace(nearest, 7, 40 * 48, dtype=np.float32).reshape(40, 48)
+        np.save(tmp_path / "NYU/depth_maps/1.npy", depth)
+        os.utime(tmp_path / "NYU/depth_maps/1.npy", ns=(nearest, nearest))
+        images = card_of("nyu_haze", tmp_path)
+        loaded.append(cached(images, tmp_path / "cache", 1).load(0, np.random.default_rng(5))["depth"].min())
+    np.testing.assert_allclose(loaded, [1 / 7, 3 / 7], rtol=1e-6)
+
+
+def test_parts_of_clean_images_have_a_cache_too(tmp_path: Path) -> None:
+    for number in range(8):
+        write(tmp_path / f"c/{number}.png", pixels(f"{number}", 24, 24))
+    part = Subset(Clean(name="c", domain="clean", root=tmp_path, roots=["c"]), "train", validate=2, test=2)
+    kept = cached(part, tmp_path / "cache", 1)
+    assert isinstance(kept, Cached)
+    for _ in range(2):
+        for index in range(len(part)):
+            one, other = part.load(index), in_unit_range(kept.load(index))
+            assert one["name"] == other["name"]
+            np.testing.assert_array_equal(one["target"], other["target"])
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == len(part) == 4
 
 
 def test_draws_at_several_scales_are_the_same_with_a_cache(tmp_path: Path) -> None:

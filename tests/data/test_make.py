@@ -228,6 +228,13 @@ def test_sources_that_are_absent_or_too_small(tmp_path: Path) -> None:
         make(jobs[0])
 
 
+def test_degraded_photographs_without_references_are_no_source(tmp_path: Path) -> None:
+    write(tmp_path / "haze_real/a.png", pixels("a", 40, 48))
+    (job,) = plan_jobs("blur", {"input": "haze_real", "output": str(tmp_path / "out")}, str(tmp_path))
+    with pytest.raises(UserError, match="The set haze_real has no clean images to degrade"):
+        make(job)
+
+
 def test_the_verb_makes_a_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = clean(tmp_path / "in")
     arguments = ["make", "blur", "--input", str(source), "--data-root", str(tmp_path), "--count", "2"]

@@ -24,7 +24,7 @@ _EXAMPLES = """Images go below the output, by default into made/ below the data 
 
 
 def run(arguments: list[str]) -> int:
-    """Do what is asked of the sets; the exit status: 2 where `check` finds a problem."""
+    """The exit status after doing what is asked of the sets: 2 where `check` finds a problem."""
     chosen = _parser(makes=arguments[:1] == ["make"]).parse_args(arguments)
     root = str(Path(chosen.data_root).expanduser())
     if chosen.what == "make":
@@ -122,7 +122,7 @@ def number(text: str) -> int | float:
 
 def known() -> list[str]:
     """The names of all cards, the user's own among them."""
-    return sorted({file.stem for folder in config_folders("conf") for file in (folder / "dataset").glob("*.yaml")})
+    return recipes.names("dataset")
 
 
 def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -143,16 +143,17 @@ def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, 
 
 
 def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> dict[str, Any]:
-    """What a card says and whether its set is there, as plain values."""
+    """The facts of a card and whether its set is there, as plain values."""
     from limpid.data.check import splits_of
 
-    told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": _kind(card), "present": False}
+    told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": "pairs", "present": False}
     told |= {key: card.get(key) for key in ("version", "licence", "url", "how_to_get")}
     told |= {"root_dir": None, "splits": [], "why_not": None}
     try:
         sets = splits_of(card, f"set {name}", allow)
     except UserError as error:
         return told | {"why_not": str(error)}
+    told["kind"] = next((getattr(images, "kind", "pairs") for images in sets.values()), "pairs")
     for split, images in sets.items():
         entry = {"split": split, "images": None, "expected": images.expected, "why_not": images.why_missing()}
         if entry["why_not"] is None:
@@ -169,8 +170,8 @@ def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> d
 
 
 def makeable() -> list[str]:
-    """What `limpid data make` can make."""
-    return sorted({file.stem for folder in config_folders("conf") for file in (folder / "make").glob("*.yaml")})
+    """The names of the sets that `limpid data make` can make."""
+    return recipes.names("make")
 
 
 def _summary(name: str) -> str:
@@ -221,12 +222,6 @@ def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
     return 0
 
 
-def _kind(card: Mapping[str, Any]) -> str:
-    kinds = {"Images": "without references", "Clean": "clean", "CleanSubset": "clean"}
-    kinds |= dict.fromkeys(("Degraded", "RandomDegradations", "ExtraDegradation"), "degraded when loaded")
-    return kinds.get(str(card.get("_target_", "")).rpartition(".")[2], "pairs")
-
-
 def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: Sequence[str]) -> int:
     entries = [describe(name, card, allow) for name, card in found.items()]
     if form == "json":
@@ -240,13 +235,16 @@ def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: S
     for column in ("set", "domain", "kind", "there", "images of the published"):
         table.add_column(column)
     for entry in entries:
-        counts = ", ".join(
-            f"{split['split']} {'-' if split['images'] is None else split['images']}/{split['expected'] or '?'}"
-            for split in entry["splits"]
-        )
+        counts = ", ".join(map(_counts, entry["splits"]))
         table.add_row(entry["name"], entry["domain"], entry["kind"], "yes" if entry["present"] else "no", counts)
     answers().print(table)
     return 0
+
+
+def _counts(split: Mapping[str, Any]) -> str:
+    """How many images a split has, and how many were published, such as ``test 98/100``."""
+    there = "-" if split["images"] is None else split["images"]
+    return f"{split['split']} {there}/{split['expected'] or '?'}"
 
 
 def _check(found: Mapping[str, Mapping[str, Any]], form: str, allow: Sequence[str]) -> int:

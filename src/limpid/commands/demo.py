@@ -16,7 +16,7 @@ _METHODS = ("dcp", "wmcp")
 
 
 def run(arguments: list[str]) -> int:
-    """Restore, and show where the picture is; the exit status."""
+    """The exit status, after photographs are restored and the picture is shown."""
     chosen = _parser().parse_args(arguments)
     output: Path = chosen.output
     _write_hazy(output / "hazy", output / "truth")

@@ -19,7 +19,7 @@ Draws a figure of a paper anew, with its numbers beside it. `limpid figure PAPER
 
 
 def run(arguments: list[str]) -> int:
-    """Draw what is asked for and print its files; the exit status."""
+    """The exit status, after the figure is drawn and its files are printed."""
     if not arguments or arguments[0] in ("-h", "--help"):
         width = max(map(len, FIGURES))
         print(HELP.format(figures="\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in FIGURES.items())))

@@ -123,11 +123,14 @@ def _tasks(given: str, output: str) -> tuple[Path, list[_Task]]:
     return folder, tasks
 
 
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 def _found(source: Path, given: str) -> tuple[Path, list[Path]]:
     """The folder that relative names start from, and the files in it, by name."""
     if source.is_dir():
-        inside = (p for p in source.rglob("*") if not any(part.startswith(".") for part in p.relative_to(source).parts))
-        return source, sorted(p for p in inside if p.is_file())
+        return source, sorted(p for p in source.rglob("*") if p.is_file() and not _is_hidden(p.relative_to(source)))
     if glob.has_magic(given):
         fixed = source
         while glob.has_magic(str(fixed)):

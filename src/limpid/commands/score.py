@@ -39,14 +39,14 @@ def protocols() -> dict[str, dict[str, Any]]:
 
 
 def run(arguments: list[str]) -> int:
-    """Score the folders; the exit status."""
+    """The exit status, after the folders are scored."""
     asked = _parse(arguments)
     chosen = _chosen(asked.get("metrics"), "reference" in asked, _listed(asked.get("allow_targets", "")))
     rows = _scores(Path(asked["images"]), asked.get("reference"), chosen)
-    means = {
-        name: {"mean": sum(row[name] for row in rows) / len(rows), "n": len(rows), "protocol": metric.id}
-        for name, metric in chosen.items()
-    }
+    means = {}
+    for name, metric in chosen.items():
+        mean = sum(row[name] for row in rows) / len(rows)
+        means[name] = {"mean": mean, "n": len(rows), "protocol": metric.id}
     result = {"images": asked["images"], "reference": asked.get("reference"), "metrics": means, "per_image": rows}
     if "output" in asked:
         write_csv(Path(asked["output"]) / "per_image.csv", rows)

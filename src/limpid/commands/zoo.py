@@ -33,7 +33,7 @@ _SAID = {
 
 
 def run(arguments: list[str]) -> int:
-    """Do what is asked of the zoo; the exit status."""
+    """The exit status, after doing what is asked of the zoo."""
     chosen = _parser().parse_args(arguments)
     if chosen.what == "list":
         return _list(chosen.format)

@@ -11,26 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import fields
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from limpid.data.cropping import in_unit_range
-from limpid.data.datasets import Clean, Degraded, Images
-from limpid.data.datasets.base import Sample
-from limpid.data.datasets.mixed import Mixture, Unpaired
-from limpid.data.datasets.paired import PairedFiles
-from limpid.data.datasets.synthetic import ExtraDegradation, MultiScale, RandomDegradations
+from limpid.data.datasets.base import FileSet, Sample, wrap_files
 from limpid.errors import UserError
-
-#: Settings of a set that do not change its pixels.
-_DESCRIBES = frozenset({"name", "domain", "root", "roots", "how_to_get", "licence", "url", "version", "expected"})
 
 
 class Store:
@@ -84,7 +73,7 @@ class Store:
 
     @property
     def used(self) -> int:
-        """How many bytes the arrays take."""
+        """The number of bytes that the arrays take."""
         try:
             return int(self._size.read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -101,75 +90,46 @@ class Cached:
     Args:
         images: the set; loading from it must draw nothing.
         store: where its arrays lie.
-        as_float: give float32 in [0, 1], as the set itself does, for those who take whole images.
-        scaled: the set at several scales, which are then kept too.
     """
 
-    def __init__(
-        self,
-        images: PairedFiles | Images | Clean,
-        store: Store,
-        as_float: bool = False,
-        scaled: MultiScale | None = None,
-    ) -> None:
-        self.images, self.store, self.as_float, self.scaled = images, store, as_float, scaled
+    def __init__(self, images: FileSet, store: Store) -> None:
+        self.images, self.store = images, store
         self.name, self.domain = images.name, images.domain
 
     @property
     def expected(self) -> int | None:
-        """How many images the publisher's set has."""
+        """The number of images that the publisher's set has."""
         return self.images.expected
 
     def __len__(self) -> int:
-        return len(self.images if self.scaled is None else self.scaled)
+        return len(self.images)
 
     def why_missing(self) -> str | None:
         """Why the set cannot be used, in a sentence, or None."""
         return self.images.why_missing()
 
-    @cached_property
-    def _settings(self) -> str:
-        images = self.images
-        kept = {f.name: getattr(images, f.name) for f in fields(images) if f.name not in _DESCRIBES}
-        return f"{type(images).__name__} {sorted(kept.items())}"
-
-    @cached_property
-    def _files(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Every file image's name and files."""
-        if isinstance(self.images, PairedFiles):
-            return [(pair.key, (pair.input, pair.target)) for pair in self.images.chosen]
-        return [(key, (file,)) for key, file in self.images._named]
-
     def load(self, index: int, *rng: np.random.Generator) -> Sample:
         """Image `index`, from the cache or as the set loads it."""
-        scales = [1.0] if self.scaled is None else self.scaled.scales
-        place, number = divmod(index, len(scales))
-        name, files = self._files[place]
-        key = self._key(files, f"scales {scales[: number + 1]}")
-        roles = self._roles
+        key = self._key(index)
+        roles = self.images.roles
         kept = {role: self.store.read(f"{key}-{role}") for role in roles}
         if any(array is None for array in kept.values()):
-            sample = (self.images if self.scaled is None else self.scaled).load(index, *rng)
-            kept = {role: as_stored(sample[role]) for role in roles}
-            self.store.write({f"{key}-{role}": array for role, array in kept.items() if array is not None})
-        found: Sample = {**kept, "name": name}
-        return in_unit_range(found) if self.as_float else found
+            sample = self.images.load(index, *rng)
+            stored = {role: as_stored(sample[role]) for role in roles}
+            self.store.write({f"{key}-{role}": array for role, array in stored.items()})
+            return {**stored, "name": self.images.name_of(index)}
+        return {**kept, "name": self.images.name_of(index)}
 
-    @cached_property
-    def _roles(self) -> Sequence[str]:
-        if isinstance(self.images, Clean):
-            return ("target",) if self.images.depth is None else ("target", "depth")
-        return ("input", "target") if isinstance(self.images, PairedFiles) else ("input",)
-
-    def _key(self, files: Sequence[str], *told_besides: str) -> str:
-        told = [self._settings, *told_besides]
-        for file in files:
+    def _key(self, index: int) -> str:
+        """A hash of the settings and files of image `index`, of their sizes and of when they were written."""
+        lines = [self.images.settings_of(index)]
+        for file in self.images.files_of(index):
             try:
                 status = os.stat(file)  # noqa: PTH116 - a Path for every image costs as much as the rest
             except OSError as error:
                 raise UserError(f"{file} cannot be read ({error.strerror}); complete the set.") from error
-            told.append(f"{file} {status.st_size} {status.st_mtime_ns}")
-        return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+            lines.append(f"{file} {status.st_size} {status.st_mtime_ns}")
+        return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
 def as_stored(values: NDArray[np.float32]) -> NDArray[Any]:
@@ -192,29 +152,4 @@ def cached(images: Any, folder: str | Path, gigabytes: float) -> Any:
         gigabytes: its bound.
     """
     store = Store(folder, gigabytes)
-    _wrap(images, store)
-    return Cached(images, store) if _is_files(images) else images
-
-
-def _is_files(images: Any) -> TypeGuard[PairedFiles | Images | Clean]:
-    return isinstance(images, PairedFiles | Images | Clean)
-
-
-def _wrap(images: Any, store: Store) -> None:
-    """Put a cache below the sets that `images` is made from."""
-    if isinstance(images, ExtraDegradation):
-        if _is_files(images.pairs):
-            images.pairs = Cached(images.pairs, store)
-    elif isinstance(images, Degraded):
-        if isinstance(images, RandomDegradations) and isinstance(images.scaled, MultiScale) and _is_files(images.clean):
-            images.scaled = Cached(images.clean, store, scaled=images.scaled)
-        elif _is_files(images.clean):
-            images.clean = Cached(images.clean, store, as_float=True)
-    elif isinstance(images, Mixture):
-        for name, one in images.sets.items():
-            _wrap(one, store)
-            if _is_files(one):
-                images.sets[name] = Cached(one, store)
-    elif isinstance(images, Unpaired):
-        _wrap(images.degraded, store)
-        _wrap(images.clear, store)
+    return wrap_files(images, lambda files: Cached(files, store))

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limpid.config import instantiate
-from limpid.data.datasets import Clean, Degraded, Images, SideBySidePairs
+from limpid.data.datasets.base import Files, ImageSet, Pair
 from limpid.data.datasets.images import read_depth
-from limpid.data.datasets.paired import Pair, PairedFiles, examples
+from limpid.data.datasets.paired import PairedFiles, examples
 from limpid.data.datasets.side_by_side import halves
 from limpid.data.image_io import cut_short, decode, read_bytes
 from limpid.errors import CannotRun, UserError
@@ -66,7 +66,7 @@ class FileReport:
     sixteen_bit: bool = False
 
 
-def splits_of(card: Mapping[str, Any], where: str, allow: Sequence[str] = ()) -> dict[str, Any]:
+def splits_of(card: Mapping[str, Any], where: str, allow: Sequence[str] = ()) -> dict[str, ImageSet]:
     """The set of every split that a card describes, by the split's name.
 
     Args:
@@ -83,8 +83,8 @@ def splits_of(card: Mapping[str, Any], where: str, allow: Sequence[str] = ()) ->
     return {split: instantiate.construct(one, where, allow) for split, one in cards.items()}
 
 
-def check(name: str, sets: Mapping[str, Any], progress: Progress | None = None) -> Report:
-    """Read every file of every split that is there.
+def check(name: str, sets: Mapping[str, ImageSet], progress: Progress | None = None) -> Report:
+    """The report on every split that is there, each file of which is read.
 
     Images are compared by their pixels, so that the same picture under another name or in another lossless format is
     found. Several threads read and decode.
@@ -98,22 +98,22 @@ def check(name: str, sets: Mapping[str, Any], progress: Progress | None = None) 
         CannotRun: no split is there.
     """
     report = Report(name)
-    clean = {split: images.clean if isinstance(images, Degraded) else images for split, images in sets.items()}
+    clean: dict[str, ImageSet] = {split: getattr(images, "source", images) for split, images in sets.items()}
     there = {split: images for split, images in clean.items() if not _missing(images)}
     if not there:
         raise CannotRun(str(_missing(next(iter(clean.values())))))
     report.notes += [str(_missing(images)) for split, images in clean.items() if split not in there]
     surveys = {split: _survey(split, images, report) for split, images in there.items()}
-    _unused(surveys, there, report)
-    for split, images in there.items():
+    on_disk = {split: images for split, images in there.items() if isinstance(images, Files)}
+    _unused(surveys, on_disk, report)
+    for split, images in on_disk.items():
         _linked(split, images, surveys[split], report)
     files = {file for survey in surveys.values() for file in survey.files()}
-    seen = _inspect_files(
-        sorted(files), any(isinstance(images, SideBySidePairs) for images in there.values()), progress
-    )
-    for split, images in there.items():
+    in_halves = any(images.two_in_a_file for images in on_disk.values())
+    seen = _inspect_files(sorted(files), in_halves, progress)
+    for split, images in on_disk.items():
         _check_split(split, images, surveys[split], seen, report)
-    _shared(surveys, there, seen, report)
+    _shared(surveys, on_disk, seen, report)
     return report
 
 
@@ -126,19 +126,20 @@ class _Survey:
     unused: list[str] = field(default_factory=list)
 
     def files(self) -> set[str]:
-        return {file for pair in self.pairs for file in (pair.input, pair.target)} | set(self.singles)
+        degraded = {pair.input for pair in self.pairs}
+        return degraded | {pair.target for pair in self.pairs} | set(self.singles)
 
 
-def _missing(images: Any) -> str | None:
+def _missing(images: ImageSet) -> str | None:
     return images.why_missing() if hasattr(images, "why_missing") else None
 
 
-def _survey(split: str, images: Any, report: Report) -> _Survey:
+def _survey(split: str, images: ImageSet, report: Report) -> _Survey:
     """What the names say; adds what is wrong with them to the report."""
     survey = _Survey()
-    if isinstance(images, PairedFiles):
+    if isinstance(images, Files):
         try:
-            survey.pairs, strays, survey.unused = images.matched()
+            survey.pairs, strays, survey.unused, survey.singles = images.matched()
         except CannotRun:
             raise
         except UserError as error:
@@ -150,8 +151,6 @@ def _survey(split: str, images: Any, report: Report) -> _Survey:
             report.problems.append(
                 Problem("unpaired", split, str(root_dir), len(strays), first, f"{split}: {images.lacking(strays)}")
             )
-    elif isinstance(images, Images | Clean):
-        survey.singles = [str(file) for file in images.files]
     else:
         report.notes.append(f"{split}: its images are made, not read; there is nothing to check.")
         report.splits[split] = {"images": len(images), "expected": None}
@@ -179,11 +178,11 @@ def _remedy(how_to_get: str, there: int, expected: int | None) -> str:
     return f"fetch the rest. {how_to_get}".rstrip()
 
 
-def _relative(file: str, root_dir: Path) -> str:
+def _relative(file: str, root_dir: Path | None) -> str:
     return file.removeprefix(f"{root_dir}{os.sep}")
 
 
-def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], report: Report) -> None:
+def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Files], report: Report) -> None:
     """References that no split uses: a note where the split is complete without them, else a problem."""
     used = {file for survey in surveys.values() for file in survey.files()}
     told: set[str] = set()
@@ -204,7 +203,7 @@ def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Any], report: Rep
             report.problems.append(Problem("unpaired", split, str(images.root_dir), len(left), first, problem))
 
 
-def _linked(split: str, images: Any, survey: _Survey, report: Report) -> None:
+def _linked(split: str, images: Files, survey: _Survey, report: Report) -> None:
     """Note files that are links to somewhere else: they are read, which not everybody expects."""
     if not survey.files():
         return
@@ -227,7 +226,7 @@ def _inspect_files(files: Sequence[str], in_halves: bool, progress: Progress | N
 
 
 def inspect_file(file: str, in_halves: bool = False) -> FileReport:
-    """Read and decode one file.
+    """The report on one file, which is read and decoded.
 
     Args:
         file: where it is.
@@ -268,7 +267,7 @@ _MENDING = {
 }
 
 
-def _check_split(split: str, images: Any, survey: _Survey, seen: Mapping[str, FileReport], report: Report) -> None:
+def _check_split(split: str, images: Files, survey: _Survey, seen: Mapping[str, FileReport], report: Report) -> None:
     """Unreadable files, sizes that differ, depth that does not fit; notes on grey and 16-bit images."""
     files = sorted(survey.files())
     for trouble, mending in _MENDING.items():
@@ -278,10 +277,9 @@ def _check_split(split: str, images: Any, survey: _Survey, seen: Mapping[str, Fi
                 f"{split}: of {len(bad)} of the files in {images.root_dir} each {trouble}: {examples(bad)}; {mending}."
             )
             report.problems.append(Problem(trouble, split, str(images.root_dir), len(bad), bad[:5], says))
-    if isinstance(images, PairedFiles):
+    if isinstance(images, PairedFiles) and not images.two_in_a_file:  # two halves are alike by definition
         _check_sizes(split, images, survey, seen, report)
-    if isinstance(images, Clean) and images.depth is not None:
-        _check_depth(split, images, survey, seen, report)
+    _check_depth(split, images, survey, seen, report)
     for count, kind in (
         (sum(seen[file].grey for file in files), "are grey; they are read as RGB with three equal channels"),
         (sum(seen[file].sixteen_bit for file in files), "have 16 bits per channel; their values are kept"),
@@ -293,15 +291,17 @@ def _check_split(split: str, images: Any, survey: _Survey, seen: Mapping[str, Fi
 def _check_sizes(
     split: str, images: PairedFiles, survey: _Survey, seen: Mapping[str, FileReport], report: Report
 ) -> None:
-    bad, first, bordered = [], "", 0
+    bad = []
+    first = ""
+    bordered = 0
     for pair in survey.pairs:
         shapes = [seen[file].shapes for file in (pair.input, pair.target)]
-        if isinstance(images, SideBySidePairs) or not all(shapes):
-            continue  # halves are alike by definition; what cannot be read has no size
+        if not all(shapes):
+            continue  # what cannot be read has no size
         problem = images.size_problem(shapes[0][0], shapes[1][0], pair)
         bordered += problem is None and shapes[0][0][:2] != shapes[1][0][:2]
         if problem:
-            bad.append(_relative(pair.input, Path(str(images.root_dir))))
+            bad.append(_relative(pair.input, images.root_dir))
             first = first or problem
     if bordered:
         report.notes.append(
@@ -317,15 +317,17 @@ def _check_sizes(
         )
 
 
-def _check_depth(split: str, images: Clean, survey: _Survey, seen: Mapping[str, FileReport], report: Report) -> None:
+def _check_depth(split: str, images: Files, survey: _Survey, seen: Mapping[str, FileReport], report: Report) -> None:
     bad, first = [], ""
     for file in survey.singles:
         depth = images.depth_file(Path(file))
+        if depth is None:
+            continue
         try:
             if seen[file].shapes:
                 read_depth(depth, seen[file].shapes[0])
         except UserError as error:
-            bad.append(_relative(str(depth), Path(str(images.root_dir))))
+            bad.append(_relative(str(depth), images.root_dir))
             first = first or str(error)
     if bad:
         says = f"{split}: {len(bad)} of the depth maps in {images.root_dir} cannot be used: {examples(bad)}. {first}"
@@ -333,7 +335,7 @@ def _check_depth(split: str, images: Clean, survey: _Survey, seen: Mapping[str, 
 
 
 def _shared(
-    surveys: Mapping[str, _Survey], sets: Mapping[str, Any], seen: Mapping[str, FileReport], report: Report
+    surveys: Mapping[str, _Survey], sets: Mapping[str, Files], seen: Mapping[str, FileReport], report: Report
 ) -> None:
     """Images of the training split that another split holds too."""
     if "train" not in surveys:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from limpid.data.datasets.base import Sample
 from limpid.data.degradations.operators import current
 from limpid.errors import UserError
+
+if TYPE_CHECKING:
+    from limpid.data.datasets.base import Sample
 
 
 def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> Sample:

@@ -16,6 +16,7 @@ from typing import Any
 from limpid.config.recipes import names, option
 from limpid.errors import UserError
 from limpid.paths import leads_out
+from limpid.store.atomic_io import atomic_write
 
 #: What is called now and then with a file's name, how many bytes are there, and how many there will be (0: unknown).
 Progress = Callable[[str, int, int], None]
@@ -25,7 +26,7 @@ _TIMEOUT = 60  # seconds without a byte
 
 
 def fetch(name: str, card: Mapping[str, Any], root: Path, progress: Progress | None = None) -> str:
-    """Download and unpack a set; a sentence on what was done, or on how to obtain it.
+    """A sentence on the set that was downloaded and unpacked, or on how to get it.
 
     Args:
         name: of the set.
@@ -68,7 +69,7 @@ def _fetch_one(file: Mapping[str, Any], folder: Path, progress: Progress | None)
 
 
 def download(url: str, sha256: str, folder: Path, progress: Progress | None = None) -> Path:
-    """Download a file and verify it; one that is there already is only verified.
+    """The path of a file that is downloaded and verified; one that is there already is only verified.
 
     Args:
         url: where it is.
@@ -132,6 +133,11 @@ def _resume(url: str, part: Path, progress: Progress | None) -> None:
         raise requests.ConnectionError(f"{there} of {total} bytes came")
 
 
+def _extract(packed: zipfile.ZipFile, member: zipfile.ZipInfo, file: Path) -> None:
+    with packed.open(member) as source, file.open("wb") as sink:
+        shutil.copyfileobj(source, sink, _CHUNK)
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip file; what is there in its full size stays.
 
@@ -147,11 +153,8 @@ def unpack(archive: Path, folder: Path) -> None:
                 target = folder / member.filename
                 if member.is_dir() or (target.is_file() and target.stat().st_size == member.file_size):
                     continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                begun = target.with_name(f".{target.name}.part")
-                with packed.open(member) as source, begun.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, _CHUNK)
-                begun.replace(target)
+                with atomic_write(target, target.with_name(f".{target.name}.part")) as begun:
+                    _extract(packed, member, begun)
     except zipfile.BadZipFile as error:
         raise UserError(
             f"{archive} is no zip file that can be read ({error}); remove it and fetch it again."

@@ -73,7 +73,7 @@ def read_image(path: Path) -> NDArray[np.float32]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What the file holds.
+    """The bytes of the file.
 
     Raises:
         UserError: it cannot be read.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from limpid.errors import UserError
+from limpid.store.atomic_io import atomic_write
 
 Pixels = NDArray[np.float32]
 
@@ -112,7 +112,7 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Image.Image]]:
 
 
 def write_photograph(path: Path, pixels: Pixels, like: Photograph, quality: int = 95) -> None:
-    """Write `pixels` as the photograph `like` was stored, under a temporary name that is then replaced.
+    """Write `pixels` as the photograph `like` was stored, see `atomic_write`.
 
     Args:
         path: its suffix says the format; what the format cannot hold (alpha in a JPEG, 16 bit but in PNG and TIFF) is
@@ -126,14 +126,9 @@ def write_photograph(path: Path, pixels: Pixels, like: Photograph, quality: int 
     """
     form = FORMATS[path.suffix.lower()]
     data = _encoded(form, pixels, like, quality)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            beside.write_bytes(data)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)  # whatever stopped it, nothing half-written stays
+        with atomic_write(path) as file:
+            file.write_bytes(data)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); give another output.") from error
 

@@ -132,7 +132,7 @@ def correlation_matrix(features: Tensor) -> NDArray[np.float64]:
 def responses(
     network: nn.Module, clean: list[Image], phase: int, rng: np.random.Generator
 ) -> dict[str, NDArray[np.float64]]:
-    """How strongly each channel after FDM answers each distortion: `{distortion: (levels, C)}`.
+    """The strength with which each channel after FDM answers each distortion: `{distortion: (levels, C)}`.
 
     The paper does not define its response. Here it is the mean absolute change, over positions and images, of the
     channel when the clean image is distorted by that distortion alone; it is 0 for a channel that takes no notice.

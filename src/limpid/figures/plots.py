@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from limpid.store.atomic_io import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,12 +27,7 @@ def panels(count: int, width: float = 5.0, height: float = 3.6) -> tuple[Figure,
 
 
 def write(figure: Figure, path: Path) -> Path:
-    """Write `figure` as a PNG under a temporary name that is then replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        figure.savefig(beside, format="png", dpi=120)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """The `path` of the PNG as which `figure` was written, see `atomic_write`."""
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=120)
     return path

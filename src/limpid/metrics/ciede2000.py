@@ -74,7 +74,9 @@ def delta_e(first: Tensor, second: Tensor) -> Tensor:
     turn = h2 - h1
     turn = torch.where(turn.abs() > math.pi, turn - 2 * math.pi * turn.sign(), turn)  # eq. 10: the shorter way round
     turn = torch.where(grey, 0, turn)
-    dL, dC, dH = L2 - L1, C2 - C1, 2 * (C1 * C2).sqrt() * torch.sin(turn / 2)  # eq. 8, 9, 11
+    dL = L2 - L1  # eq. 8
+    dC = C2 - C1  # eq. 9
+    dH = 2 * (C1 * C2).sqrt() * torch.sin(turn / 2)  # eq. 11
     L, C = (L1 + L2) / 2, (C1 + C2) / 2  # eq. 12-13
     h = torch.where(grey, h1 + h2, h1 + turn / 2)  # eq. 14
 
@@ -86,7 +88,9 @@ def delta_e(first: Tensor, second: Tensor) -> Tensor:
     from_middle = (L - 50) ** 2
     S_L = 1 + 0.015 * from_middle / (20 + from_middle).sqrt()  # eq. 18
     S_C, S_H = 1 + 0.045 * C, 1 + 0.015 * C * T  # eq. 19-20
-    dL, dC, dH = dL / S_L, dC / S_C, dH / S_H
+    dL = dL / S_L
+    dC = dC / S_C
+    dH = dH / S_H
     R_T = -2 * _saturation(C) * rotation  # eq. 17, 21
     return (dL**2 + dC**2 + dH**2 + R_T * dC * dH).clamp_min(0).sqrt()  # eq. 22
 

@@ -40,7 +40,9 @@ FEATURES = (
     "colourfulness",
 )
 # Of contrast energy, from Groen et al. 2013: the filters' scale in pixels, the gain, and the noise of each channel.
-_SCALE, _GAIN, _NOISE = 3.25, 0.1, (0.2353, 0.2287, 0.0528)
+_SCALE = 3.25
+_GAIN = 0.1
+_NOISE = (0.2353, 0.2287, 0.0528)
 
 
 def fade(restored: Tensor, *, parameters: str | Path | None = None, patch: int = 8) -> Tensor:

@@ -81,7 +81,9 @@ def box_mean(images: Tensor, size: int) -> Tensor:
 def _filtered(images: Tensor, weights: list[float]) -> Tensor:
     """Both passes of a separable window, several times faster than `correlate`, where NumPy may read the images."""
     height, width = images.shape[-2:]
-    size, before, window = len(weights), len(weights) // 2, np.array(weights)
+    size = len(weights)
+    before = len(weights) // 2
+    window = np.array(weights)
     # OpenCV filters one tall image of all planes; rows whose window reaches into another plane are cut off.
     tall = cv2.sepFilter2D(images.reshape(-1, width).numpy(), -1, window, window)
     planes = torch.from_numpy(tall).view(images.shape)

@@ -67,7 +67,7 @@ def _nearest(wanted: Tensor, table: Tensor) -> Tensor:
 
 
 def moments(samples: Tensor) -> Tensor:
-    """What the fits need to know of each row of `(..., n)` samples, as sums that add up over pieces: `(..., 6)`.
+    """The sums `(..., 6)` from which each row of `(..., n)` samples is fitted; they add up over pieces.
 
     They are n; how many samples are negative and positive; the sums of these two's squares; the sum of all magnitudes.
     """

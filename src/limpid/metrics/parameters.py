@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import tempfile
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from limpid.errors import UserError
+from limpid.store.atomic_io import atomic_write
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,8 @@ def _fetch(release: Release, part: str, path: Path, wanted: str, timeout_s: floa
             content = answer.read()
         if _hash(content) != release.sha256[part]:
             raise OSError(f"{part} as it arrived is not what was published")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
-            partial.write(content)
-        Path(partial.name).replace(path)
+        with atomic_write(path) as file:
+            file.write_bytes(content)
     except (OSError, http.client.HTTPException) as error:
         raise UserError(
             f"The parameter file {release.folder}/{wanted} is missing and could not be fetched ({error}). Download "

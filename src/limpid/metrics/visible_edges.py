@@ -142,7 +142,9 @@ def _count(mask: Tensor) -> Tensor:
 def gradient(levels: Tensor) -> Tensor:
     """Magnitude of Sobel's gradient of `(N, 1, H, W)`, the border pixels repeated."""
     padded = pad(levels, 1, "replicate")
-    up, middle, down = padded[..., :-2, :], padded[..., 1:-1, :], padded[..., 2:, :]
+    up = padded[..., :-2, :]
+    middle = padded[..., 1:-1, :]
+    down = padded[..., 2:, :]
     smooth, slope = up + 2 * middle + down, down - up
     across = smooth[..., 2:] - smooth[..., :-2]
     along = slope[..., :-2] + 2 * slope[..., 1:-1] + slope[..., 2:]
@@ -248,7 +250,9 @@ def _means(pairs: _Pairs, levels: int = 256) -> Tensor:
     1 - a / s, then 1 - s / b, so that running sums over s of 1, a and 1 / b give every mean at once.
     """
     a, b = pairs.low.flatten(1), pairs.high.flatten(1)
-    start, turn, end = a.long().clamp_min(1), (a * b).sqrt().long() + 1, b.long()
+    start = a.long().clamp_min(1)
+    turn = (a * b).sqrt().long() + 1
+    end = b.long()
     end = torch.maximum(start, end)
     turn = turn.clamp_max(levels).clamp(start, end)
 

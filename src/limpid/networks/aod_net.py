@@ -27,7 +27,7 @@ class AODNet(nn.Module):
         self.conv5 = nn.Conv2d(4 * channels, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and is not bounded above."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not bounded above."""
         k1 = self.conv1(x).relu()
         k2 = self.conv2(k1).relu()
         k3 = self.conv3(torch.cat([k1, k2], 1)).relu()

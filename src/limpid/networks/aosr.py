@@ -119,8 +119,12 @@ class AOSRNet(nn.Module):
             raise ValueError(f"estimates is {estimates!r}, but it must be phi or restored.")
         if mixup is not None and len(mixup) != 2:
             raise ValueError(f"mixup is {list(mixup)}, but it must be two numbers or null.")
-        self.control_alpha, self.control_beta, self.estimates = control_alpha, control_beta, estimates
-        c1, c2, c3 = channels, 2 * channels, 4 * channels
+        self.control_alpha = control_alpha
+        self.control_beta = control_beta
+        self.estimates = estimates
+        c1 = channels
+        c2 = 2 * channels
+        c3 = 4 * channels
         self.down1 = nn.Sequential(nn.Conv2d(3, c1, 7, padding=3, padding_mode="reflect"), nn.PReLU())
         self.down2 = nn.Sequential(nn.Conv2d(c1, c2, 3, stride=2, padding=1), nn.PReLU())
         self.down3 = nn.Sequential(nn.Conv2d(c2, c3, 3, stride=2, padding=1), nn.PReLU())

@@ -55,10 +55,13 @@ class DeepDeblur(nn.Module):
         def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
             return nn.Conv2d(channels_in, channels_out, kernel_size, padding=kernel_size // 2)
 
+        def repeated(count: int) -> list[nn.Module]:
+            return [ResBlock(channels, kernel_size) for _ in range(count)]
+
         self.scales = nn.ModuleList(
             nn.Sequential(
                 conv(6 if i else 3, channels),
-                *[ResBlock(channels, kernel_size) for _ in range(blocks)],
+                *repeated(blocks),
                 conv(channels, 3),
             )
             for i in range(scales)
@@ -66,7 +69,7 @@ class DeepDeblur(nn.Module):
         self.enlarge = nn.ModuleList(nn.Sequential(conv(3, 12), nn.PixelShuffle(2)) for _ in range(scales - 1))
 
     def forward(self, x: Tensor) -> StagedOutput:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1], at every scale, the coarsest first."""
+        """The restored images of `x`, `(N, 3, H, W)` in [0, 1], at every scale, the coarsest first."""
         height, width = x.shape[-2:]
         last = len(self.scales) - 1
         pyramid = [pad_to_multiple(x, 2**last) - 0.5]

@@ -113,11 +113,11 @@ class DehazeNet(nn.Module):
         nn.init.constant_(self.regress.bias, 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and is not clamped."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not clamped."""
         return self.estimate(x).restored
 
     def estimate(self, x: Tensor) -> Dehazed:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1], and give the transmission and airlight found."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], and the transmission and airlight found."""
         transmission = self.transmission(x).float()
         with torch.autocast(x.device.type, enabled=False):  # variances and quotients need float32
             image = x.float()

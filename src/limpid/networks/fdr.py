@@ -178,7 +178,7 @@ class FDRNet(nn.Module):
         self.tail = nn.Conv2d(channels, 3, 3, padding=1)
 
     def forward(self, x: Tensor, keep_features: bool | None = None) -> FDROutput:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1].
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], and what else the network gives.
 
         Args:
             x: the degraded image, of any size.

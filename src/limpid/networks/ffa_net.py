@@ -145,7 +145,7 @@ class FFANet(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and is not clamped."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not clamped."""
         if self.normalises:
             x = (x - self.get_buffer("mean")) / self.get_buffer("std")
         features = self.head(x)

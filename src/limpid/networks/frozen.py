@@ -25,11 +25,11 @@ class Frozen(nn.Module):
 
     @property
     def module(self) -> nn.Module:
-        """What is held."""
+        """The module that is held."""
         return self._held[0]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the held module returns."""
+        """The output of the held module."""
         return self.module(*args, **kwargs)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Frozen:

@@ -29,7 +29,7 @@ class Convolution(nn.Sequential):
         bias, padding = not (separable and normalised), kernel_size // 2
 
         def finish(channels: int) -> list[nn.Module]:
-            """What stands behind a convolution with `channels`."""
+            """The layers behind a convolution with `channels`."""
             rest: list[nn.Module] = [nn.BatchNorm2d(channels)] if normalised else []
             return [*rest, nn.PReLU(channels) if activation == "prelu" else nn.ReLU()]
 

@@ -121,7 +121,7 @@ class GCANet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and is not clamped."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not clamped."""
         height, width = x.shape[-2:]
         image = 255 * pad_to_multiple(x, 2)
         features = self.encoder(torch.cat([image, edges(image)], 1) - 128)

@@ -96,5 +96,5 @@ class GDN(nn.Module):
             return (wide * root).to(x.dtype)
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
+        """The settings that `print` shows."""
         return f"{self.root_beta.numel()}, inverse={self.inverse}"

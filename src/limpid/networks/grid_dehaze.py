@@ -117,7 +117,7 @@ class GridDehazeNet(nn.Module):
         self.post = ResidualDenseBlock(channels, layers, growth)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape, is not negative and not bounded above."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape, not negative, not bounded above."""
         rows, columns = self.attention.shape[:2]
         streams = [self.pre(self.head(2 * x - 1))]
         for row in range(1, rows):

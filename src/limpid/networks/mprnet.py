@@ -244,7 +244,7 @@ class MPRNet(nn.Module):
         self.tail = _conv(width, 3, 3)
 
     def forward(self, x: Tensor, features: Sequence[str] = ()) -> MPRNetOutput:
-        """Restore `x` `(N, 3, H, W)` in [0, 1].
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], and what else the network gives.
 
         Args:
             x: the degraded image.

@@ -168,7 +168,7 @@ class MSBDN(nn.Module):
         self.tail = _conv(width[0], 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and is not clamped."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not clamped."""
         height, width = x.shape[-2:]
         features = self.head(pad_to_multiple(x, 16, least=32))  # a reflection at 1/16 needs two pixels
         fused, skips = [features], []

@@ -52,6 +52,6 @@ class NLCLGenerator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and is not clamped. Inside it is [-1, 1]."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape, not clamped; inside it is [-1, 1]."""
         layer: Tensor = self.tail(self.blocks(self.head(2 * x - 1)))
         return (layer + 1) / 2

@@ -107,6 +107,6 @@ class OPAttention(nn.Module):
         self.tail = nn.Conv2d(channels, 3, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and is not clamped."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not clamped."""
         restored: Tensor = self.tail(self.groups(self.head(x)))
         return restored

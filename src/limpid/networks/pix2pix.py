@@ -55,7 +55,7 @@ class Pix2pixGenerator(nn.Module):
         gaussian_weights(self, weight_std)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and range. Inside it is [-1, 1]."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape and range. Inside it is [-1, 1]."""
         height, width = x.shape[-2:]
         features = 2 * pad_to_multiple(x, 2 ** len(self.down)) - 1
         skips: list[Tensor] = []

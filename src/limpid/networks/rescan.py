@@ -24,8 +24,12 @@ class RecurrentUnit(nn.Module):
         def of_memory() -> nn.Conv2d:
             return nn.Conv2d(channels, channels, 3, padding=1)
 
-        self.update_input, self.reset_input, self.new_input = of_input(), of_input(), of_input()
-        self.update_memory, self.reset_memory, self.new_memory = of_memory(), of_memory(), of_memory()
+        self.update_input = of_input()
+        self.reset_input = of_input()
+        self.new_input = of_input()
+        self.update_memory = of_memory()
+        self.reset_memory = of_memory()
+        self.new_memory = of_memory()
         self.attention = ChannelAttention(channels, reduction)
         self.activation = nn.LeakyReLU(0.2)
 
@@ -72,7 +76,7 @@ class RESCAN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> StagedOutput:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; all stages have its size."""
+        """The restored images of `x`, `(N, 3, H, W)` in [0, 1], of all stages, each of its size."""
         memories: list[Tensor | None] = [None] * len(self.units)
         image = x
         images: list[Tensor] = []

@@ -171,7 +171,7 @@ class SPANet(nn.Module):
         self.tail = nn.Conv2d(channels, 3, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> SPANetOutput:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], and what else the network gives."""
         features = self.before(self.head(x))
         attentions: list[Tensor] = []
         for blocks in self.guided:

@@ -60,7 +60,7 @@ class SRN(nn.Module):
         self.tail = nn.Conv2d(channels, 3, 5, padding=2)
 
     def forward(self, x: Tensor) -> StagedOutput:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1], at every scale, the coarsest first."""
+        """The restored images of `x`, `(N, 3, H, W)` in [0, 1], at every scale, the coarsest first."""
         height, width = x.shape[-2:]
         whole = pad_to_multiple(x, 2 ** (self.scales + self.levels - 2))
         stages: list[Tensor] = []

@@ -58,11 +58,9 @@ class SRResNet(nn.Module):
         self.head = nn.Sequential(_conv(3, channels, 9), nn.LeakyReLU(slope))
         self.blocks = nn.Sequential(*[ResidualBlock(channels, slope) for _ in range(blocks)])
         self.middle = nn.Sequential(_conv(channels, channels), nn.InstanceNorm2d(channels, affine=True))
-        double = [
-            part
-            for _ in range(doublings)
-            for part in (_conv(channels, 4 * channels), nn.PixelShuffle(2), nn.LeakyReLU(slope))
-        ]
+        double: list[nn.Module] = []
+        for _ in range(doublings):
+            double += [_conv(channels, 4 * channels), nn.PixelShuffle(2), nn.LeakyReLU(slope)]
         self.upsample = nn.Sequential(*double)
         self.tail = _conv(channels, 3, 9)
 

@@ -60,7 +60,7 @@ class XYDeblur(nn.Module):
         self.decoder = SharedDecoder(channels, blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and is not clamped."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not clamped."""
         height, width = x.shape[-2:]
         padded = features = pad_to_multiple(x, 4)
         levels: list[Tensor] = []

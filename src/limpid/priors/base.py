@@ -30,12 +30,12 @@ class Prior(nn.Module):
     """Inverts the haze model without having learnt anything; subclasses write `estimate_image`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1]; the result has its shape and range."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape and range."""
         return self.estimate(x).restored
 
     @torch.no_grad()
     def estimate(self, x: Tensor) -> Estimate:
-        """Restore `x`, `(N, 3, H, W)` in [0, 1], and give the depth, transmission and airlight found."""
+        """The restored image of `x`, `(N, 3, H, W)` in [0, 1], and the depth, transmission and airlight found."""
         images = [self.estimate_image(image) for image in x.float()]
         return Estimate(*(torch.stack(parts) for parts in zip(*images, strict=True)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,5 +40,5 @@ def _eight_neighbours(plane: Tensor) -> Tensor:
     """The sum of the eight neighbours of each pixel of `(1, H, W)`; the border is repeated outwards."""
     padded = F.pad(plane[None], (1, 1, 1, 1), mode="replicate")[0]
     height, width = plane.shape[1:]
-    shifts = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+    shifts = [shift for shift in product(range(3), repeat=2) if shift != (1, 1)]
     return torch.stack([padded[:, y : y + height, x : x + width] for y, x in shifts]).sum(0)

@@ -42,7 +42,9 @@ class PercentileStretch(nn.Module):
 
     def __init__(self, low: float = 1.0, high: float = 99.0, per_channel: bool = False) -> None:
         super().__init__()
-        self.low, self.high, self.per_channel = low, high, per_channel
+        self.low = low
+        self.high = high
+        self.per_channel = per_channel
 
     def forward(self, x: Tensor) -> Tensor:
         """Stretch `x`, `(N, 3, H, W)` in [0, 1]; an image without contrast is returned as it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from limpid.results.contact_sheet import Pixels, side_by_side
+from limpid.store.atomic_io import atomic_write
 
 #: The text entry of the PNG that holds the columns' names.
 _COLUMNS = "Columns"
@@ -40,16 +40,11 @@ def panel(columns: Mapping[str, Pixels]) -> Panel:
 
 
 def write_panel(path: Path, made: Panel) -> None:
-    """Write the PNG under a temporary name that then replaces `path`."""
+    """Write the PNG, see `atomic_write`."""
     text = PngImagePlugin.PngInfo()
     text.add_text(_COLUMNS, ",".join(made.columns))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        Image.fromarray(made.pixels).save(beside, "PNG", pnginfo=text, compress_level=1)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        Image.fromarray(made.pixels).save(file, "PNG", pnginfo=text, compress_level=1)
 
 
 def read_panel(path: Path) -> Panel:

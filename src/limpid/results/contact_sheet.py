@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from limpid.store.atomic_io import atomic_write
 
 Pixels = NDArray[np.float32]
 
@@ -61,14 +62,9 @@ def side_by_side(pictures: Sequence[Pixels]) -> Image.Image:
 
 
 def write_jpeg(path: Path, picture: Image.Image, quality: int = 90) -> None:
-    """Write `picture` under a temporary name that is then replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        picture.save(beside, "JPEG", quality=quality)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write `picture` as a JPEG, see `atomic_write`."""
+    with atomic_write(path) as file:
+        picture.save(file, "JPEG", quality=quality)
 
 
 def _picture(pixels: NDArray[Any]) -> Image.Image:

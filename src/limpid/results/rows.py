@@ -14,8 +14,6 @@ from limpid.results.papers import FILE_NAME, Entry, Paper, papers, read_yaml
 
 #: The set name of tables that test on nothing.
 NO_SET = "-"
-#: What begins a reference to another row's weights in a row file.
-_REFERENCE = "row:"
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,6 @@ class Row:
         mode: what a run of it does: ``train`` (and test), ``test`` or ``profile``.
         model: the option of the group `model` that its file chooses, or None.
         data: the option of the group `data` that its file chooses; None leaves the choice to the model.
-        needs: rows (``paper/table/row``) whose weights its file refers to.
     """
 
     paper: str
@@ -52,7 +49,6 @@ class Row:
     mode: str = "train"
     model: str | None = None
     data: str | None = None
-    needs: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -179,8 +175,6 @@ def _row(row_id: str, file: Path, printed: Mapping[str, Paper]) -> Row:
     tables = printed[paper].tables if paper in printed else {}
     entries = tables[table].entries if table in tables else {}
     entry = entries.get(name, Entry(label=name, kind="ablation"))
-    # Until every row file says `mode` itself: the former block of a row.
-    former = content.get("row") or {}
     return Row(
         paper,
         table,
@@ -192,18 +186,7 @@ def _row(row_id: str, file: Path, printed: Mapping[str, Paper]) -> Row:
         printed=entry.printed,
         order=_position(name, entries) + 1 if name in entries else None,
         note=entry.note,
-        mode=str(content.get("mode") or former.get("does") or "train"),
+        mode=str(content.get("mode") or "train"),
         model=option_of(content, "model"),
         data=option_of(content, "data"),
-        needs=tuple(former.get("needs") or dict.fromkeys(_references(content))),
     )
-
-
-def _references(value: Any) -> Iterator[str]:
-    """Every row that a part of a row file refers to as ``row:PAPER/TABLE/ROW``, in the order of the file."""
-    if isinstance(value, str) and value.startswith(_REFERENCE):
-        yield value.removeprefix(_REFERENCE)
-    if isinstance(value, dict):
-        value = list(value.values())
-    for member in value if isinstance(value, list) else ():
-        yield from _references(member)

@@ -74,6 +74,10 @@ def refuse_strays(composed: Composed) -> None:
         UserError: naming the first, and the nearest that exists.
     """
     known = set(_top_level(composed.config["command"]))
+    for key in composed.config:
+        if key not in known:
+            hint = nearest(key, known) or "; --cfg job prints all that is read."
+            raise UserError(f"A file of conf/ or experiments/ sets {key!r}, which nothing reads{hint}")
     for word in composed.overrides:
         key = key_of(word)
         if "/" in key:

@@ -1,4 +1,4 @@
-"""Small files written whole or not at all."""
+"""Files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,20 +6,36 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` through a temporary neighbour, so that a reader sees the old file or the new one."""
+@contextmanager
+def atomic_write(path: Path, beside: Path | None = None) -> Iterator[Path]:
+    """A temporary file beside `path`, which the block writes and which then takes its place.
+
+    A reader sees the old file or the new one. Where the block fails, `path` stays as it was and the temporary file is
+    removed. The folder is made if needed.
+
+    Args:
+        path: where the file is to be.
+        beside: the temporary file, in the same folder; by default named after `path` and the process.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = beside or path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        yield temporary
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)  # of a full disk nothing half-written stays
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, see `atomic_write`."""
+    with atomic_write(path) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:

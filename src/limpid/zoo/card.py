@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Card:
         return {**kept, "default": True} if self.default else kept
 
     def provenance(self) -> dict[str, Any]:
-        """What a run that uses these weights records of them."""
+        """The facts that a run with these weights records of them."""
         known = {"row": self.row, "budget": self.budget, "seed": self.seed, "data": self.trained_on, "step": self.steps}
         return {"zoo": self.name, **known}
 
@@ -132,16 +133,8 @@ def parse(content: Any, file: Path) -> Card:
             raise UserError(f"The zoo card {file} has an unknown field {key!r}{nearest(str(key), _FIELDS) or '.'}")
     # Unquoted, YAML reads a date as one.
     content = {k: v.isoformat() if isinstance(v, datetime.date) else v for k, v in content.items()}
-    for key, field in _FIELDS.items():
-        if key not in content:
-            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-                raise UserError(f"The zoo card {file} lacks the field {key}.")
-            continue
-        value, (kind, _, rest) = content[key], str(field.type).partition(" | ")
-        wanted = _KINDS.get(kind, dict)
-        right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-        if not right and not (rest and value is None):
-            raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
+    for key in _FIELDS:
+        _check_field(key, content, file)
     card = Card(**content, file=file)
     if card.name != file.stem or not NAME.fullmatch(card.name):
         raise UserError(
@@ -151,9 +144,28 @@ def parse(content: Any, file: Path) -> Card:
     if not _SHA256.fullmatch(card.sha256):
         raise UserError(f"The sha256 of the zoo card {file} is not one of 64 hex digits.")
     for name, metrics in card.scores.items():
-        if not all(isinstance(m, Mapping) and {"value", "n", "protocol"} == set(m) for m in dict(metrics).values()):
+        if not all(map(_is_score, dict(metrics).values())):
             raise UserError(f"The scores on {name} of the zoo card {file} are not each a value, an n and a protocol.")
     return card
+
+
+def _check_field(key: str, content: Mapping[str, Any], file: Path) -> None:
+    """Refuse a card without the field `key`, or with another kind of value in it."""
+    field = _FIELDS[key]
+    if key not in content:
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise UserError(f"The zoo card {file} lacks the field {key}.")
+        return
+    value = content[key]
+    kind, _, rest = str(field.type).partition(" | ")
+    wanted = _KINDS.get(kind, dict)
+    right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    if not right and not (rest and value is None):
+        raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
+
+
+def _is_score(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and {"value", "n", "protocol"} == set(entry)
 
 
 def read(file: Path) -> Card:
@@ -176,7 +188,7 @@ def sha256(file: Path) -> str:
 
 
 def text(card: Card) -> str:
-    """What the card's file holds."""
+    """The text of the card's file."""
     return yaml.safe_dump(card.plain(), sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -220,7 +232,7 @@ def find(name: str) -> Card:
         for folder in folders():
             if (file := folder / f"{name}.yaml").is_file():
                 return read(file)
-    known = sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+    known = sorted({file.stem for file in chain.from_iterable(folder.glob("*.yaml") for folder in folders())})
     hint = nearest(name, known) or (f"; there are {', '.join(known)}." if known else "; the zoo is empty.")
     raise UserError(f"There are no weights {PREFIX}{name}{hint}")
 

@@ -123,6 +123,15 @@ def _opened(file: Path) -> Any:
         return checkpoint.unpickled(file)
 
 
+def _scores(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The scores of a run on one set as a card has them: each a value, an n and a protocol."""
+    scores = {}
+    for metric, entry in metrics.items():
+        if metric != "params_m":
+            scores[metric] = {"value": round(entry["mean"], 6), "n": entry["n"], "protocol": entry["protocol"]}
+    return scores
+
+
 def _of_run(run: Run, fingerprint: str) -> dict[str, Any]:
     """What a run that is done knows of its weights, whose fingerprint is `fingerprint`."""
     results, config = run.results() or {}, run.config() or {}
@@ -133,14 +142,7 @@ def _of_run(run: Run, fingerprint: str) -> dict[str, Any]:
             f"The scores of the run {run.path} are of other weights than its chosen checkpoint; run it again to its "
             "end, or give the checkpoint's path in place of the run."
         )
-    scores = {
-        dataset: {
-            metric: {"value": round(entry["mean"], 6), "n": entry["n"], "protocol": entry["protocol"]}
-            for metric, entry in metrics.items()
-            if metric != "params_m"
-        }
-        for dataset, metrics in results["metrics"].items()
-    }
+    scores = {dataset: _scores(metrics) for dataset, metrics in results["metrics"].items()}
     ended = str(run.status()["ended"])[:10]
     licence = train.get("licence")
     return {"commit": environment.get("commit"), "data_licence": licence, "date": ended, "scores": scores}

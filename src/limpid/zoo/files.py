@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from limpid.errors import UserError
+from limpid.store.atomic_io import atomic_write
 
 SUFFIX = ".safetensors"
 #: The version of the header's entries; the same number as that of checkpoints.
@@ -44,13 +44,10 @@ def write(
     }
     header = {"limpid": _FORMAT, "network": network, "network_config": json.dumps(dict(network_config))}
     content = save(tensors, {**header, "provenance": json.dumps(dict(provenance or {}))})
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        beside.replace(path)
+        with atomic_write(path) as file:
+            file.write_bytes(content)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise UserError(f"The weights {path} could not be written ({error.strerror}).") from error
 
 

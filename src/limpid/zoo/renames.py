@@ -144,7 +144,10 @@ def _stacked(state: Mapping[str, Tensor], pattern: str) -> dict[str, Tensor]:
             parts.setdefault(stem, {})[int(index)] = value
         else:
             rest[name] = value
-    return {**rest, **{stem: torch.stack([found[i] for i in sorted(found)]) for stem, found in parts.items()}}
+    stacked = {}
+    for stem, found in parts.items():
+        stacked[stem] = torch.stack([found[i] for i in sorted(found)])
+    return {**rest, **stacked}
 
 
 def _shaped(value: Tensor, shape: torch.Size | None) -> Tensor:

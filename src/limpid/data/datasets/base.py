@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +18,27 @@ from limpid.errors import CannotRun, UserError, nearest
 Sample = dict[str, Any]
 
 
+class Pair(NamedTuple):
+    """A degraded image and its reference; `key` names the pair and `scene` what they show."""
+
+    key: str
+    scene: str
+    input: str
+    target: str
+
+
+class Matched(NamedTuple):
+    """What a rule finds: pairs, degraded images without a reference (or absent files), references without use.
+
+    Sets of single images have `singles` alone.
+    """
+
+    pairs: list[Pair]
+    strays: list[str]
+    unused: list[str]
+    singles: list[str]
+
+
 class ImageSet(Protocol):
     """What the datamodule asks of a set."""
 
@@ -25,7 +47,7 @@ class ImageSet(Protocol):
 
     @property
     def expected(self) -> int | None:
-        """How many images the publisher's set has, or None where nobody says."""
+        """The number of images that the publisher's set has, or None where nobody says."""
 
     def __len__(self) -> int:
         """How many images there are; raises CannotRun where the set is missing."""
@@ -45,6 +67,63 @@ class CleanSet(Protocol):
 
     def load(self, index: int) -> Sample:
         """`target`, `name`, and `depth` where it is known: relative to the furthest point of the scene."""
+
+
+@runtime_checkable
+class FileSet(Protocol):
+    """What a set of files offers besides its images, for those who cache, check or list the files."""
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+
+    @property
+    def domain(self) -> str:
+        """The degradation of the set."""
+
+    @property
+    def expected(self) -> int | None:
+        """The number of images that the publisher's set has, or None where nobody says."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The keys of the images and maps in a sample, such as ``("input", "target")``."""
+
+    def __len__(self) -> int:
+        """How many images there are; raises CannotRun where the set is missing."""
+
+    def load(self, index: int, *rng: np.random.Generator) -> Sample:
+        """Image `index`; nothing is drawn."""
+
+    def name_of(self, index: int) -> str:
+        """The name of image `index`."""
+
+    def files_of(self, index: int) -> tuple[str, ...]:
+        """The files that image `index` is read from, the image itself first."""
+
+    def settings_of(self, index: int) -> str:
+        """All settings that decide the pixels of image `index`, given its files."""
+
+    def why_missing(self) -> str | None:
+        """Why the set cannot be used, in a sentence, or None if it can."""
+
+
+#: Gives a set that stands for a set of files, such as one with a cache.
+Wrap = Callable[[FileSet], Any]
+
+
+def wrap_files(images: Any, wrap: Wrap) -> Any:
+    """The set `images` with `wrap` applied to each set of files that it is, or that it is made from.
+
+    A set of files has a method `wrap_files(wrap)`, and so has a set that is made from others. What has none, such as
+    scenes that are drawn, comes back as it is.
+    """
+    own = getattr(images, "wrap_files", None)
+    return images if own is None else own(wrap)
+
+
+#: Settings of a set that do not change its pixels.
+_DESCRIBES = frozenset({"name", "domain", "root", "roots", "how_to_get", "licence", "url", "version", "expected"})
 
 
 @dataclass(kw_only=True, eq=False)
@@ -83,6 +162,11 @@ class Files:
     url: str = ""
     how_to_get: str = ""
 
+    #: What kind of set this is, as `limpid data list` says.
+    kind: ClassVar[str] = "pairs"
+    #: Whether a file holds two images side by side.
+    two_in_a_file: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         self.root = Path(self.root)
         if self.splits:
@@ -90,7 +174,7 @@ class Files:
                 known = nearest(self.split, self.splits) or f"; it has {', '.join(self.splits)}."
                 raise UserError(f"The set {self.name} has no split {self.split!r}{known}")
             self._change(self.splits[self.split], f"splits.{self.split}")
-        changed = {key for layout in self.layouts for key in layout}
+        changed = dict.fromkeys(chain.from_iterable(self.layouts))
         self._unchanged = {key: getattr(self, key, None) for key in changed}
 
     def _change(self, values: Mapping[str, Any], where: str) -> None:
@@ -100,6 +184,23 @@ class Files:
                 hint = nearest(key, known) or f"; there are {', '.join(sorted(known))}."
                 raise UserError(f"{where}.{key} of the set {self.name} cannot be set{hint}")
             setattr(self, key, value)
+
+    def matched(self) -> Matched:
+        """The pairs or single images of the set, and the files that belong to none.
+
+        Raises:
+            CannotRun: the set is missing.
+            UserError: the set does not say clearly which files are pairs.
+        """
+        raise NotImplementedError  # each kind of set knows its own rule
+
+    def lacking(self, strays: Sequence[str]) -> str:
+        """A sentence on degraded images without a reference, or files that are not there."""
+        raise NotImplementedError
+
+    def depth_file(self, image: Path) -> Path | None:
+        """Where the depth of an image lies; None where the set has none."""
+        return None
 
     def has_layout(self, folder: Path) -> bool:
         """Whether `folder` has the layout of this set."""
@@ -131,6 +232,15 @@ class Files:
         there = "" if root.is_dir() else f" (the data root {root} does not exist)"
         which = f"{self.split} split of the set {self.name}" if self.splits else f"set {self.name}"
         return f"The {which} is not there{there}; looked in {looked}. {self.how_to_get}".rstrip()
+
+    @cached_property
+    def _settings(self) -> str:
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DESCRIBES}
+        return f"{type(self).__name__} {sorted(kept.items())}"
+
+    def settings_of(self, index: int) -> str:
+        """All settings that decide the pixels of image `index`, given its files."""
+        return self._settings
 
     def require_root(self) -> Path:
         """The folder of the set.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
-from limpid.data.datasets.base import CleanSet, Sample
+from limpid.data.cropping import in_unit_range
+from limpid.data.datasets.base import CleanSet, Sample, Wrap, wrap_files
 
 
 class Degraded:
@@ -19,6 +21,8 @@ class Degraded:
         degradation: adds `input` (and what it knows about it) to a sample, drawing from a generator.
     """
 
+    kind: ClassVar[str] = "degraded when loaded"
+
     def __init__(
         self,
         name: str,
@@ -26,11 +30,14 @@ class Degraded:
         clean: CleanSet,
         degradation: Callable[[Sample, np.random.Generator], Sample],
     ) -> None:
-        self.name, self.domain, self.clean, self.degradation = name, domain, clean, degradation
+        self.name = name
+        self.domain = domain
+        self.clean = clean
+        self.degradation = degradation
 
     @property
     def expected(self) -> int | None:
-        """How many clean images the publisher's set has, or None where they are made."""
+        """The number of clean images that the publisher's set has, or None where they are made."""
         return getattr(self.clean, "expected", None)
 
     def __len__(self) -> int:
@@ -38,7 +45,17 @@ class Degraded:
 
     def load(self, index: int, rng: np.random.Generator) -> Sample:
         """Image `index`, degraded with `rng`: `input`, `target`, `name` and what the degradation adds."""
-        return self.degradation(self.clean.load(index), rng)
+        return self.degradation(in_unit_range(self.clean.load(index)), rng)
+
+    @property
+    def source(self) -> CleanSet:
+        """The set whose files are read."""
+        return self.clean
+
+    def wrap_files(self, wrap: Wrap) -> Degraded:
+        """This set, made from files as `wrap` gives them."""
+        self.clean = wrap_files(self.clean, wrap)
+        return self
 
     def why_missing(self) -> str | None:
         """Why the clean images cannot be had, in a sentence, or None; those that are made are always there."""

@@ -27,10 +27,15 @@ def folders(root_dir: Path, pattern: str) -> list[tuple[str, Path]]:
     found = [("", root_dir)]
     for part in Path(pattern).parts:
         if any(sign in part for sign in _WILD):
-            found = [(f"{key}/{name}".lstrip("/"), f / name) for key, f in found for name in _below(f, part)]
+            found = [below for key, folder in found for below in _matching(key, folder, part)]
         else:
             found = [(key, folder / part) for key, folder in found]
     return sorted((key, folder) for key, folder in found if folder.is_dir())
+
+
+def _matching(key: str, folder: Path, pattern: str) -> list[tuple[str, Path]]:
+    """The folders just below `folder` that match, with their names behind its key."""
+    return [(f"{key}/{name}".lstrip("/"), folder / name) for name in _below(folder, pattern)]
 
 
 def _below(folder: Path, pattern: str) -> list[str]:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limpid.data.datasets import file_index
-from limpid.data.datasets.base import Files, Sample
+from limpid.data.datasets.base import Files, Matched, Sample, Wrap
 from limpid.data.datasets.side_by_side import halves
 from limpid.data.image_io import read_image
 from limpid.errors import UserError
@@ -41,6 +42,33 @@ class _Single(Files):
     def _named(self) -> list[tuple[str, str]]:
         return self._in(self.require_root())
 
+    def matched(self) -> Matched:
+        """The image files, as `singles`; raises CannotRun where the set is missing."""
+        return Matched([], [], [], [file for _, file in self._named])
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The keys of the images and maps in a sample."""
+        raise NotImplementedError
+
+    def load(self, index: int, *rng: np.random.Generator) -> Sample:
+        """Image `index`."""
+        raise NotImplementedError
+
+    def name_of(self, index: int) -> str:
+        """The key of image `index`."""
+        return self._named[index][0]
+
+    def files_of(self, index: int) -> tuple[str, ...]:
+        """The file of image `index`, and that of its depth where the set has it."""
+        file = self._named[index][1]
+        depth = self.depth_file(Path(file))
+        return (file,) if depth is None else (file, str(depth))
+
+    def wrap_files(self, wrap: Wrap) -> Any:
+        """The set as `wrap` gives it."""
+        return wrap(self)
+
     @property
     def files(self) -> list[Path]:
         """The image files, sorted by key; raises CannotRun where the set is missing."""
@@ -54,7 +82,14 @@ class _Single(Files):
 class Images(_Single):
     """Degraded images without references."""
 
-    def load(self, index: int, rng: np.random.Generator) -> Sample:
+    kind: ClassVar[str] = "without references"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The keys of the images in a sample."""
+        return ("input",)
+
+    def load(self, index: int, *rng: np.random.Generator) -> Sample:
         """Image `index`: `input`, `name`."""
         key, file = self._named[index]
         return {"input": read_image(Path(file)), "name": key}
@@ -72,12 +107,19 @@ class Clean(_Single):
         half: ``left`` or ``right`` where only that half of the file is the clean image.
     """
 
+    kind: ClassVar[str] = "clean"
+
     depth: str | None = None
     relative: bool = True
     middle: Sequence[int] | None = None
     half: str | None = None
 
-    def load(self, index: int) -> Sample:
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The keys of the image and its map in a sample."""
+        return ("target",) if self.depth is None else ("target", "depth")
+
+    def load(self, index: int, *rng: np.random.Generator) -> Sample:
         """Image `index`: `target` `(H, W, 3)`, `name`, and `depth` `(H, W)` float32 where the set has it.
 
         Raises:
@@ -89,14 +131,17 @@ class Clean(_Single):
         if self.half is not None:
             image = halves(image, file)[0 if self.half == "left" else 1]
         sample: Sample = {"target": self._inner(image), "name": key}
-        if self.depth is not None:
-            sample["depth"] = self._inner(read_depth(self.depth_file(file), image.shape))
+        depth = self.depth_file(file)
+        if depth is not None:
+            sample["depth"] = self._inner(read_depth(depth, image.shape))
             if self.relative:
                 sample["depth"] = sample["depth"] / sample["depth"].max()
         return sample
 
-    def depth_file(self, image: Path) -> Path:
-        """Where the depth of an image lies."""
+    def depth_file(self, image: Path) -> Path | None:
+        """Where the depth of an image lies; None where the set has none."""
+        if self.depth is None:
+            return None
         return self.require_root() / str(self.depth) / f"{image.stem}.npy"
 
     def _inner(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

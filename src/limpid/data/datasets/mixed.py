@@ -9,7 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from limpid.data.cropping import in_unit_range, random_crop
-from limpid.data.datasets.base import ImageSet, Sample
+from limpid.data.datasets.base import ImageSet, Sample, Wrap, wrap_files
 from limpid.errors import UserError
 
 #: What samples of all sets have, so that they can stand in one batch.
@@ -35,16 +35,19 @@ class Mixture:
     def __init__(self, name: str, sets: Mapping[str, ImageSet], domain: str = "mixed", each: int | None = None) -> None:
         if not sets:
             raise UserError(f"The mixture {name} holds no set; give it one for each type of degradation.")
-        self.name, self.domain, self.sets, self.each = name, domain, dict(sets), each
+        self.name = name
+        self.domain = domain
+        self.sets = dict(sets)
+        self.each = each
 
     @property
     def sizes(self) -> list[int]:
-        """How many images are taken of each set."""
+        """The numbers of images that are taken of the sets."""
         return [len(images) if self.each is None else min(self.each, len(images)) for images in self.sets.values()]
 
     @property
     def expected(self) -> int | None:
-        """How many images the publishers' sets have together, or None where one of them does not say."""
+        """The number of images that the publishers' sets have together, or None where one of them does not say."""
         counts = [images.expected for images in self.sets.values()]
         return None if None in counts or self.each is not None else sum(count for count in counts if count is not None)
 
@@ -61,6 +64,11 @@ class Mixture:
         place = place * len(images) // sizes[number]
         sample = images.load(place, rng)
         return {key: sample[key] for key in _COMMON if key in sample} | {"domain": kind}
+
+    def wrap_files(self, wrap: Wrap) -> Mixture:
+        """This mixture, made from files as `wrap` gives them."""
+        self.sets = {kind: wrap_files(images, wrap) for kind, images in self.sets.items()}
+        return self
 
     def drawn(self, rng: np.random.Generator) -> int:
         """The index of a random image, of every set alike often."""
@@ -84,17 +92,19 @@ class Unpaired:
     """
 
     def __init__(self, degraded: Mixture, clear: Mixture, crop: int | None = None) -> None:
-        self.degraded, self.clear, self.crop = degraded, clear, crop
+        self.degraded = degraded
+        self.clear = clear
+        self.crop = crop
         self.name, self.domain = degraded.name, degraded.domain
 
     @property
     def sizes(self) -> list[int]:
-        """How many images each of the degraded sets has."""
+        """The numbers of images of the degraded sets."""
         return self.degraded.sizes
 
     @property
     def expected(self) -> int | None:
-        """How many degraded images the publishers' sets have together."""
+        """The number of degraded images that the publishers' sets have together."""
         return self.degraded.expected
 
     def __len__(self) -> int:
@@ -109,6 +119,12 @@ class Unpaired:
         if self.crop is not None:
             sample, other = random_crop(sample, self.crop, rng), random_crop(other, self.crop, rng)
         return in_unit_range(sample) | {"clear": in_unit_range(other)["input"]}
+
+    def wrap_files(self, wrap: Wrap) -> Unpaired:
+        """This set, made from files as `wrap` gives them."""
+        self.degraded.wrap_files(wrap)
+        self.clear.wrap_files(wrap)
+        return self
 
     def why_missing(self) -> str | None:
         """Why the images cannot be had: a sentence for each set that is not there; or None."""

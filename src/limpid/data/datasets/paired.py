@@ -8,31 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.data.datasets.base import Files, Sample
+from limpid.data.datasets.base import Files, Pair, Sample, Wrap
 from limpid.data.image_io import read_image
 from limpid.errors import CannotRun, UserError
-
-
-class Pair(NamedTuple):
-    """A degraded image and its reference; `key` names the pair and `scene` what they show."""
-
-    key: str
-    scene: str
-    input: str
-    target: str
-
-
-class Matched(NamedTuple):
-    """What a rule finds: pairs, degraded images without a reference (or absent files), references without use."""
-
-    pairs: list[Pair]
-    strays: list[str]
-    unused: list[str]
 
 
 def examples(found: Sequence[object], most: int = 5) -> str:
@@ -75,34 +58,21 @@ class PairedFiles(Files):
         if self.part not in ("all", "train", "val"):
             raise UserError(f"The part of set {self.name} is {self.part!r}, but it must be all, train or val.")
 
-    def matched(self) -> Matched:
-        """The pairs, and the files that belong to none.
-
-        Raises:
-            CannotRun: the set is missing.
-            UserError: the set does not say clearly which files are pairs.
-        """
-        raise NotImplementedError  # each kind of set knows its own rule
-
-    def lacking(self, strays: Sequence[str]) -> str:
-        """A sentence on degraded images without a reference, or files that are not there."""
-        raise NotImplementedError
-
     def pairs(self) -> list[Pair]:
-        """All pairs.
+        """The pairs of all parts.
 
         Raises:
             CannotRun: the set is missing or empty.
             UserError: an image has no partner, or as in `matched`.
         """
-        pairs, strays, _ = self.matched()
-        if strays:
-            raise UserError(self.lacking(strays))
-        if not pairs:
+        matched = self.matched()
+        if matched.strays:
+            raise UserError(self.lacking(matched.strays))
+        if not matched.pairs:
             raise CannotRun(
                 f"The set {self.name} is empty: {self.require_root()} holds no pairs. {self.how_to_get}".rstrip()
             )
-        return pairs
+        return matched.pairs
 
     @cached_property
     def chosen(self) -> list[Pair]:
@@ -118,15 +88,32 @@ class PairedFiles(Files):
         """The pairs of this part as (degraded, reference); raises as `pairs` does."""
         return [(Path(pair.input), Path(pair.target)) for pair in self.chosen]
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The keys of the images in a sample."""
+        return ("input", "target")
+
+    def name_of(self, index: int) -> str:
+        """The key of pair `index`."""
+        return self.chosen[index].key
+
+    def files_of(self, index: int) -> tuple[str, ...]:
+        """The files of pair `index`, the degraded image first."""
+        return self.chosen[index].input, self.chosen[index].target
+
+    def wrap_files(self, wrap: Wrap) -> Any:
+        """The set as `wrap` gives it."""
+        return wrap(self)
+
     def scene_of(self, key: str) -> str:
-        """What the reference with this key shows."""
+        """The name of the scene that the reference with this key shows."""
         found = re.search(self.scene, key)
         return found[0] if found else key
 
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def load(self, index: int, rng: np.random.Generator) -> Sample:
+    def load(self, index: int, *rng: np.random.Generator) -> Sample:
         """Pair `index`: `input`, `target`, `name`.
 
         Raises:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limpid.data.datasets import file_index
-from limpid.data.datasets.paired import Matched, Pair, PairedFiles, examples
+from limpid.data.datasets.base import Matched, Pair
+from limpid.data.datasets.paired import PairedFiles, examples
 from limpid.errors import UserError
 
 
@@ -62,7 +63,7 @@ class PairedByName(PairedFiles):
             else:
                 pairs.append(Pair(key, self.scene_of(wanted), file, references[wanted]))
                 used.update((wanted, key) if self.input == self.target else (wanted,))
-        return Matched(pairs, strays, [file for key, file in references.items() if key not in used])
+        return Matched(pairs, strays, [file for key, file in references.items() if key not in used], [])
 
     def _target_key(self, match: re.Match[str]) -> str:
         try:

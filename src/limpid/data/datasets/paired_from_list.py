@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limpid.data.datasets.paired import Matched, Pair, PairedFiles, examples
+from limpid.data.datasets.base import Matched, Pair
+from limpid.data.datasets.paired import PairedFiles, examples
 from limpid.data.image_io import SUFFIXES, image_names
 from limpid.errors import UserError
 
@@ -45,7 +46,7 @@ class PairedFromList(PairedFiles):
         lines = read_list(root_dir / self.list_file)
         absent = absent_files(root_dir, (path for line in lines for path in line))
         lost = set(absent)
-        return Matched([self._pair(root_dir, line) for line in lines if lost.isdisjoint(line)], absent, [])
+        return Matched([self._pair(root_dir, line) for line in lines if lost.isdisjoint(line)], absent, [], [])
 
     def _pair(self, base: Path, line: tuple[str, str]) -> Pair:
         paths = dict(zip(self.columns, line, strict=True))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limpid.data.datasets import file_index
-from limpid.data.datasets.paired import Matched, Pair, PairedFiles
+from limpid.data.datasets.base import Matched, Pair
+from limpid.data.datasets.paired import PairedFiles
 from limpid.data.image_io import read_image
 from limpid.errors import UserError
 
@@ -24,6 +25,8 @@ class SideBySidePairs(PairedFiles):
         images: folders of the files inside the set's folder: one pattern, or several. Whole parts may hold ``*``.
         halves: what the left and the right half are: ``input`` and ``target`` in the file's order.
     """
+
+    two_in_a_file: ClassVar[bool] = True
 
     images: str | Sequence[str]
     halves: Sequence[str] = ("input", "target")
@@ -39,7 +42,7 @@ class SideBySidePairs(PairedFiles):
             CannotRun: the set is missing.
         """
         found = file_index.images(self.require_root(), self.images)
-        return Matched([Pair(key, self.scene_of(key), file, file) for key, file in found], [], [])
+        return Matched([Pair(key, self.scene_of(key), file, file) for key, file in found], [], [], [])
 
     def read(self, pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The degraded half and the reference.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zlib
 from functools import cached_property
+from typing import Any
 
-from limpid.data.datasets.base import Sample
+import numpy as np
+
+from limpid.data.datasets.base import Sample, Wrap
 from limpid.data.datasets.images import Clean
 from limpid.errors import UserError
 
@@ -30,7 +33,10 @@ class Subset:
     def __init__(self, clean: Clean, part: str, validate: int = 20, test: int = 100) -> None:
         if part not in ("train", "val", "test"):
             raise UserError(f"The part of set {clean.name} is {part!r}, but it must be train, val or test.")
-        self.clean, self.part, self.validate, self.test = clean, part, validate, test
+        self.clean = clean
+        self.part = part
+        self.validate = validate
+        self.test = test
 
     def _bounds(self, count: int) -> tuple[int, int]:
         validate = min(self.validate, count // 4)
@@ -39,7 +45,7 @@ class Subset:
 
     @property
     def expected(self) -> int | None:
-        """How many images the part of the publisher's whole set has, or None where nobody says."""
+        """The number of images in this part of the publisher's whole set, or None where nobody says."""
         if self.clean.expected is None:
             return None
         first, last = self._bounds(self.clean.expected)
@@ -54,9 +60,40 @@ class Subset:
     def __len__(self) -> int:
         return len(self._chosen)
 
-    def load(self, index: int) -> Sample:
+    def load(self, index: int, *rng: np.random.Generator) -> Sample:
         """Image `index` of the part; see `Clean`."""
         return self.clean.load(self._chosen[index])
+
+    @property
+    def name(self) -> str:
+        """The name of the whole set."""
+        return self.clean.name
+
+    @property
+    def domain(self) -> str:
+        """The degradation of the whole set."""
+        return self.clean.domain
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The keys of the image and its map in a sample."""
+        return self.clean.roles
+
+    def name_of(self, index: int) -> str:
+        """The key of image `index` of the part."""
+        return self.clean.name_of(self._chosen[index])
+
+    def files_of(self, index: int) -> tuple[str, ...]:
+        """The files of image `index` of the part."""
+        return self.clean.files_of(self._chosen[index])
+
+    def settings_of(self, index: int) -> str:
+        """All settings that decide the pixels of image `index`, given its files."""
+        return self.clean.settings_of(self._chosen[index])
+
+    def wrap_files(self, wrap: Wrap) -> Any:
+        """The part as `wrap` gives it."""
+        return wrap(self)
 
     def why_missing(self) -> str | None:
         """Why the images cannot be had, in a sentence, or None."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 
 from limpid.data.cropping import in_unit_range, random_crop
-from limpid.data.datasets.base import CleanSet, ImageSet, Sample
+from limpid.data.datasets.base import CleanSet, FileSet, ImageSet, Sample, Wrap, wrap_files
 from limpid.data.datasets.degraded import Degraded
 from limpid.data.datasets.images import Clean
 from limpid.data.datasets.paired import held_out_scenes
@@ -68,7 +69,11 @@ class MultiScale:
     def __len__(self) -> int:
         return len(self.clean) * len(self.scales)
 
-    def load(self, index: int) -> Sample:
+    def wrap_files(self, wrap: Wrap) -> Any:
+        """The images at all scales as `wrap` gives them, where they are read from files; else this set as it is."""
+        return wrap(ScaledFiles(self.clean, self.scales)) if isinstance(self.clean, FileSet) else self
+
+    def load(self, index: int, *rng: np.random.Generator) -> Sample:
         """Image `index // n` at scale `index % n`: `target`, `name`, and maps."""
         place, number = divmod(index, len(self.scales))
         sample, before = self.clean.load(place), 1.0
@@ -80,6 +85,54 @@ class MultiScale:
                 }
             before = scale
         return sample
+
+
+class ScaledFiles(MultiScale):
+    """Clean images from files at several scales, see `MultiScale`.
+
+    Args:
+        clean: the clean images.
+        scales: factors of their size, descending.
+    """
+
+    clean: FileSet
+
+    @property
+    def name(self) -> str:
+        """The name of the set."""
+        return self.clean.name
+
+    @property
+    def domain(self) -> str:
+        """The degradation of the set."""
+        return self.clean.domain
+
+    @property
+    def expected(self) -> int | None:
+        """The number of images that the publisher's set has, at one scale."""
+        return self.clean.expected
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The keys of the image and its map in a sample."""
+        return self.clean.roles
+
+    def name_of(self, index: int) -> str:
+        """The name of the image at any scale."""
+        return self.clean.name_of(index // len(self.scales))
+
+    def files_of(self, index: int) -> tuple[str, ...]:
+        """The files of the image at any scale."""
+        return self.clean.files_of(index // len(self.scales))
+
+    def settings_of(self, index: int) -> str:
+        """All settings that decide the pixels of image `index`, the scales that lead to its own among them."""
+        place, number = divmod(index, len(self.scales))
+        return f"{self.clean.settings_of(place)} scales {self.scales[: number + 1]}"
+
+    def why_missing(self) -> str | None:
+        """Why the images cannot be had, in a sentence, or None."""
+        return self.clean.why_missing()
 
 
 class RandomDegradations(Degraded):
@@ -110,21 +163,28 @@ class RandomDegradations(Degraded):
         scales: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__(name, domain, clean, degradation)
-        self.count, self.crop, self.scales = count, crop, [float(scale) for scale in scales]
+        self.count = count
+        self.crop = crop
+        self.scales = [float(scale) for scale in scales]
         if not scales or min(self.scales) <= 0 or self.scales != sorted(self.scales, reverse=True):
             raise UserError(f"The scales of set {name} are {list(scales)}, but must be above 0, from high to low.")
         self.scaled: CleanSet = MultiScale(clean, self.scales)
 
     @property
     def expected(self) -> int | None:
-        """How many draws there are; that of the clean images where there is one of each."""
+        """The number of draws; that of the clean images where there is one of each."""
         return super().expected if self.count is None else self.count
+
+    def wrap_files(self, wrap: Wrap) -> RandomDegradations:
+        """This set, made from files, at their scales, as `wrap` gives them."""
+        self.scaled = wrap_files(self.scaled, wrap)
+        return self
 
     def __len__(self) -> int:
         return 0 if len(self.clean) == 0 else self.count or len(self.clean)
 
     def load(self, index: int, rng: np.random.Generator) -> Sample:
-        """Draw `index`; its name tells how often the image was drawn before, as in ``0001_3``."""
+        """The sample of draw `index`; its name tells how often the image was drawn before, as in ``0001_3``."""
         turn, place = divmod(index, len(self.clean))
         weights = np.square(self.scales) / np.square(self.scales).sum()
         number = int(rng.choice(len(self.scales), p=weights)) if len(self.scales) > 1 else 0
@@ -154,6 +214,11 @@ class ExtraDegradation(Degraded):
     ) -> None:
         super().__init__(name, domain, pairs, degradation)  # type: ignore[arg-type]
         self.pairs = pairs
+
+    def wrap_files(self, wrap: Wrap) -> ExtraDegradation:
+        """This set, made from files as `wrap` gives them."""
+        self.pairs = wrap_files(self.pairs, wrap)
+        return self
 
     def load(self, index: int, rng: np.random.Generator) -> Sample:
         """Pair `index`, its input degraded further with `rng`."""

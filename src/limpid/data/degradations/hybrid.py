@@ -113,7 +113,9 @@ class HybridDistortion:
             raise UserError(
                 f"The hybrid distortion's scales are {list(scales)}, but must be numbers above 0, from high to low."
             )
-        self.level, self.patch, self.stride = level, patch, stride
+        self.level = level
+        self.patch = patch
+        self.stride = stride
         self.combinations = bin_combinations(*LEVELS[level])
         self.edges = (np.linspace(0, blur_most, BINS + 1), np.linspace(0, noise_most, BINS + 1), np.array(edges))
 

@@ -104,7 +104,9 @@ class CameraShake:
                 f"The camera shake's bend is {bend}, its roll {roll} and its frames {frames}, but the first two must "
                 "not be negative and the last at least 1."
             )
-        self.bend, self.roll, self.frames = bend, roll, frames
+        self.bend = bend
+        self.roll = roll
+        self.frames = frames
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample with `input` shaken, `shake_length` and `shake_angle` in degrees; draws L, the direction, b, r."""

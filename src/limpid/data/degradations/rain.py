@@ -135,7 +135,10 @@ class Rain:
         self.brightness = checked_range("rain", "brightness", brightness, 1)
         self.veil = checked_range("rain", "veil", veil, 1)
         self.veil_brightness = checked_range("rain", "veil_brightness", (veil_brightness, veil_brightness), 1)[0]
-        self.level, self.angle, self.layers, self.blend = level, (float(angle[0]), float(angle[1])), layers, blend
+        self.level = level
+        self.angle = (float(angle[0]), float(angle[1]))
+        self.layers = layers
+        self.blend = blend
         self.angle_spread = angle_spread
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -153,7 +156,9 @@ class Rain:
         image = current(sample)
         level = list(LEVELS)[rng.integers(len(LEVELS))] if self.level == "any" else self.level
         coverage, brightness = float(rng.uniform(*LEVELS[level])), rng.uniform(*self.brightness)
-        angle, length, width = float(rng.uniform(*self.angle)), rng.uniform(*self.length), rng.uniform(*self.width)
+        angle = float(rng.uniform(*self.angle))
+        length = rng.uniform(*self.length)
+        width = rng.uniform(*self.width)
         veil = np.float32(rng.uniform(*self.veil))
         height, width_of_image = image.shape[:2]
         streaks = np.zeros((height, width_of_image), np.float32)

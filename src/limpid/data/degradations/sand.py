@@ -104,7 +104,10 @@ class Sand:
         library = load_sand_colours() if colours is None else np.array(list(map(list, colours)), np.float32)
         if library.ndim != 2 or library.shape[1] != 3 or not ((library >= 0) & (library <= 1)).all():
             raise UserError("The sandstorm's colours must be a list of colours, each of three numbers within 0 and 1.")
-        self.colours, self.depth, self.alpha, self.control = library, depth, alpha, control
+        self.colours = library
+        self.depth = depth
+        self.alpha = alpha
+        self.control = control
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample in a sandstorm.

@@ -20,6 +20,7 @@ from limpid.data.make.jobs import Job
 from limpid.data.make.sources import Sources
 from limpid.errors import UserError
 from limpid.paths import leads_out
+from limpid.store.atomic_io import atomic_write
 
 #: Files that are not whole yet begin with this; sets leave out names that begin with a dot.
 BEGUN = ".making-"
@@ -42,7 +43,7 @@ def clear_cache() -> None:
 
 
 def make_image(job: Job, number: int) -> dict[str, Any]:
-    """Make image `number` and write its files; its line of the manifest.
+    """The line of the manifest on image `number`, which is made and written.
 
     Raises:
         UserError: a source cannot be read or is too small, or the files cannot be written.
@@ -93,13 +94,11 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
-    """Write a PNG under another name, and rename it when it is whole."""
-    begun = path.with_name(f"{BEGUN}{os.getpid()}-{path.name}")
+    """Write a PNG, see `atomic_write`; what a killed process left is cleared away by its name."""
     try:
-        write_image(begun, picture)
-        begun.replace(path)
+        with atomic_write(path, path.with_name(f"{BEGUN}{os.getpid()}-{path.name}")) as begun:
+            write_image(begun, picture)
     except OSError as error:
-        begun.unlink(missing_ok=True)
         raise UserError(unwritable(path, error)) from error
 
 

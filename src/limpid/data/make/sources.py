@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from limpid.config import instantiate
-from limpid.data.datasets import Clean
 from limpid.data.datasets import file_index as files_below
-from limpid.data.datasets.base import Sample
-from limpid.data.datasets.paired import PairedFiles
+from limpid.data.datasets.base import FileSet, Sample
 from limpid.data.image_io import read_image
+from limpid.errors import UserError
 
 
 class Sources:
@@ -23,10 +22,16 @@ class Sources:
     Args:
         source: their card.
         frames: how many successive frames make one image, or 0.
+
+    Raises:
+        UserError: the card is of degraded images without references.
     """
 
     def __init__(self, source: Mapping[str, Any], frames: int = 0) -> None:
         self.images, self.frames = instantiate.construct(source, "input"), frames
+        self._are_files = isinstance(self.images, FileSet)
+        if self._are_files and "target" not in self.images.roles:
+            raise UserError(f"The set {self.images.name} has no clean images to degrade; give another --input.")
         self.groups: list[tuple[str, list[str]]] = []
         if frames:
             videos: dict[str, list[str]] = {}
@@ -44,29 +49,25 @@ class Sources:
         if self.frames:
             name, shots = self.groups[number]
             return {"frames": np.stack([read_image(Path(shot)) for shot in shots]), "name": name}
-        paired = isinstance(self.images, PairedFiles)
-        sample: Sample = self.images.load(number, rng) if paired else self.images.load(number)
+        sample: Sample = self.images.load(number, rng) if self._are_files else self.images.load(number)
         return sample
 
     def fingerprint(self) -> str:
-        """Of the files' names in their order, wherever they lie: it decides which image has which number."""
+        """A hash of the files' names in their order, wherever they lie: it decides which image has which number."""
         if self.frames:
             listed = [name + PurePath(shot).name for name, shots in self.groups for shot in shots]
-        elif isinstance(self.images, PairedFiles | Clean):
-            listed = [(file[0] if isinstance(file, tuple) else file).name for file in self.images.files]
+        elif self._are_files:
+            listed = [PurePath(self.images.files_of(number)[0]).name for number in range(len(self.images))]
         else:
             listed = [str(sorted(vars(self.images).items()))]
         return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
     def provenance(self, number: int) -> dict[str, Any]:
-        """Which files image `number` comes from, and the SHA-256 of their content."""
+        """The names of the files that image `number` comes from, and the SHA-256 of their content."""
         if self.frames:
             files = [Path(shot) for shot in self.groups[number][1]]
-        elif isinstance(self.images, PairedFiles):
-            files = list(dict.fromkeys(self.images.files[number]))
-        elif isinstance(self.images, Clean):
-            files = [self.images.files[number]]
-            files += [] if self.images.depth is None else [self.images.depth_file(files[0])]
+        elif self._are_files:
+            files = [Path(file) for file in dict.fromkeys(self.images.files_of(number))]
         else:
             return {"source": "scenes"}
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

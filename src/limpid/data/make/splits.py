@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +15,14 @@ from filelock import FileLock, Timeout
 from limpid.data.make.images import BEGUN, clear_cache, make_image, unwritable, worker_state
 from limpid.data.make.jobs import Job
 from limpid.errors import UserError
+from limpid.store.atomic_io import atomic_write
 
 #: What is called after every image with how many are there, how many there will be, and the split.
 Progress = Callable[[int, int, str], None]
 
 
 def make(job: Job, workers: int = 1, progress: Progress | None = None) -> int:
-    """Make a split; how many images were made now. Those that are there and whole are kept.
+    """The number of images of a split that were made now. Those that are there and whole are kept.
 
     Args:
         job: what is made.
@@ -56,10 +57,9 @@ def make(job: Job, workers: int = 1, progress: Progress | None = None) -> int:
                     record.flush()
                     if progress is not None:
                         progress(len(done), count, job.split)
-            begun = job.manifest.with_name(f"{BEGUN}{job.manifest.name}")
             lines = [_line({**header, "count": count}), *(_line(done[number]) for number in range(count))]
-            begun.write_text("".join(lines), encoding="utf-8")
-            begun.replace(job.manifest)
+            with atomic_write(job.manifest, job.manifest.with_name(f"{BEGUN}{job.manifest.name}")) as begun:
+                begun.write_text("".join(lines), encoding="utf-8")
             part.unlink()
         except OSError as error:
             raise UserError(unwritable(job.manifest, error)) from error
@@ -123,13 +123,17 @@ def _there(job: Job, header: Mapping[str, Any], count: int) -> dict[int, dict[st
                 f"{folder} holds images that were made with other settings (see {file}); give another output, or "
                 "remove them."
             )
-        done |= {entry["number"]: entry for entry in entries if all((folder / f).is_file() for f in entry["files"])}
+        done |= {entry["number"]: entry for entry in entries if _are_files(folder, entry["files"])}
     if done and max(done) >= count:
         raise UserError(
             f"{folder} holds {max(done) + 1} images of the split {job.split} already, more than --count {count}; give "
             "another output, or remove them."
         )
     return done
+
+
+def _are_files(folder: Path, names: Iterable[str]) -> bool:
+    return all((folder / name).is_file() for name in names)
 
 
 def _entries(file: Path) -> Iterator[dict[str, Any]]:

@@ -63,8 +63,13 @@ class Scenes:
             if not 0 <= value <= 1:
                 raise UserError(f"The {share} of the data set scenes is {value}, but it must be between 0 and 1.")
         check_size(height, width)
-        self.split, self.count, self.height, self.width = split, count, height, width
-        self.photograph_share, self.seed, self.indoor_share = photograph_share, seed, indoor_share
+        self.split = split
+        self.count = count
+        self.height = height
+        self.width = width
+        self.photograph_share = photograph_share
+        self.seed = seed
+        self.indoor_share = indoor_share
 
     def __len__(self) -> int:
         return self.count

@@ -48,7 +48,7 @@ def check_size(height: int, width: int) -> None:
 def draw_scene(
     rng: np.random.Generator, height: int, width: int, indoor_share: float = 0.7, full_size: int = 480
 ) -> Scene:
-    """Draw one scene.
+    """A scene, drawn from random numbers.
 
     The depth is not estimated: each pixel's ray is intersected in closed form with boxes, balls, cylinders
     and cones, and the image is shaded at those points.
@@ -104,7 +104,7 @@ def develop(
     blur: tuple[float, float] = (0.3, 0.7),
     grain: float = 0.01,
 ) -> Array:
-    """What a camera makes of linear light: exposure, tone curve, white balance, lens blur and grain.
+    """The picture that a camera makes of linear light: exposure, tone curve, white balance, lens blur and grain.
 
     Args:
         rng: source of all choices.

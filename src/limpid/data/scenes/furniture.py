@@ -49,7 +49,9 @@ def clutter(p: Palette, wide: float, deep: float, y: float, count: int, largest:
 
 def table(p: Palette) -> list[Solid]:
     """A table or desk with things on it."""
-    wide, deep, tall = p.uniform(0.7, 1.8), p.uniform(0.5, 0.9), p.uniform(0.4, 0.8)
+    wide = p.uniform(0.7, 1.8)
+    deep = p.uniform(0.5, 0.9)
+    tall = p.uniform(0.4, 0.8)
     top, leg = p.material("wood", "wood", "plain"), p.solid_colour()
     legs = [
         box(x * (wide / 2 - 0.06), 0, deep / 2 + z * (deep / 2 - 0.06), 0.06, tall, 0.06, leg)
@@ -71,7 +73,9 @@ def chair(p: Palette) -> list[Solid]:
 
 def cabinet(p: Palette) -> list[Solid]:
     """A cupboard or chest: a body, its doors or drawers with handles, and things on top."""
-    wide, deep, tall = p.uniform(0.6, 1.8), p.uniform(0.35, 0.6), p.uniform(0.5, 2.0)
+    wide = p.uniform(0.6, 1.8)
+    deep = p.uniform(0.35, 0.6)
+    tall = p.uniform(0.5, 2.0)
     body = p.material("wood", "plain", "plain")
     front = body if p.rng.random() < 0.5 else p.material("wood", "plain")
     handle = p.solid_colour()
@@ -89,7 +93,9 @@ def cabinet(p: Palette) -> list[Solid]:
 
 def bookcase(p: Palette) -> list[Solid]:
     """Shelves full of books."""
-    wide, tall, deep = p.uniform(0.6, 1.6), p.uniform(1.0, 2.2), 0.3
+    wide = p.uniform(0.6, 1.6)
+    tall = p.uniform(1.0, 2.2)
+    deep = 0.3
     frame = p.material("wood", "plain")
     spines = Material(p.pick("books"), (1.0, 1.0, 1.0), None)
     sides = [box(x * (wide / 2 + 0.02), 0, deep / 2 + 0.02, 0.04, tall + 0.04, deep + 0.06, frame) for x in (-1, 1)]
@@ -104,7 +110,9 @@ def bookcase(p: Palette) -> list[Solid]:
 
 def sofa(p: Palette) -> list[Solid]:
     """A sofa with cushions."""
-    wide, deep, seat = p.uniform(1.2, 2.2), p.uniform(0.7, 0.95), p.uniform(0.35, 0.45)
+    wide = p.uniform(1.2, 2.2)
+    deep = p.uniform(0.7, 0.95)
+    seat = p.uniform(0.35, 0.45)
     cloth = p.material("plain", "stone", "stripes", "checks", metres=0.6)
     arms = [box(x * (wide / 2 - 0.1), 0, deep / 2, 0.2, seat + 0.2, deep, cloth) for x in (-1, 1)]
     cushions = [
@@ -123,7 +131,9 @@ def sofa(p: Palette) -> list[Solid]:
 
 def bed(p: Palette) -> list[Solid]:
     """A bed, head against the wall."""
-    wide, deep, tall = p.uniform(0.9, 1.8), 2.0, p.uniform(0.25, 0.5)
+    wide = p.uniform(0.9, 1.8)
+    deep = 2.0
+    tall = p.uniform(0.25, 0.5)
     frame, sheet = p.material("wood", "plain"), p.material("plain", "stripes", "checks", "stone", metres=0.7)
     pillows = [Solid("ball", (x * wide / 4, tall + 0.2, 0.3), (wide / 5, 0.12, 0.2), p.solid_colour()) for x in (-1, 1)]
     blanket = box(0, tall + 0.16, 1.4, wide + 0.06, 0.06, 1.25, p.material("stripes", "checks", "stone", "plain"))
@@ -179,7 +189,9 @@ FREE = (table, chair, chair, heap, plant, sofa)
 
 def window(p: Palette) -> list[Solid]:
     """A window full of daylight, with a cross and perhaps curtains."""
-    wide, tall, sill = p.uniform(0.8, 1.8), p.uniform(0.9, 1.5), p.uniform(0.7, 1.0)
+    wide = p.uniform(0.8, 1.8)
+    tall = p.uniform(0.9, 1.5)
+    sill = p.uniform(0.7, 1.0)
     glow = p.uniform(0.6, 4)
     pane = Material(p.pick("picture", "plain", "stone"), (0.9, 1.0, 1.0), None, glow)
     frame = p.solid_colour()
@@ -209,7 +221,10 @@ def pictures(p: Palette) -> list[Solid]:
     """One to three framed pictures."""
     solids = []
     for wide, tall, x, y in p.rng.random((int(p.uniform(1, 4)), 4)).tolist():
-        w, h, at, up = 0.2 + 0.6 * wide, 0.2 + 0.6 * tall, 1.6 * x - 0.8, 1.3 + 0.4 * y
+        w = 0.2 + 0.6 * wide
+        h = 0.2 + 0.6 * tall
+        at = 1.6 * x - 0.8
+        up = 1.3 + 0.4 * y
         solids.append(box(at, up, 0.015, w + 0.07, h + 0.07, 0.03, p.solid_colour()))
         solids.append(box(at, up + 0.035, 0.02, w, h, 0.03, Material(p.pick("picture"), (1.0, 1.0, 1.0), None)))
     return solids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def indoor(rng: np.random.Generator, size: tuple[int, int], full_size: int) -> L
     camera = camera_for(rng, size, eye, math.atan2(across, ahead), pitch, full_size)
     # Nothing may stand right before the lens.
     kept = solids[:_SHELL] + [solid for solid in solids[_SHELL:] if clearance(solid, eye) > 0.5]
-    corners = vector([(x, y, z) for x in (0, wide) for y in (0, tall) for z in (0, long)])
+    corners = vector(list(product((0, wide), (0, tall), (0, long))))
     return Layout(
         camera=camera,
         solids=kept,
@@ -64,7 +65,9 @@ def _shell(p: Palette, room: Triple, bare: int) -> list[Solid]:
     tile = bare if p.rng.random() < 0.25 else p.pick("plain", "plain", "stripes")
     red, green, blue = p.muted()
     if p.rng.random() < 0.6:  # most rooms are painted in light colours
-        red, green, blue = 0.6 + 0.4 * red, 0.6 + 0.4 * green, 0.6 + 0.4 * blue
+        red = 0.6 + 0.4 * red
+        green = 0.6 + 0.4 * green
+        blue = 0.6 + 0.4 * blue
     half = (wide / 2, tall / 2, long / 2)
     white = p.uniform(0.6, 1)
     ceiling = Material(p.pick("plain"), (white, white, white * 0.95), 2.0)

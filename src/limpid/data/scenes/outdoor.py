@@ -63,7 +63,9 @@ def _ground(p: Palette) -> list[Solid]:
     paving = p.material("stone", "speckle", "checks", metres=3)._replace(tint=p.muted())
     solids = [box(0, -1, 0, 20000, 1, 20000, grass if p.rng.random() < 0.5 else paving)]
     if p.rng.random() < 0.5:
-        x, wide, grey = p.uniform(-4, 4), p.uniform(2, 8), p.uniform(0.1, 0.5)
+        x = p.uniform(-4, 4)
+        wide = p.uniform(2, 8)
+        grey = p.uniform(0.1, 0.5)
         asphalt = Material(p.pick("stone", "speckle"), (grey, grey, grey), 3.0)
         solids.append(box(x, 0, 500, wide, 0.02, 1000, asphalt))
         if p.rng.random() < 0.5:
@@ -128,7 +130,9 @@ def _houses(p: Palette, furthest: float) -> list[Solid]:
     for side in (-1, 1):
         z, gap = p.uniform(4, 15), p.uniform(4, 12)
         while z < furthest * 1.2 and len(solids) < 24:
-            wide, deep, tall = p.uniform(5, 12), p.uniform(6, 14), p.uniform(3, 14)
+            wide = p.uniform(5, 12)
+            deep = p.uniform(6, 14)
+            tall = p.uniform(3, 14)
             wall = p.material("facade", "facade", "bricks", "plain", metres=10)._replace(tint=p.muted())
             x, middle = side * (gap + wide / 2), z + deep / 2
             solids.append(box(x, 0, middle, wide, tall, deep, wall))
@@ -145,7 +149,9 @@ def _houses(p: Palette, furthest: float) -> list[Solid]:
 def _fence(p: Palette) -> list[Solid]:
     """A fence or a wall across or along the view."""
     material, tall = p.material("wood", "bricks", "plain"), p.uniform(0.6, 1.4)
-    turn, x, z = p.uniform(-1.2, 1.2), p.uniform(-4, 4), p.uniform(7, 14)
+    turn = p.uniform(-1.2, 1.2)
+    x = p.uniform(-4, 4)
+    z = p.uniform(7, 14)
     if p.rng.random() < 0.4:
         return placed([box(0, 0, 0, 8, tall, 0.2, material)], x, z, turn)
     posts = [box(0.5 * i - 3, 0, 0, 0.12, tall, 0.05, material) for i in range(13)]

@@ -134,7 +134,11 @@ class Frames:
         centre = np.array([s.centre for s in solids], np.float32)
         half = np.array([s.half for s in solids], np.float32)
         turn, tilt = np.array([(s.turn, s.tilt) for s in solids], np.float64).T
-        ct, st, cr, sr, zero = np.cos(turn), np.sin(turn), np.cos(tilt), np.sin(tilt), np.zeros(len(solids))
+        ct = np.cos(turn)
+        st = np.sin(turn)
+        cr = np.cos(tilt)
+        sr = np.sin(tilt)
+        zero = np.zeros(len(solids))
         unit = np.stack([ct * cr, sr, -st * cr, -ct * sr, cr, st * sr, st, zero, ct], axis=-1)
         unit = unit.reshape(-1, 3, 3).astype(np.float32)
         return cls(centre, half, unit * half[..., None], np.divide(unit, half[..., None]))
@@ -218,7 +222,7 @@ def local_rays(inverse: Array, rays: Array) -> Array:
 
 
 def rasterise(camera: Camera, solids: Sequence[Solid], enclosed: bool, noise: Array) -> tuple[Array, NDArray[np.int32]]:
-    """What every pixel sees.
+    """The depth and the surface that every pixel sees.
 
     Args:
         camera: the view.
