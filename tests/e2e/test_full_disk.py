@@ -18,7 +18,7 @@ from limpid import checkpoint
 
 # One validation at the end, so that only last.ckpt and the one before it are written until then.
 ARGUMENTS = (
-    *COMMAND, "model=aod_net", "trainer.max_steps=24", "trainer.val_check_interval=24", "budget.test_images=2",
+    *COMMAND, "model=aod_net", "trainer.max_steps=24", "trainer.val_check_interval=24", "data.test_images=2",
 )  # fmt: skip
 PROCESSES = {"one": (), "two": ("trainer=ddp_cpu",)}
 

@@ -9,11 +9,11 @@ from tests.conftest import Limpid
 from tests.e2e import harness
 
 COMMAND = (
-    "train", "data=scenes", "budget=smoke", "budget.crop=32", "trainer=cpu", "trainer.max_steps=48", "log_every=1",
+    "train", "data=scenes", "budget=smoke", "data.crop=32", "trainer=cpu", "trainer.max_steps=48", "log_every=1",
     "data.workers=0", "callbacks.checkpoint.every=3", "trainer.val_check_interval=4",
     "data.val.clean.count=2", "data.val.clean.height=32", "data.val.clean.width=32",
     "data.test.scenes.clean.height=32", "data.test.scenes.clean.width=40", "data.test.scenes.clean.count=12",
-    "budget.test_images=12",
+    "data.test_images=12",
 )  # fmt: skip
 
 ADVERSARIAL = (
@@ -24,9 +24,9 @@ ADVERSARIAL = (
 KINDS = {
     "plain": (("model=aod_net",), ("half", "linked")),
     "averaged": (("model=aod_net", "callbacks=ema"), ("kept", "half")),
-    "accumulated": (("model=aod_net", "schedule.accumulate=2"), ("written", "moved")),
+    "accumulated": (("model=aod_net", "trainer.accumulate_grad_batches=2"), ("written", "moved")),
     "two_processes": (("model=aod_net", "trainer=ddp_cpu"), ("moved", "linked")),
-    "two_optimizers": ((*ADVERSARIAL, "schedule.accumulate=2"), ("written", "kept")),
+    "two_optimizers": ((*ADVERSARIAL, "trainer.accumulate_grad_batches=2"), ("written", "kept")),
 }
 
 

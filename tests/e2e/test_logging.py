@@ -240,7 +240,7 @@ def test_two_processes_show_what_one_does(limpid: Limpid, tmp_path: Path) -> Non
         "+wmcp/table2=dcp",
         "data=scenes",
         "budget=smoke",
-        "budget.test_images=5",
+        "data.test_images=5",
         "callbacks.pictures.test=3",
     )
     pictures, media = [], []

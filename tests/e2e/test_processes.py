@@ -24,11 +24,11 @@ from limpid import checkpoint
 NETWORK = ("network.groups=1", "network.blocks=1", "network.fusion_reduction=4")
 COMMAND = (
     "train", "+rfd/table5=student", *NETWORK, "data=scenes", "budget=smoke", "trainer.precision=32-true", "data.workers=0",
-    "trainer.max_steps=4", "budget.batch_size=4", "budget.clip=0.1", "log_every=1", "trainer.val_check_interval=2",
+    "trainer.max_steps=4", "data.batch_size=4", "trainer.gradient_clip_val=0.1", "log_every=1", "trainer.val_check_interval=2",
     "data.val.clean.count=3", "data.val.clean.height=32", "data.val.clean.width=32",
     "data.test.scenes.clean.count=31", "data.test.scenes.clean.height=32", "data.test.scenes.clean.width=40",
 )  # fmt: skip
-ALL = "budget.test_images=null"
+ALL = "data.test_images=null"
 LONG = (*COMMAND, "trainer.max_steps=5000", "trainer.val_check_interval=5000", "callbacks.checkpoint.every=5")
 
 
@@ -97,7 +97,12 @@ def test_two_processes_train_and_test_as_one_does(limpid: Limpid, tmp_path: Path
 def test_accumulated_and_sharded_steps_are_the_same_too(limpid: Limpid, tmp_path: Path) -> None:
     stores = {name: tmp_path / name for name in ("one", "accumulated", "both", "sharded")}
     limpid(*COMMAND, "trainer=cpu", LIMPID_RUNS=str(stores["one"]))
-    halved = ("budget.batch_size=2", "trainer.max_steps=8", "budget.accumulate=2", "trainer.val_check_interval=4")
+    halved = (
+        "data.batch_size=2",
+        "trainer.max_steps=8",
+        "trainer.accumulate_grad_batches=2",
+        "trainer.val_check_interval=4",
+    )
     limpid(*COMMAND, *halved, "trainer=cpu", LIMPID_RUNS=str(stores["accumulated"]))
     limpid(*COMMAND, *halved, "trainer=ddp_cpu", LIMPID_RUNS=str(stores["both"]))
     limpid(*COMMAND, "trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2", LIMPID_RUNS=str(stores["sharded"]))
@@ -123,7 +128,7 @@ def test_a_sweep_starts_the_processes_of_its_jobs_and_no_second_sweep(limpid: Li
 @pytest.mark.slow
 def test_what_one_process_refuses_is_said_once(limpid: Limpid, tmp_path: Path) -> None:
     refused = limpid(
-        *COMMAND, "trainer=ddp_cpu", "optimizer.lr=1e30", "schedule.clip=null", "budget.clip=1e30", expect=2
+        *COMMAND, "trainer=ddp_cpu", "optimizer.lr=1e30", "trainer.gradient_clip_val=1e30", expect=2
     )
     said = [line for line in refused.stderr.splitlines() if not line.startswith("train ")]
     assert len(said) == 1, refused.stderr
@@ -226,7 +231,7 @@ def test_a_killed_run_of_several_processes_ends_as_if_it_had_not_been(
     arguments = (
         *COMMAND,
         *trainer,
-        "budget.batch_size=6",
+        "data.batch_size=6",
         "trainer.max_steps=16",
         "callbacks.checkpoint.every=5",
         "trainer.val_check_interval=8",

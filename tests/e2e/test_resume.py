@@ -19,7 +19,7 @@ from limpid import checkpoint
 STEPS = 24
 COMMAND = (
     "train", "+rfd/table5=aod_net", "data=scenes", "budget=smoke", "trainer=cpu", f"trainer.max_steps={STEPS}", "log_every=1",
-    "callbacks.checkpoint.every=5", "trainer.val_check_interval=8", "data.val.clean.count=2", "schedule.accumulate=2",
+    "callbacks.checkpoint.every=5", "trainer.val_check_interval=8", "data.val.clean.count=2", "trainer.accumulate_grad_batches=2",
 )  # fmt: skip
 
 

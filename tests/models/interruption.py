@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models.test_restorer import prepared
+from tests.specs import spec_of
 
 from limpid import checkpoint
 from limpid.models import Restorer
-from limpid.runs import runner
+from limpid.runs.runner import perform
 
 
 class Killed(Exception):
@@ -26,8 +26,8 @@ def interrupted(place: str, folder: Path, system: type[Restorer], at: int, *sett
     Returns:
         The checkpoint that was there after the power cut, and both last ones: `cut`, `whole`, `killed`.
     """
-    whole = runner.perform(prepared(place, folder / "whole", *settings))
-    config = prepared(place, folder / "killed", *settings)
+    whole = perform(spec_of(place, folder / "whole", *settings))
+    config = spec_of(place, folder / "killed", *settings)
     original = system.training_step
 
     def dies(self: Restorer, batch: Any, batch_idx: int) -> Any:
@@ -38,9 +38,9 @@ def interrupted(place: str, folder: Path, system: type[Restorer], at: int, *sett
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(system, "training_step", dies)
         with pytest.raises(Killed):
-            runner.perform(config)
+            perform(config)
     cut = checkpoint.read(folder / "killed" / "checkpoints" / "last.ckpt")
-    assert runner.perform(config)["metrics"] == whole["metrics"]
+    assert perform(config).metrics == whole.metrics
     ends = {run: checkpoint.read(folder / run / "checkpoints" / "last.ckpt") for run in ("whole", "killed")}
     first, second = (ends[run]["state_dict"] for run in ends)
     assert first.keys() == second.keys()

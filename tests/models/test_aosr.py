@@ -12,8 +12,8 @@ import pytest
 import torch
 from tests.losses.steps import step
 from tests.models.interruption import interrupted, parts
-from tests.models.test_restorer import prepared
-from tests.test_rows import ROWS, composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+from tests.specs import config, spec_of, terms
+from tests.test_rows import ROWS
 from torch import nn
 from torch.nn import functional as F
 
@@ -28,11 +28,12 @@ from limpid.losses.integrated_variable import IntegratedVariableL1
 from limpid.losses.pix2pix import CrossEntropyAdversarial, discriminator_loss, generator_loss
 from limpid.lr_schedulers import constant_then_linear
 from limpid.metrics import ciede2000, psnr
+from limpid.models.build import model
 from limpid.models.pix2pix import Pix2pix
 from limpid.networks.aosr import AOSRNet
 from limpid.networks.patchgan import PatchGAN
-from limpid.runs import runner
-from limpid.runs.resolve import _plan_keys
+from limpid.runs.runner import perform
+from limpid.store.fingerprint import scored_metrics
 
 OURS = "aosr/table1/ours"
 ARMS = {place: row for place, row in ROWS.items() if place.startswith("aosr/ablations/")}
@@ -46,25 +47,26 @@ def test_the_papers_loss_asks_for_vgg19s_weights_in_one_sentence(
     budget: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    loss = composed(OURS, f"budget={budget}")["loss"]
+    loss = config(OURS, f"budget={budget}")["loss"]
     assert loss["terms"]["contrast"]["term"]["weights"] is None
     with pytest.raises(CannotRun, match=r"vgg19-dcbb9e9d.pth' are not there; download https://\S+ to that place"):
         instantiate.construct(loss, "loss")
 
 
 def test_smoke_draws_vgg19s_weights_and_the_configuration_says_so() -> None:
-    plain = composed(OURS, "budget=smoke", "data=scenes_sand")
+    plain = config(OURS, "budget=smoke", "data=scenes_sand")
     assert plain["loss"]["terms"]["contrast"]["term"]["weights"] == "random"
-    assert composed(OURS, "budget=mini", "budget.vgg19_weights=random")["loss"] == plain["loss"]
-    by_hand = composed(OURS, "budget=smoke", "loss.terms.contrast.term.weights=vgg.pth")
+    assert config(OURS, "budget=mini", "training.mini.vgg19_weights=random")["loss"] == plain["loss"]
+    by_hand = config(OURS, "budget=smoke", "loss.terms.contrast.term.weights=vgg.pth")
     assert by_hand["loss"]["terms"]["contrast"]["term"]["weights"] == "vgg.pth"
 
 
 @pytest.mark.parametrize("typed", ["loss.terms.contrast=null", "loss.terms.contrast.weight=0", "~loss.terms.contrast"])
 def test_a_term_that_is_switched_off_is_not_made(typed: str) -> None:
-    loss = composed(OURS, typed)["loss"]
-    assert list(loss["terms"]) == ["l1_phi", "l1"]
-    assert list(instantiate.construct(loss, "loss").terms) == ["l1_phi", "l1"]
+    assert list(terms(OURS, typed)) == ["l1_phi", "l1"]
+    made = model("+aosr/table1=ours", typed)
+    assert made.loss is not None
+    assert list(made.loss.terms) == ["l1_phi", "l1"]
 
 
 def test_null_stands_for_no_term_and_none_at_all_is_refused() -> None:
@@ -75,22 +77,19 @@ def test_null_stands_for_no_term_and_none_at_all_is_refused() -> None:
 
 
 def test_smoke_needs_no_parameter_files_and_scores_what_it_can() -> None:
-    assert list(composed(OURS)["metrics"]) == ["psnr", "ssim", "ciede2000", "niqe", "sseq"]
-    assert list(composed(OURS, "budget=smoke")["metrics"]) == ["psnr", "ssim", "ciede2000"]
-    assert list(composed(OURS, "budget=mini", "budget.skip_metrics=[niqe]")["metrics"]) == [
-        "psnr",
-        "ssim",
-        "ciede2000",
-        "sseq",
-    ]
-    assert {"vgg19_weights", "skip_metrics"} <= _plan_keys()
+    def scored(*overrides: str) -> list[str]:
+        return list(scored_metrics(config(OURS, *overrides)))
+
+    assert scored() == ["psnr", "ssim", "ciede2000", "niqe", "sseq"]
+    assert scored("budget=smoke") == ["psnr", "ssim", "ciede2000"]
+    assert scored("budget=mini", "skip_metrics=[niqe]") == ["psnr", "ssim", "ciede2000", "sseq"]
 
 
 # The rows ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_printed_training() -> None:
-    plain = composed(OURS)
+    plain = config(OURS)
     assert (plain["trainer"]["max_epochs"], plain["optimizer"]["lr"], plain["data"]["crop"]) == (100, 1e-3, 256)
     assert {name: term["weight"] for name, term in plain["loss"]["terms"].items()} == {
         "l1_phi": 0.25, "l1": 0.25, "contrast": 0.5,
@@ -100,8 +99,8 @@ def test_the_printed_training() -> None:
 
 
 def test_the_arms_differ_from_the_first_in_what_they_name() -> None:
-    base = composed("aosr/ablations/l1", "budget=mini")
-    both = base["loss"]["terms"]
+    base = config("aosr/ablations/l1", "budget=mini")
+    both = terms("aosr/ablations/l1", "budget=mini")
     assert list(both) == ["l1_phi", "l1"]
     network: dict[str, Any] = {
         "l1_image": {}, "direct": {"estimates": "restored"}, "direct_weighted": {"estimates": "restored"},
@@ -109,12 +108,12 @@ def test_the_arms_differ_from_the_first_in_what_they_name() -> None:
     }  # fmt: skip
     assert {place.rsplit("/", 1)[1] for place in ARMS} == set(network)
     for name, change in network.items():
-        arm = composed(f"aosr/ablations/{name}", "budget=mini")
+        arm = config(f"aosr/ablations/{name}", "budget=mini")
         assert arm["network"] == base["network"] | change, name
-        terms = arm["loss"]["terms"]
+        own = terms(f"aosr/ablations/{name}", "budget=mini")
         if name == "contrast_random":
-            assert terms.pop("contrast")["term"]["weights"] == "random"
-        assert terms == ({"l1": both["l1"]} if name in ("l1_image", "direct") else both), name
+            assert own.pop("contrast")["term"]["weights"] == "random"
+        assert own == ({"l1": both["l1"]} if name in ("l1_image", "direct") else both), name
         for part in ("model", "optimizer", "lr_scheduler", "trainer", "data", "metrics"):
             assert arm[part] == base[part], name
 
@@ -247,4 +246,4 @@ def test_a_training_of_pix2pix_that_was_stopped_goes_on_to_the_same_bits(tmp_pat
 def test_an_infinite_loss_stops_pix2pix_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CrossEntropyAdversarial, "forward", lambda self, step: step.scores.sum() / 0)
     with pytest.raises(UserError, match="The loss is .*inf|nan"):
-        runner.perform(prepared("aosr/table1/pix2pix_h", tmp_path, *SMALL))
+        perform(spec_of("aosr/table1/pix2pix_h", tmp_path, *SMALL))

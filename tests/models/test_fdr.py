@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.models.test_restorer import prepared
-from tests.test_rows import ROWS, composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+from tests.specs import config, spec_of
+from tests.test_rows import ROWS
 from torch import nn
 
 import limpid
@@ -23,7 +23,7 @@ from limpid.figures import correlation
 from limpid.losses import L1, WeightedLoss
 from limpid.losses.svdo import SVDO, channel_correlation, svdo
 from limpid.models.fdr import FDR, fdm_correlations
-from limpid.runs import runner
+from limpid.runs.runner import perform
 
 SMALL = {"channels": 8, "phases": 2, "fd_layers": 2, "pm_blocks": 1, "aux_blocks": 1, "reduction": 4}
 TYPED = [f"network.{key}={value}" for key, value in SMALL.items()]
@@ -82,7 +82,7 @@ def test_a_misspelt_setting_is_refused() -> None:
 
 
 def test_ablations_differ_at_mini_only_in_what_they_name() -> None:
-    full = composed("fdr/table2/ours", "budget=mini")
+    full = config("fdr/table2/ours", "budget=mini")
     differing = {
         "table5/without_fdm": {"use_fdm": False},
         "table5/without_aux": {"use_aux": False},
@@ -90,7 +90,7 @@ def test_ablations_differ_at_mini_only_in_what_they_name() -> None:
         **{f"table6/channels_{n}": {"channels": n // 2} for n in (16, 48, 64)},
     }
     for row, change in differing.items():
-        arm = composed(f"fdr/{row}", "budget=mini")
+        arm = config(f"fdr/{row}", "budget=mini")
         assert arm["network"] == full["network"] | change, row
         for part in ("loss", "optimizer", "lr_scheduler", "trainer", "data", "metrics"):
             assert arm[part] == full[part], row
@@ -98,10 +98,10 @@ def test_ablations_differ_at_mini_only_in_what_they_name() -> None:
 
 
 def test_the_printed_schedule() -> None:
-    plain = composed("fdr/table1/ours")
+    plain = config("fdr/table1/ours")
     assert plain["trainer"]["max_steps"] == 180000
     assert (plain["data"]["batch_size"], plain["optimizer"]["lr"]) == (28, 1e-4)
-    assert composed("fdr/table2/ours")["data"]["crop"] == 128
+    assert config("fdr/table2/ours")["data"]["crop"] == 128
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = instantiate.construct(plain["lr_scheduler"], "lr_scheduler")(optimizer, steps=180000)
     shape = schedule.lr_lambdas[0]
@@ -112,8 +112,8 @@ def test_the_printed_schedule() -> None:
     ("row", "millions"), [("table5/full", 1.66), ("table5/without_fdm", 1.62), ("table5/without_aux", 1.21)]
 )
 def test_table_5s_sizes(row: str, millions: float) -> None:
-    config = composed(f"fdr/{row}")["network"]
-    count = sum(p.numel() for p in instantiate.construct(config, "network").parameters())
+    network = instantiate.construct(config(f"fdr/{row}")["network"], "network")
+    count = sum(p.numel() for p in network.parameters())
     assert round(count / 1e6, 2) == millions == ROWS[f"fdr/{row}"].printed["did_hy"]["params_m"]
 
 
@@ -121,7 +121,7 @@ def test_a_short_training_writes_the_curves_and_figure_8_is_drawn_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    runner.perform(prepared("fdr/table5/full", run, "model.monitor_every=2", *TYPED))
+    perform(spec_of("fdr/table5/full", run, "model.monitor_every=2", *TYPED))
     with (run / "curves.csv").open() as file:
         curves = {row["name"]: float(row["value"]) for row in csv.DictReader(file) if row["step"] == "2"}
     assert 0 < curves["correlation/before"] < 1

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tests.models.interruption import interrupted, parts
-from tests.models.test_restorer import prepared
-from tests.test_rows import hydra  # noqa: F401 - the fixture that initialises Hydra
+from tests.specs import spec_of
 from torch.nn import functional as F
 
 from limpid import checkpoint
@@ -21,7 +20,7 @@ from limpid.losses.non_local import LayerContrast, LocationContrast, Recompositi
 from limpid.models.layer_separation import LayerSeparation
 from limpid.networks.nlcl import NLCLGenerator
 from limpid.networks.patchgan import PatchGAN
-from limpid.runs import runner
+from limpid.runs.runner import perform
 
 ROW = "uni_removal/table2/nlcl"
 #: Two seconds' worth of the row, in float32.
@@ -45,7 +44,7 @@ def test_a_step_is_the_discriminators_then_the_generators(tmp_path: Path) -> Non
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LayerSeparation, "training_step", spy)
-        runner.perform(prepared(ROW, tmp_path, *SHORT, *PLAIN, "trainer.max_steps=1", "trainer.val_check_interval=1"))
+        perform(spec_of(ROW, tmp_path, *SHORT, *PLAIN, "trainer.max_steps=1", "trainer.val_check_interval=1"))
     background, rain, judge = seen["before"].values()
     x, clear = seen["batch"]["input"], seen["batch"]["target"].roll(1, 0)
     made = background(x)

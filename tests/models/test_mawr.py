@@ -12,7 +12,6 @@ import torch
 from tests.losses.steps import step
 from tests.models.interruption import interrupted, parts
 from tests.models.test_uni_removal import RANDOM, batch_of
-from tests.test_rows import hydra  # noqa: F401 - the fixture that initialises Hydra
 from torch import nn
 from torch.nn import functional as F
 

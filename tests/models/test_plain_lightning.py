@@ -431,7 +431,7 @@ def test_models_are_composed_any_number_of_times_and_beside_another_hydra() -> N
     ],
 )
 def test_the_usual_losses_are_there(name: str, value: Any) -> None:
-    loss = small(f"loss={name}", "budget.vgg19_weights=random").loss
+    loss = small(f"loss={name}", "training.paper.vgg19_weights=random").loss
     assert loss is not None
     x, y = (torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
     total, terms = loss(Step(x, y, x))

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from tests.networks.test_networks import SMALL
-from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+from tests.specs import composed, config, over_again, spec_of
 from torch import distributed, multiprocessing, nn
 
 from limpid import checkpoint, lr_schedulers
@@ -21,62 +21,43 @@ from limpid.errors import UserError
 from limpid.losses import L1, MSE, Step, WeightedLoss
 from limpid.models.evaluation import INPUT_PREFIX, PerImageScores
 from limpid.results.rows import rows
-from limpid.runs import prerequisites, runner
-from limpid.store import fingerprint
+from limpid.runs.runner import perform
+from limpid.store.fingerprint import weighted_terms
 
 BUILT = [row for row in rows() if not row.not_built and row.mode == "train"]
-
-
-def prepared(place: str, folder: Path, *overrides: str) -> dict[str, Any]:
-    plain = composed(place, "budget=smoke", "data=scenes", "trainer=cpu", "data.workers=0", *overrides)
-    plain |= {
-        "fingerprint": fingerprint.fingerprint(plain),
-        "overrides": [],
-        "comparable": False,
-        "run": str(folder),
-        "needs": {},
-    }
-    return prerequisites.fulfilled(plain, lambda need: None)
 
 
 def distinct() -> list[Any]:
     """One row for every distinct (system, network, loss); those that differ in settings alone are slow tests."""
     settings: dict[str, str] = {}
     code: dict[tuple[str, ...], str] = {}
-    from hydra import initialize
-
-    from limpid.config import compose as limpid_compose
-
-    limpid_compose.register()
-    with initialize(config_path=None, version_base="1.3"):
-        for row in BUILT:
-            plain = composed(row.id)
-            parts = [plain[part] for part in ("model", "network", "loss")]
-            settings.setdefault(yaml.safe_dump(parts), row.id)
-            terms = [term["term"]["_target_"] for term in parts[2]["terms"].values() if term]
-            code.setdefault((parts[0]["_target_"], parts[1]["_target_"], *sorted(terms)), row.id)
+    for row in BUILT:
+        plain = config(row.id, "budget=paper")
+        parts = [plain["model"], plain["network"], weighted_terms(plain["loss"])]
+        settings.setdefault(yaml.safe_dump(parts), row.id)
+        terms = [term["term"]["_target_"] for term in parts[2]["terms"].values()]
+        code.setdefault((parts[0]["_target_"], parts[1]["_target_"], *sorted(terms)), row.id)
     quick = set(code.values())
     return [p if p in quick else pytest.param(p, marks=pytest.mark.slow) for p in settings.values()]
 
 
 def small(place: str) -> list[str]:
     """Overrides that make a row's network quick; a student stays as wide as its teachers."""
-    settings = {} if "uni_removal" in place else SMALL.get(composed(place)["choices"]["network"], {})
+    settings = {} if "uni_removal" in place else SMALL.get(composed(place, "budget=paper").choices["network"], {})
     return [f"network.{name}={value}" for name, value in settings.items()]
 
 
 @pytest.mark.parametrize("place", distinct())
 def test_two_steps_change_the_weights_and_give_finite_numbers(place: str, tmp_path: Path) -> None:
-    config = prepared(place, tmp_path, *small(place))
-    torch.manual_seed(config["seed"])
-    results = runner.perform(config)
-    entry = results["metrics"]["scenes"]
+    spec = spec_of(place, tmp_path, *small(place))
+    torch.manual_seed(spec.seed)
+    entry = perform(spec).metrics["scenes"]
     assert entry["psnr"]["n"] == entry["ssim"]["n"] == 2
     assert math.isfinite(entry["psnr"]["mean"])
     assert -1 <= entry["ssim"]["mean"] <= 1
     trained = checkpoint.weights(checkpoint.read(tmp_path / "checkpoints" / "last.ckpt"))
-    lightning.seed_everything(config["seed"], verbose=False)
-    untrained = instantiate.construct(config["network"], "network").state_dict()
+    lightning.seed_everything(spec.seed, verbose=False)
+    untrained = instantiate.construct(spec.config["network"], "network").state_dict()
     same = [name for name in trained if torch.equal(trained[name], untrained[name])]
     # With two hidden units, an attention's ReLU may be dead at the start; every other weight takes part.
     # DRN's mean shifts are frozen.
@@ -93,31 +74,31 @@ def test_two_steps_change_the_weights_and_give_finite_numbers(place: str, tmp_pa
 
 
 def test_a_finished_run_is_skipped_and_other_settings_are_not_mixed_into_it(tmp_path: Path) -> None:
-    config = prepared("rfd/table5/aod_net", tmp_path)
-    first = runner.perform(config)
-    again = runner.perform(config)
-    assert again.pop("skipped")
-    assert again == first
+    spec = spec_of("rfd/table5/aod_net", tmp_path)
+    first = perform(spec)
+    again = perform(spec)
+    assert (first.skipped, again.skipped) == (False, True)
+    assert again.document == first.document
     (tmp_path / "metrics.json").unlink()
-    other = prepared("rfd/table5/aod_net", tmp_path, "optimizer.lr=0.5")
+    other = spec_of("rfd/table5/aod_net", tmp_path, "optimizer.lr=0.5")
     with pytest.raises(UserError, match=r"other settings \(optimizer.lr: 0.0001 then, 0.5 now\)"):
-        runner.perform(other)
-    assert runner.perform({**other, "rerun": True})["metrics"]
+        perform(other)
+    assert perform(over_again(other)).metrics
 
 
 def test_processes_that_cannot_share_a_step_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    config = prepared("rfd/table5/aod_net", tmp_path / "run", "trainer=ddp_cpu", "trainer.devices=3")
+    config = spec_of("rfd/table5/aod_net", tmp_path / "run", "trainer=ddp_cpu", "trainer.devices=3")
     with pytest.raises(
         UserError, match="A step's 2 images cannot be shared equally by 3 processes; set trainer.devices=2"
     ):
-        runner.perform(config)
+        perform(config)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_counts_the_batches_that_are_done_not_the_one_that_was_fetched(tmp_path: Path) -> None:
-    runner.perform(prepared("rfd/table5/aod_net", tmp_path, "trainer.max_steps=3", "callbacks.checkpoint.every=2"))
+    perform(spec_of("rfd/table5/aod_net", tmp_path, "trainer.max_steps=3", "callbacks.checkpoint.every=2"))
     last = tmp_path / "checkpoints" / "last.ckpt"
-    steps = [checkpoint.read(file)["provenance"]["step"] for file in (checkpoint.previous(last), last)]
+    steps = [checkpoint.read(file).document["provenance"]["step"] for file in (checkpoint.previous(last), last)]
     assert steps == [2, 3], "a run that is killed before its last batch still has it to do"
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models.test_restorer import prepared
-from tests.test_rows import hydra  # noqa: F401 - the fixture that initialises Hydra
+from tests.specs import same_run, spec_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,7 +18,7 @@ from limpid.losses import MSE, WeightedLoss
 from limpid.losses.affinity import FeatureAffinity, affinity_distance
 from limpid.models.rfd import RichFeatureDistillation
 from limpid.models.teachers import load_teacher
-from limpid.runs import runner
+from limpid.runs.runner import perform
 
 TAPS = [{"student": "groups.0", "teacher": "mapping"}, {"student": "output", "teacher": "output"}]
 RANDOM = {"network": "dsc_mc_fsrcnn", "weights": "random", "seed": 3}
@@ -50,13 +49,13 @@ def pairs() -> dict[str, Any]:
 
 def test_without_weight_every_step_is_the_plain_students(tmp_path: Path) -> None:
     steps = ("trainer.max_steps=3", "callbacks.checkpoint.every=3")
-    plain = prepared("rfd/table5/student", tmp_path / "student", *steps)
-    distilled = prepared("rfd/table5/ours", tmp_path / "ours", "loss.terms.affinity.weight=0", *steps)
-    results = [runner.perform(config) for config in (plain, distilled)]
+    plain = spec_of("rfd/table5/student", tmp_path / "student", *steps)
+    distilled = spec_of("rfd/table5/ours", tmp_path / "ours", "loss.terms.affinity.weight=0", *steps)
+    results = [perform(config) for config in (plain, distilled)]
     first, second = weights_of(tmp_path / "student"), weights_of(tmp_path / "ours")
     assert all(torch.equal(first[name], second[name]) for name in first | second)
-    assert results[0]["metrics"] == results[1]["metrics"]
-    assert "teacher" not in results[1]["provenance"]["trained"], "nothing asks for one"
+    assert results[0].metrics == results[1].metrics
+    assert "teacher" not in results[1].document["provenance"]["trained"], "nothing asks for one"
 
 
 @pytest.mark.parametrize("distance", ["l2", "l1", "kl", "fro_over_n2"])
@@ -151,21 +150,21 @@ def test_a_missing_or_wrong_teacher_is_said_in_a_sentence(tmp_path: Path) -> Non
         load_teacher("dsc_mc_fsrcnn", weights="zero")
     with pytest.raises(UserError, match="There is no checkpoint"):
         load_teacher("dsc_mc_fsrcnn", tmp_path / "none.ckpt", weights="random")
-    config = prepared("rfd/table5/ours", tmp_path / "run", "model.teacher.weights=null")
+    config = spec_of("rfd/table5/ours", tmp_path / "run", "model.teacher.weights=null")
     with pytest.raises(CannotRun, match="has no weights"):
-        runner.perform(config)
+        perform(config)
 
 
 def test_from_a_trained_teacher_to_a_distilled_student(tmp_path: Path) -> None:
-    trained = runner.perform(prepared("rfd/table4/dsc_mc_fsrcnn", tmp_path / "teacher"))
-    facts = trained["metrics"]["scenes"]
+    trained = perform(spec_of("rfd/table4/dsc_mc_fsrcnn", tmp_path / "teacher"))
+    facts = trained.metrics["scenes"]
     assert facts["params_k"]["mean"] == pytest.approx(26.451)
     assert facts["epoch"]["mean"] == pytest.approx(2 * 2 / 20000), "two steps of two of 20,000 images"
     file = tmp_path / "teacher" / "checkpoints" / "best.ckpt"
     digest = checkpoint.weights_fingerprint(checkpoint.weights(checkpoint.read(file)))
 
-    config = prepared("rfd/table5/ours", tmp_path / "ours", f"model.teacher.ckpt={file}", "log_every=1")
-    origin = runner.perform(config)["provenance"]["trained"]["teacher"]
+    config = spec_of("rfd/table5/ours", tmp_path / "ours", f"model.teacher.ckpt={file}", "log_every=1")
+    origin = perform(config).document["provenance"]["trained"]["teacher"]
     assert (origin["network"], origin["weights"], origin["input_scale"]) == ("dsc_mc_fsrcnn", digest, 1.0)
     assert origin["trained"]["row"] == "rfd/table4/dsc_mc_fsrcnn", "a checkpoint wins over random weights"
     assert origin["trained"]["target_scale"] == 2
@@ -185,7 +184,7 @@ def test_a_run_does_not_go_on_with_another_teacher(tmp_path: Path) -> None:
     def run(seed: int, steps: int) -> None:
         (tmp_path / "metrics.json").unlink(missing_ok=True)
         settings = (f"model.teacher.seed={seed}", f"trainer.max_steps={steps}", "loss=rfd_multi_scale")
-        runner.perform(prepared("rfd/table5/ours", tmp_path, *settings) | {"fingerprint": "same"})
+        perform(same_run(spec_of("rfd/table5/ours", tmp_path, *settings)))
 
     run(0, 1)
     with pytest.raises(UserError, match="This run began with another teacher"):

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models.test_restorer import prepared
-from tests.test_rows import composed, hydra  # noqa: F401 - the fixture that initialises Hydra
+from tests.specs import config, spec_of
 
 import limpid
 from limpid.data.degradations import imresize
 from limpid.errors import UserError
 from limpid.losses import MSE, WeightedLoss
 from limpid.models.super_resolution import SuperResolution, TeacherScores, scaled
-from limpid.runs import runner
+from limpid.runs.runner import perform
 
 
 def system(name: str = "dsc_mc_fsrcnn", scale: int = 2, **settings: Any) -> SuperResolution:
@@ -126,19 +125,19 @@ def test_what_cannot_be_is_said() -> None:
 
 
 def test_tables_differ_in_the_high_resolution_alone() -> None:
-    first, second = composed("rfd/table3/dsc_mc_fsrcnn"), composed("rfd/table4/dsc_mc_fsrcnn")
+    first, second = config("rfd/table3/dsc_mc_fsrcnn"), config("rfd/table4/dsc_mc_fsrcnn")
     assert (first["model"].pop("target_scale"), second["model"].pop("target_scale")) == (1, 2)
     for part in ("model", "network", "loss", "data", "optimizer", "trainer"):
         assert first[part] == second[part]
-    assert composed("rfd/table1/fsrcnn_4x")["network"]["scale"] == 4
+    assert config("rfd/table1/fsrcnn_4x")["network"]["scale"] == 4
 
 
 def test_the_best_epoch_survives_an_interruption(tmp_path: Path) -> None:
     def run(steps: int, **changes: Any) -> dict[str, Any]:
         (tmp_path / "metrics.json").unlink(missing_ok=True)
         settings = (f"trainer.max_steps={steps}", "trainer.val_check_interval=1", "callbacks.checkpoint.every=1")
-        config = prepared("rfd/table1/mc_fsrcnn", tmp_path, *settings, "optimizer.lr=0.05", *changes.get("more", ()))
-        return runner.perform(config | {"fingerprint": "same"})["metrics"]["scenes"]
+        spec = spec_of("rfd/table1/mc_fsrcnn", tmp_path, *settings, "optimizer.lr=0.05", *changes.get("more", ()))
+        return dict(perform(same_run(spec)).metrics["scenes"])
 
     first = run(2)
     # A last layer that is thrown far off cannot do better afterwards.

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tests.models.interruption import interrupted, parts
-from tests.models.test_restorer import prepared
-from tests.test_rows import hydra  # noqa: F401 - the fixture that initialises Hydra
+from tests.specs import spec_of
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,7 +25,7 @@ from limpid.models.uni_removal import KnowledgeTransfer, TeacherEnsemble
 from limpid.models.uni_removal_adaptation import DomainAdaptation, load_start
 from limpid.networks.mprnet import MPRNet
 from limpid.networks.patchgan import PatchGAN
-from limpid.runs import runner
+from limpid.runs.runner import perform
 
 NARROW = {"channels": 8, "level_step": 4, "orsnet_step": 4, "orsnet_blocks": 1}
 KINDS = ("haze", "rain", "blur")
@@ -185,9 +184,9 @@ def test_what_is_missing_or_does_not_fit_is_said_in_a_sentence(tmp_path: Path) -
         ("uni_removal/table4/bkt", (*RANDOM, "model.weights=null"), "The teacher for haze has no weights"),
         ("uni_removal/table5/kt_bda", (START, "model.start.weights=null"), "Adaptation starts from a student"),
     ):
-        config = prepared(place, tmp_path / place, *changes)
+        config = spec_of(place, tmp_path / place, *changes)
         with pytest.raises(CannotRun, match=said):
-            runner.perform(config)
+            perform(config)
 
 
 def test_an_ensemble_tests_each_image_by_its_own_teacher() -> None:
@@ -215,15 +214,20 @@ def test_pairs_give_clear_images_of_other_scenes() -> None:
 
 ADAPT = (
     "data.batch_size=2", "data.crop=32", "model.discriminator.channels=4", "trainer.precision=32-true", "log_every=1",
-    "callbacks.checkpoint.every=2", "trainer.max_steps=6", "schedule.accumulate=2", "schedule.clip=0.1",
-    "schedule.learning_rate=1e-3", "trainer.val_check_interval=6", "data.val.clean.count=1", "data.test_images=1",
+    "callbacks.checkpoint.every=2", "trainer.max_steps=6", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.1",
+    "optimizer.lr=1e-3", "trainer.val_check_interval=6", "data.val.clean.count=1", "data.test_images=1",
 )  # fmt: skip
 
 
 def test_one_step_is_the_students_then_the_discriminators(tmp_path: Path) -> None:
     """Against the step written out: least squares, identity, Adam with beta_1 = 0.5."""
-    steps = ("trainer.max_steps=1", "schedule.accumulate=1", "schedule.clip=null", "callbacks.checkpoint.every=1")
-    config = prepared("uni_removal/table5/kt_bda", tmp_path / "run", START, *ADAPT, *steps)
+    steps = (
+        "trainer.max_steps=1",
+        "trainer.accumulate_grad_batches=1",
+        "trainer.gradient_clip_val=null",
+        "callbacks.checkpoint.every=1",
+    )
+    config = spec_of("uni_removal/table5/kt_bda", tmp_path / "run", START, *ADAPT, *steps)
     seen: dict[str, Any] = {}
     original = DomainAdaptation.training_step
 
@@ -234,7 +238,7 @@ def test_one_step_is_the_students_then_the_discriminators(tmp_path: Path) -> Non
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DomainAdaptation, "training_step", spy)
-        runner.perform(config)
+        perform(config)
     saved = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.ckpt")
     student, judge = MPRNet(**NARROW), PatchGAN(channels=4)
     for module, state in zip((student, judge), seen["before"], strict=True):
@@ -279,16 +283,16 @@ def test_an_interrupted_adaptation_ends_as_an_uninterrupted_one(tmp_path: Path) 
 def test_from_teachers_to_a_student_to_its_adaptation(tmp_path: Path) -> None:
     small = ("data.batch_size=2", "data.crop=32", "data.test_images=1", "data.val.clean.count=1", "trainer.max_steps=1",
              "callbacks.checkpoint.every=1")  # fmt: skip
-    runner.perform(prepared("uni_removal/teachers/haze", tmp_path / "teacher", *small))
+    perform(spec_of("uni_removal/teachers/haze", tmp_path / "teacher", *small))
     teacher = tmp_path / "teacher" / "checkpoints" / "last.ckpt"
     give = (f"model.teachers.haze.ckpt={teacher}", *RANDOM[1:], *small)
-    origin = runner.perform(prepared("uni_removal/table4/bkt", tmp_path / "bkt", *give))["provenance"]["trained"]
+    origin = perform(spec_of("uni_removal/table4/bkt", tmp_path / "bkt", *give)).document["provenance"]["trained"]
     assert origin["teachers"]["haze"]["trained"]["row"] == "uni_removal/teachers/haze"
     assert origin["teachers"]["haze"]["weights"] == checkpoint.weights_fingerprint(weights_of(tmp_path / "teacher"))
     assert origin["teachers"]["rain"]["random"] == 102
     student = tmp_path / "bkt" / "checkpoints" / "last.ckpt"
     give = (f"model.start.ckpt={student}", *small, "optimizer.lr=0")
-    origin = runner.perform(prepared("uni_removal/table5/kt_bda", tmp_path / "bda", *give))["provenance"]["trained"]
+    origin = perform(spec_of("uni_removal/table5/kt_bda", tmp_path / "bda", *give)).document["provenance"]["trained"]
     assert origin["start"]["trained"]["row"] == "uni_removal/table4/bkt"
     first, second = weights_of(tmp_path / "bkt"), weights_of(tmp_path / "bda")
     assert all(torch.equal(first[name], second[name]) for name in first), "without a learning rate it stays the start"
