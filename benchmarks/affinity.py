@@ -15,15 +15,13 @@ from collections.abc import Callable
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-from hydra import initialize
 from torch import Tensor
 from torch.nn import functional as F
 
-from limpid.config import compose as limpid_compose
+import limpid
 from limpid.losses.affinity import affinity_distance, pooled
-from limpid.runs.runner import _system
 from measuring import Ratio, growth_mb, interleaved, table
-from train_step import composed, ours
+from train_step import composed, ours, words
 
 SIZE = (460, 620)
 POOL = 4
@@ -56,7 +54,7 @@ def term(form: Callable[[Tensor, Tensor, str], Tensor], distance: str) -> Callab
 def network_step() -> Callable[[], None]:
     """A step of the student on one image of that size, as `limpid train` takes it."""
     config = composed("rfd_student", [])
-    system = _system(config).train()
+    system = limpid.model(*words("rfd_student", [])).train()
     assert system.optimizer is not None
     generator = torch.Generator().manual_seed(0)
     batch = {name: torch.rand(1, 3, *SIZE, generator=generator) for name in ("input", "target")}
@@ -90,9 +88,7 @@ def compare(repeats: int, grams: bool = True) -> list[Ratio]:
 
 def ratios(quick: bool) -> list[Ratio]:
     """What `make bench` shows."""
-    limpid_compose.register()
-    with initialize(config_path=None, version_base="1.3"):
-        return compare(1 if quick else 3, grams=not quick)
+    return compare(1 if quick else 3, grams=not quick)
 
 
 def main() -> None:
@@ -103,9 +99,7 @@ def main() -> None:
     parser.add_argument("--no-grams", action="store_true", help="leave out the plain forms, which take 5 GiB")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    limpid_compose.register()
-    with initialize(config_path=None, version_base="1.3"):
-        print(table(compare(options.steps, not options.no_grams)))
+    print(table(compare(options.steps, not options.no_grams)))
 
 
 if __name__ == "__main__":

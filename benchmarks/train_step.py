@@ -27,37 +27,34 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import lightning
 import torch
-from hydra import compose, initialize
-from omegaconf import open_dict
 
-from limpid.config import compose as limpid_compose
+import limpid
 from limpid.config import instantiate
+from limpid.config.compose import compose
 from limpid.inference import restored_image
 from limpid.losses import Step
 from limpid.metrics import psnr
 from limpid.models import Restorer
-from limpid.runs.resolve import finish
-from limpid.runs.runner import _system
 from measuring import Ratio, growth_mb, interleaved, peak_mb, table
 
 #: By model, how its training differs from what the mini budget says: sizes, and weights that need no file.
 SETTINGS = {
     "fdr": ["data.batch_size=16", "data.crop=63"],
-    "aosr": ["data.crop=192", "budget.vgg19_weights=random"],
+    "aosr": ["data.crop=192", "training.mini.vgg19_weights=random"],
     "mprnet": [],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps
 
 
+def words(model: str, overrides: list[str]) -> list[str]:
+    """What composes a small training of `model` on made scenes."""
+    return [f"model={model}", "data=scenes", "budget=mini", "trainer=cpu", "data.workers=0", *overrides]
+
+
 def composed(model: str, overrides: list[str]) -> dict[str, Any]:
     """The plain configuration of a small training of `model` on made scenes."""
-    typed = [f"model={model}", "data=scenes", "budget=mini", "trainer=cpu", "data.workers=0", *overrides]
-    config = compose("train", overrides=typed, return_hydra_config=True)
-    choices = dict(config.hydra.runtime.choices)
-    with open_dict(config):
-        del config["hydra"]
-    return {**finish(config, typed, choices), "fingerprint": "", "does": "train"}
+    return compose(words(model, overrides)).config
 
 
 def batch_of(config: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +101,7 @@ def compare(model: str, repeats: int, overrides: list[str]) -> Ratio:
     """The network's step, its memory, and its loss terms on a ready output beside a bare L1."""
     config = composed(model, [*SETTINGS.get(model, ()), *overrides])
     batch = batch_of(config)
-    first = _system(config).train()
+    first = limpid.model(*words(model, [*SETTINGS.get(model, ()), *overrides])).train()
     second = copy.deepcopy(first)
     precision = str(config["trainer"]["precision"])
     optimizers = [system.optimizer(system.network.parameters()) for system in (first, second)]  # type: ignore[misc]
@@ -127,9 +124,10 @@ def compare(model: str, repeats: int, overrides: list[str]) -> Ratio:
 def quality(steps: int, seeds: int, overrides: list[str]) -> None:
     """Print the PSNR on the validation scenes after a short training of the student, ours and plain, for each seed."""
     for seed in range(seeds):
-        config = composed("rfd_student", [f"seed={seed}", "data.crop=64", *overrides])
+        settings = [f"seed={seed}", "data.crop=64", *overrides]
+        config = composed("rfd_student", settings)
         lightning.seed_everything(seed, verbose=False)
-        first = _system(config).train()
+        first = limpid.model(*words("rfd_student", settings)).train()
         second = copy.deepcopy(first)
         data = instantiate.construct(config["data"], "data")
         data.steps = steps
@@ -155,10 +153,9 @@ def loop(model: str, steps: int, overrides: list[str]) -> Ratio:
     from limpid.commands import train
 
     torch.set_num_threads(1)
-    with initialize(config_path=None, version_base="1.3"):
-        config = composed(model, overrides)
+    config = composed(model, overrides)
     batch = batch_of(config)
-    system = _system(config).train()
+    system = limpid.model(*words(model, overrides)).train()
     optimizer = system.optimizer(system.network.parameters())  # type: ignore[misc]
     step = {"bare": ours(system, optimizer, batch, str(config["trainer"]["precision"]))}
     bare = [interleaved(step, steps // 5, time.perf_counter)["bare"]]
@@ -166,11 +163,11 @@ def loop(model: str, steps: int, overrides: list[str]) -> Ratio:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LIMPID_RUNS"] = folder
         for some in (steps // 10, steps):
-            words = [f"model={model}", "data=scenes", "budget=mini", "trainer=cpu", "data.workers=1", *overrides]
+            typed = [*words(model, overrides), "data.workers=1"]
             settings = [f"trainer.max_steps={some}", "trainer.val_check_interval=100000", "data.test_images=1"]
             start = time.perf_counter()
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                assert train.run([*words, *settings]) == 0
+                assert train.run([*typed, *settings]) == 0
             seconds.append(time.perf_counter() - start)
     # Before and after, for the machine's own drift.
     bare.append(interleaved(step, steps // 5, time.perf_counter)["bare"])
@@ -186,9 +183,7 @@ def loop(model: str, steps: int, overrides: list[str]) -> Ratio:
 
 def ratios(quick: bool) -> list[Ratio]:
     """What `make bench` shows."""
-    limpid_compose.register()
-    with initialize(config_path=None, version_base="1.3"):
-        found = [compare(model, 2 if quick else 10, []) for model in MODELS]
+    found = [compare(model, 2 if quick else 10, []) for model in MODELS]
     return found if quick else [*found, *(loop(model, steps, []) for model, steps in LOOP.items())]
 
 
@@ -204,14 +199,12 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    limpid_compose.register()
-    with initialize(config_path=None, version_base="1.3"):
-        if options.quality:
-            quality(options.quality, options.seeds, options.overrides)
-            return
-        print(table([]))
-        for model in options.models:
-            print(compare(model, options.steps, options.overrides), flush=True)
+    if options.quality:
+        quality(options.quality, options.seeds, options.overrides)
+        return
+    print(table([]))
+    for model in options.models:
+        print(compare(model, options.steps, options.overrides), flush=True)
     print(f"threads {options.threads}; the process held at most {peak_mb():.0f} MiB")
     for model, steps in LOOP.items() if not options.no_loop else ():
         print(loop(model, steps, options.overrides), flush=True)

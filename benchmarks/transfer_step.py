@@ -20,24 +20,22 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-from hydra import initialize
 from torch import Tensor
 
-from limpid.config import compose as limpid_compose
+import limpid
 from limpid.losses import Step
 from limpid.losses.charbonnier import stage_images
 from limpid.losses.contrastive import contrastive_loss
 from limpid.models.features import output_with_features
 from limpid.models.teachers import TeacherOutput, teacher_of
 from limpid.models.uni_removal import KnowledgeTransfer
-from limpid.runs.runner import _system
 from measuring import Ratio, growth_mb, interleaved, table
-from train_step import batch_of, composed
+from train_step import batch_of, composed, words
 
 KINDS = ("haze", "rain", "blur")
 OVERRIDES = [
     "data=scenes_mixture",
-    "budget.vgg19_weights=random",
+    "training.mini.vgg19_weights=random",
     "model.weights=random",
     *(f"model.teachers.{kind}.ckpt=null" for kind in KINDS),
 ]
@@ -45,8 +43,9 @@ OVERRIDES = [
 
 def transfer(memory_format: str, overrides: list[str]) -> tuple[KnowledgeTransfer, dict[str, Any]]:
     """A narrow student with its three teachers, all with random weights, and a batch of the three types."""
-    config = composed("uni_removal_transfer", [*OVERRIDES, f"memory_format={memory_format}", *overrides])
-    system: Any = _system(config)
+    settings = [*OVERRIDES, f"memory_format={memory_format}", *overrides]
+    config = composed("uni_removal_transfer", settings)
+    system: Any = limpid.model(*words("uni_removal_transfer", settings))
     system.setup("fit")
     return system.train(), batch_of(config)
 
@@ -137,9 +136,7 @@ def compare(repeats: int, overrides: list[str]) -> list[Ratio]:
 
 def ratios(quick: bool) -> list[Ratio]:
     """What `make bench` shows."""
-    limpid_compose.register()
-    with initialize(config_path=None, version_base="1.3"):
-        return compare(1 if quick else 5, [])
+    return compare(1 if quick else 5, [])
 
 
 def main() -> None:
@@ -150,9 +147,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    limpid_compose.register()
-    with initialize(config_path=None, version_base="1.3"):
-        print(table(compare(options.steps, options.overrides)))
+    print(table(compare(options.steps, options.overrides)))
 
 
 if __name__ == "__main__":
