@@ -42,14 +42,14 @@ class Store:
         except OSError as error:
             raise UserError(f"The cache folder {folder} cannot be made ({error.strerror}); set data.cache.") from error
 
-    def read(self, key: str) -> NDArray[Any] | None:
+    def read(self, key: str) -> NDArray[np.generic] | None:
         """The array under `key`, memory-mapped and read-only, or None."""
         try:
             return np.load(self.folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
 
-    def write(self, arrays: dict[str, NDArray[Any]]) -> bool:
+    def write(self, arrays: dict[str, NDArray[np.generic]]) -> bool:
         """Keep arrays under their keys, all or none; False where they do not fit, or the disk is full."""
         needed = sum(array.nbytes + 128 for array in arrays.values())  # 128: the header of .npy
         if self.used + needed > self.bound:
@@ -132,7 +132,7 @@ class Cached:
         return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
-def as_stored(values: NDArray[np.float32]) -> NDArray[Any]:
+def as_stored(values: NDArray[np.float32]) -> NDArray[np.generic]:
     """An image in [0, 1] with the 8 or 16 bits of its file, where these give it back exactly; else as it is."""
     for highest, kind in ((255, np.uint8), (65535, np.uint16)):
         levels = np.rint(values * np.float32(highest))

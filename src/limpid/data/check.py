@@ -253,7 +253,7 @@ def inspect_file(file: str, in_halves: bool = False) -> FileReport:
     )
 
 
-def digest(pixels: NDArray[Any]) -> str:
+def digest(pixels: NDArray[np.generic]) -> str:
     """A hash of an image's size, type and values."""
     told = f"{pixels.shape} {pixels.dtype}".encode()
     return hashlib.blake2b(told + np.ascontiguousarray(pixels).tobytes(), digest_size=16).hexdigest()

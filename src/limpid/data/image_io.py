@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -84,7 +83,7 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the file and its permissions.") from error
 
 
-def decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
+def decode(path: Path, data: bytes, flags: int) -> NDArray[np.generic]:
     """The pixels of an encoded image, `(H, W)` or `(H, W, channels)` in OpenCV's order, after `flags`.
 
     Args:

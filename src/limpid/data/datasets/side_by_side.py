@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from limpid.data.datasets.base import Matched, Pair
 from limpid.data.datasets.paired import PairedFiles
 from limpid.data.image_io import read_image
 from limpid.errors import UserError
+
+#: The kind of an image's values.
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,7 +57,7 @@ class SideBySidePairs(PairedFiles):
         return both["input"], both["target"]
 
 
-def halves(pixels: NDArray[Any], path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+def halves(pixels: NDArray[Kind], path: Path) -> tuple[NDArray[Kind], NDArray[Kind]]:
     """The left and the right half of an image `(H, W, ...)`.
 
     Raises:

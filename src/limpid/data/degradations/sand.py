@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -42,7 +41,9 @@ def load_sand_colours(file: Path = LIBRARY) -> NDArray[np.float32]:
     return colours
 
 
-def sand_scatter(image: Image, transmission: NDArray[np.float32], colour: Sequence[float] | NDArray[Any]) -> Image:
+def sand_scatter(
+    image: Image, transmission: NDArray[np.float32], colour: Sequence[float] | NDArray[np.generic]
+) -> Image:
     """The image in a sandstorm, I = A + (J - (1 - A)) t (equation 2); nothing is clipped.
 
     Args:
