@@ -127,9 +127,7 @@ def test_a_sweep_starts_the_processes_of_its_jobs_and_no_second_sweep(limpid: Li
 
 @pytest.mark.slow
 def test_what_one_process_refuses_is_said_once(limpid: Limpid, tmp_path: Path) -> None:
-    refused = limpid(
-        *COMMAND, "trainer=ddp_cpu", "optimizer.lr=1e30", "trainer.gradient_clip_val=1e30", expect=2
-    )
+    refused = limpid(*COMMAND, "trainer=ddp_cpu", "optimizer.lr=1e30", "trainer.gradient_clip_val=1e30", expect=2)
     said = [line for line in refused.stderr.splitlines() if not line.startswith("train ")]
     assert len(said) == 1, refused.stderr
     assert "The loss is nan at step" in said[0] or "The loss is inf at step" in said[0]

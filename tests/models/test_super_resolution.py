@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.specs import config, spec_of
+from tests.specs import config, same_run, spec_of
 
 import limpid
 from limpid.data.degradations import imresize
