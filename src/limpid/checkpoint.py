@@ -31,7 +31,7 @@ FORMAT = 1
 _PREFIX = "network."
 
 
-def save(checkpoint: Mapping[str, Any], path: Path) -> None:
+def save(checkpoint: Mapping[str, object], path: Path) -> None:
     """Write `checkpoint` beside its place, make it durable, and move it there; the one before is kept as `.previous`.
 
     Raises:
@@ -109,7 +109,7 @@ def unpickled(path: Path, device: str = "cpu") -> Any:
         ) from error
 
 
-def _checked(checkpoint: Any, path: Path) -> dict[str, Any]:
+def _checked(checkpoint: object, path: Path) -> dict[str, Any]:
     """`checkpoint` itself, if it is one of Limpid's and asks for nothing."""
     if not isinstance(checkpoint, dict) or "limpid" not in checkpoint:
         raise UserError(f"The file {path} is not a checkpoint of Limpid: it does not say which network it holds.")
@@ -213,7 +213,7 @@ def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _keys(value: Any) -> Iterator[str]:
+def _keys(value: object) -> Iterator[str]:
     """Every string key anywhere in nested dicts and lists."""
     if isinstance(value, Mapping):
         for key, member in value.items():

@@ -223,10 +223,10 @@ def card(subject: Subject, path: Path) -> str:
     )
 
 
-def _table(facts: Mapping[str, Any]) -> list[str]:
+def _table(facts: Mapping[str, object]) -> list[str]:
     """A Markdown table of names and values."""
 
-    def cell(value: Any) -> str:
+    def cell(value: object) -> str:
         words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
         return " ".join(words.split()).replace("|", "\\|")
 

@@ -7,7 +7,7 @@ moved to the network's device and back, so that a large image needs no more of a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,21 @@ class Inference(Protocol):
         """The restored image of `x` `(N, 3, H, W)` in [0, 1]: float32, the same shape, clamped to [0, 1]."""
 
 
-def restored_image(output: Any) -> Tensor:
+class HasRestored(Protocol):
+    """A named tuple that a network returns: the restored image, and what else the network found."""
+
+    @property
+    def restored(self) -> Tensor:
+        """The restored image, `(N, 3, H, W)`."""
+
+
+#: What a network returns: the restored image `(N, 3, H, W)`, or a named tuple with `.restored`.
+NetworkOutput: TypeAlias = Tensor | HasRestored
+
+
+def restored_image(output: NetworkOutput) -> Tensor:
     """The image `(N, 3, H, W)` in a network's output: the output itself, or the `.restored` of its named tuple."""
-    image: Tensor = output if isinstance(output, Tensor) else output.restored
-    return image
+    return output if isinstance(output, Tensor) else output.restored
 
 
 @torch.no_grad()

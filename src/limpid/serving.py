@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from limpid.errors import CannotRun, UserError, nearest
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
     from torch import nn
 
 #: How many photographs may wait; further ones are turned away.
@@ -188,7 +190,7 @@ class Page:
         """The page itself, as gradio's `Blocks`."""
         gr = _gradio()
 
-        def restore(photograph: str | None, method: str) -> tuple[Any, ...]:
+        def restore(photograph: str | None, method: str) -> tuple[object, ...]:
             try:
                 result = self.restore(photograph, method)
             except UserError as error:
@@ -199,7 +201,7 @@ class Page:
                 gr.update(value=result.download, visible=True),
             )
 
-        def clear() -> tuple[Any, ...]:
+        def clear() -> tuple[object, ...]:
             return gr.update(value=None, visible=False), "", gr.update(value=None, visible=False)
 
         names = [method.name for method in self.offered]
@@ -231,7 +233,7 @@ class Page:
         return blocks.queue(max_size=QUEUE, default_concurrency_limit=1)
 
 
-def application(page: Page, host: str) -> Any:
+def application(page: Page, host: str) -> FastAPI:
     """The web application of `page`, an ASGI application.
 
     Args:
@@ -251,7 +253,7 @@ def application(page: Page, host: str) -> Any:
     if is_loopback(host):
         outer.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", host])
     outer.add_middleware(_Headers)
-    return gr.mount_gradio_app(
+    served: FastAPI = gr.mount_gradio_app(
         outer,
         page.blocks(),
         path="/",
@@ -266,6 +268,7 @@ def application(page: Page, host: str) -> Any:
         css=_STYLE,
         theme=theme,
     )
+    return served
 
 
 def is_loopback(host: str) -> bool:
@@ -279,11 +282,11 @@ def is_loopback(host: str) -> bool:
 class _Headers:
     """ASGI middleware: browsers load nothing from elsewhere, show the page in no other, and tell nobody of it."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_headers(message: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message.get("headers", ()),

@@ -142,7 +142,7 @@ def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, 
     return recipes.options("dataset", list(names or there), root)
 
 
-def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> dict[str, Any]:
+def describe(name: str, card: Mapping[str, object], allow: Sequence[str] = ()) -> dict[str, Any]:
     """The facts of a card and whether its set is there, as plain values."""
     from limpid.data.check import splits_of
 
@@ -209,7 +209,7 @@ def _make(chosen: argparse.Namespace, root: str) -> int:
     return 0
 
 
-def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
+def _fetch(found: Mapping[str, Mapping[str, object]], root: str) -> int:
     from limpid.data.fetch import fetch
 
     def told(name: str, there: int, total: int) -> None:
@@ -222,7 +222,7 @@ def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
     return 0
 
 
-def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: Sequence[str]) -> int:
+def _list(found: Mapping[str, Mapping[str, object]], form: str, root: str, allow: Sequence[str]) -> int:
     entries = [describe(name, card, allow) for name, card in found.items()]
     if form == "json":
         print(json.dumps(entries, indent=2, ensure_ascii=False))
@@ -241,13 +241,13 @@ def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: S
     return 0
 
 
-def _counts(split: Mapping[str, Any]) -> str:
+def _counts(split: Mapping[str, object]) -> str:
     """How many images a split has, and how many were published, such as ``test 98/100``."""
     there = "-" if split["images"] is None else split["images"]
     return f"{split['split']} {there}/{split['expected'] or '?'}"
 
 
-def _check(found: Mapping[str, Mapping[str, Any]], form: str, allow: Sequence[str]) -> int:
+def _check(found: Mapping[str, Mapping[str, object]], form: str, allow: Sequence[str]) -> int:
     from limpid.data.check import check, splits_of
 
     reports = [check(name, splits_of(card, f"set {name}", allow), _progress) for name, card in found.items()]

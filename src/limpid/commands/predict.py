@@ -212,7 +212,7 @@ def _restore_one(session: _Session, task: _Task) -> None:
     write_photograph(task.target, restored[0].permute(1, 2, 0).numpy(), photograph, session.config.quality)
 
 
-def _save_maps(session: _Session, task: _Task, estimate: Any) -> None:
+def _save_maps(session: _Session, task: _Task, estimate: object) -> None:
     """Maps as 16-bit grey PNGs (transmission as it is, depth relative to the furthest point), airlight as JSON."""
     from limpid.store.atomic_io import write_json
 

@@ -163,7 +163,7 @@ def refuse_allowed_by_file(config: DictConfig, overrides: Sequence[str]) -> None
         )
 
 
-def launch(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
+def launch(command: str, arguments: list[str], job: Callable[[DictConfig], object]) -> None:
     """Compose `command` with Hydra's command line and call `job` with each composed configuration.
 
     Exceptions come out as they are: `limpid.cli` says what they mean.
@@ -186,7 +186,7 @@ class CapturedJob:
         job: what is done with the composed configuration.
     """
 
-    def __init__(self, job: Callable[[DictConfig], Any]) -> None:
+    def __init__(self, job: Callable[[DictConfig], object]) -> None:
         self.job = job
         self.error: Exception | None = None
 
@@ -198,7 +198,7 @@ class CapturedJob:
             self.error = error
 
 
-def launch_once(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
+def launch_once(command: str, arguments: list[str], job: Callable[[DictConfig], object]) -> None:
     """Compose `command` and call `job` with the one configuration.
 
     Raises:

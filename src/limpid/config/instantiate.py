@@ -67,7 +67,7 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
     raise UserError(f"{where}._target_ names {path!r}, but there is no module {package!r} to import.")
 
 
-def _refuse_others(found: Any, path: str, where: str) -> None:
+def _refuse_others(found: object, path: str, where: str) -> None:
     """Refuse what `path` leads to but is no class or function that configs are meant to name."""
     origin = str(getattr(found, "__module__", None))
     parts = _CLASSES if inspect.isclass(found) else _FUNCTIONS
@@ -82,7 +82,9 @@ def _refuse_others(found: Any, path: str, where: str) -> None:
         )
 
 
-def check(config: Any, where: str, allow: Sequence[str] = (), given: Mapping[str, Sequence[str]] | None = None) -> None:
+def check(
+    config: object, where: str, allow: Sequence[str] = (), given: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Refuse unknown targets and unknown keyword arguments anywhere in `config`, before anything is made.
 
     Args:
@@ -101,7 +103,7 @@ def check(config: Any, where: str, allow: Sequence[str] = (), given: Mapping[str
         _check_numbers(target, key, arguments)
 
 
-def construct(config: Any, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
+def construct(config: object, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
     """Make what `config` describes; `extra` are further keyword arguments of the outermost object.
 
     Lists and dicts without a `_target_` come back with their members made.
@@ -121,7 +123,7 @@ def construct(config: Any, where: str, allow: Sequence[str] = (), **extra: Any) 
     return config
 
 
-def _targets(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _targets(config: object, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every dict with a `_target_` in `config`, outermost first, with its key."""
     if isinstance(config, Mapping):
         if "_target_" in config:
@@ -134,7 +136,7 @@ def _targets(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _check_arguments(
-    target: Any, path: str, where: str, arguments: Mapping[str, Any], given: Sequence[str], partial: bool
+    target: object, path: str, where: str, arguments: Mapping[str, object], given: Sequence[str], partial: bool
 ) -> None:
     parameters = parameters_of(target)
     names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -174,7 +176,7 @@ def _inits(target: type) -> list[Any]:
     return [cls.__dict__["__init__"] for cls in target.__mro__ if inspect.isfunction(cls.__dict__.get("__init__"))]
 
 
-def _hints(target: Any) -> dict[str, Any]:
+def _hints(target: object) -> dict[str, Any]:
     """The annotations of the arguments that `parameters_of` gives."""
     if not inspect.isclass(target):
         return typing.get_type_hints(target)
@@ -186,7 +188,7 @@ def _hints(target: Any) -> dict[str, Any]:
     return hints
 
 
-def _check_numbers(target: Any, where: str, arguments: Mapping[str, Any]) -> None:
+def _check_numbers(target: object, where: str, arguments: Mapping[str, object]) -> None:
     """Refuse a word, or in our own signatures null, where only numbers are taken: the usual slip of a command line."""
     try:
         hints = _hints(target)

@@ -95,7 +95,7 @@ def recipe(name: str, root: str | Path | None = None, **settings: Any) -> dict[s
     return _plain(config.data)
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, Any]:
     """`base` with the values of `over`, dict by dict; lists are replaced."""
     return _plain(OmegaConf.merge(dict(base), dict(over)))
 
@@ -114,6 +114,6 @@ def _composed(name: str | None, overrides: list[str]) -> DictConfig:
         raise UserError(f"A file of conf/ names another that is not there: {error}") from error
 
 
-def _plain(node: Any) -> dict[str, Any]:
+def _plain(node: object) -> dict[str, Any]:
     plain: Any = OmegaConf.to_container(node, resolve=True)
     return dict(plain)

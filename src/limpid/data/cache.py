@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from limpid.data.datasets.base import FileSet, Sample, wrap_files
 from limpid.errors import UserError
+
+_Set = TypeVar("_Set")
 
 
 class Store:
@@ -143,7 +145,7 @@ def as_stored(values: NDArray[np.float32]) -> NDArray[np.generic]:
     return values
 
 
-def cached(images: Any, folder: str | Path, gigabytes: float) -> Any:
+def cached(images: _Set, folder: str | Path, gigabytes: float) -> _Set:
     """The set with its files behind a cache; what is drawn rather than read stays as it is.
 
     Args:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Plain values, for JSON."""
         return asdict(self)
 
@@ -108,7 +109,7 @@ def check(name: str, sets: Mapping[str, ImageSet], progress: Progress | None = N
     _unused(surveys, on_disk, report)
     for split, images in on_disk.items():
         _linked(split, images, surveys[split], report)
-    files = {file for survey in surveys.values() for file in survey.files()}
+    files = set(chain.from_iterable(survey.files() for survey in surveys.values()))
     in_halves = any(images.two_in_a_file for images in on_disk.values())
     seen = _inspect_files(sorted(files), in_halves, progress)
     for split, images in on_disk.items():
@@ -184,7 +185,7 @@ def _relative(file: str, root_dir: Path | None) -> str:
 
 def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Files], report: Report) -> None:
     """References that no split uses: a note where the split is complete without them, else a problem."""
-    used = {file for survey in surveys.values() for file in survey.files()}
+    used = set(chain.from_iterable(survey.files() for survey in surveys.values()))
     told: set[str] = set()
     for split, survey in surveys.items():
         left = [file for file in survey.unused if file not in used and file not in told]

@@ -70,7 +70,7 @@ def require(cards: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def open_loggers(config: Mapping[str, Any], run: Run, writes: bool = True) -> Iterator[list[Logger]]:
+def open_loggers(config: Mapping[str, object], run: Run, writes: bool = True) -> Iterator[list[Logger]]:
     """The loggers of a run, told its configuration, and ended when it ends.
 
     Where a logger's card asks for a directory, an id or a name, it is the run's. The id is drawn when a run first has a
@@ -115,9 +115,9 @@ def _made(config: Mapping[str, Any], run: Run) -> list[Logger]:
 
 def record_outcome(
     loggers: Sequence[Logger],
-    config: Mapping[str, Any],
-    results: Mapping[str, Any],
-    per_image: Sequence[Mapping[str, Any]],
+    config: Mapping[str, object],
+    results: Mapping[str, object],
+    per_image: Sequence[Mapping[str, object]],
     step: int,
 ) -> None:
     """Give every logger what came out of a run; see `outcome`.

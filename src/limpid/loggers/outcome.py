@@ -39,7 +39,9 @@ class Outcome:
     tables: dict[str, Table]
 
 
-def outcome(config: Mapping[str, Any], results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]]) -> Outcome:
+def outcome(
+    config: Mapping[str, object], results: Mapping[str, object], per_image: Sequence[Mapping[str, object]]
+) -> Outcome:
     """The outcome of a run: its means beside what the paper prints of its row.
 
     Args:
@@ -88,7 +90,7 @@ def _results(
     return Table(columns, rows)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value).replace("|", "\\|")

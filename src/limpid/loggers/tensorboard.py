@@ -40,7 +40,7 @@ class TensorBoard(TensorBoardLogger):
             self.experiment.add_image(key, made.pixels, step, dataformats="HWC")
 
     @rank_zero_only
-    def log_config(self, config: Mapping[str, Any]) -> None:
+    def log_config(self, config: Mapping[str, object]) -> None:
         """See `RunLogger`."""
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         self.experiment.add_text("config", "".join(f"    {line}\n" for line in text.splitlines()), 0)

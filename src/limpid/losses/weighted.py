@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -45,7 +46,8 @@ class WeightedLoss(nn.Module):
         that average gradients wait for all of them.
         """
         values = {name: term(step) for name, term in self.terms.items() if self.weights[name] != 0}
-        idle = [p for name, term in self.terms.items() if name not in values for p in term.parameters()]
+        idle_terms = [term for name, term in self.terms.items() if name not in values]
+        idle = chain.from_iterable(term.parameters() for term in idle_terms)
         parts = [self.weights[name] * value.float() for name, value in values.items()]
         total = torch.stack(parts + [0 * p.float().sum() for p in idle if p.requires_grad]).sum()
         return total, values

@@ -148,7 +148,7 @@ def _model(path: Path) -> _Model:
     )
 
 
-def _dense(matrix: Any) -> Tensor:
+def _dense(matrix: object) -> Tensor:
     return torch.from_numpy(matrix.toarray() if hasattr(matrix, "toarray") else matrix).double()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from limpid.inference import restored_image
+from limpid.inference import NetworkOutput, restored_image
 from limpid.losses import Step
 from limpid.losses.adversarial import discriminator_loss
 from limpid.losses.step import Reapplication
@@ -89,7 +89,7 @@ class LayerSeparation(Adversarial):
             step = replace(step, reapplications=[of_degraded, of_clear])
         return step
 
-    def network_with_features(self, x: Tensor) -> tuple[Any, dict[str, Tensor]]:
+    def network_with_features(self, x: Tensor) -> tuple[NetworkOutput, dict[str, Tensor]]:
         """What the network makes of `x`, and the features of it that the loss compares."""
         return forward_with_features(self.network, x.contiguous(memory_format=self.memory_format), self.layers)
 

@@ -47,7 +47,7 @@ class KnowledgeTransfer(FadingLoss):
     def __init__(
         self,
         *arguments: Any,
-        teachers: Mapping[str, Mapping[str, Any]],
+        teachers: Mapping[str, Mapping[str, object]],
         weights: str | None = None,
         **settings: Any,
     ) -> None:
@@ -130,7 +130,7 @@ class TeacherEnsemble(Restorer):
         self,
         network: nn.Module,
         *arguments: Any,
-        teachers: Mapping[str, Mapping[str, Any]],
+        teachers: Mapping[str, Mapping[str, object]],
         weights: str | None = None,
         **settings: Any,
     ) -> None:

@@ -143,7 +143,7 @@ def _entry(content: Any, where: str) -> Entry:
     return entry
 
 
-def _check_printed(printed: Any, row: str) -> None:
+def _check_printed(printed: object, row: str) -> None:
     sets = printed.values() if isinstance(printed, dict) else [None]
     for values in sets:
         numbers = values.values() if isinstance(values, dict) else [None]
@@ -151,7 +151,7 @@ def _check_printed(printed: Any, row: str) -> None:
             raise UserError(f"{row} has values that are not numbers; write printed: {{SET: {{METRIC: NUMBER}}}}.")
 
 
-def _check_keys(content: Any, known: Iterable[str], what: str) -> None:
+def _check_keys(content: object, known: Iterable[str], what: str) -> None:
     if not isinstance(content, dict):
         raise UserError(f"{what} must have the keys {', '.join(known)}, but it is {content!r}.")
     for name in content:

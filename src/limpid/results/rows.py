@@ -164,7 +164,7 @@ def _print_order(printed: Mapping[str, Paper], row_id: str) -> tuple[Any, ...]:
     return (paper, _position(table, tables), table, _position(name, entries), name)
 
 
-def _position(name: str, ordered: Mapping[str, Any]) -> int:
+def _position(name: str, ordered: Mapping[str, object]) -> int:
     """The position of a key in a mapping; behind all where it is not in it."""
     return list(ordered).index(name) if name in ordered else len(ordered)
 

@@ -227,7 +227,7 @@ def _portable(overrides: Iterable[str], path: Path) -> Iterator[str]:
             yield override.replace(store, "runs/")
 
 
-def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(config: Mapping[str, object]) -> dict[str, Any]:
     """The run's own facts in its configuration: the block `run`, and the budget."""
     facts = config.get("run")
     return {**facts, "budget": config.get("budget")} if isinstance(facts, Mapping) else {}

@@ -131,7 +131,7 @@ def place(trainer: Mapping[str, Any]) -> Place:
     return Place(started.rank, started.world, machines)
 
 
-def _devices(trainer: Mapping[str, Any]) -> int:
+def _devices(trainer: Mapping[str, object]) -> int:
     """How many devices of this machine the settings ask for.
 
     Raises:
@@ -328,7 +328,7 @@ def take_part(job: Callable[[], object]) -> int:
     return 0
 
 
-def _leave(report: dict[str, Any]) -> None:
+def _leave(report: dict[str, object]) -> None:
     file = Path(os.environ[_REPORT])
     beside = file.with_suffix(".part")
     beside.write_text(json.dumps({**report, "time": time.time()}), encoding="utf-8")

@@ -154,7 +154,7 @@ def _check(composed: Composed) -> None:
         raise explained(error, composed) from error
 
 
-def _refuse_seed(seed: Any) -> None:
+def _refuse_seed(seed: object) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise UserError(f"The seed is {seed!r}, but it must be a whole number from 0 on.")
 
@@ -267,7 +267,7 @@ def _own_checkpoint(bare: _BareRow) -> Path:
     return file
 
 
-def _is_the_papers(budget: str, parts: Mapping[str, Any], bare: _BareRow, tested: TestedWeights | None) -> bool:
+def _is_the_papers(budget: str, parts: Mapping[str, object], bare: _BareRow, tested: TestedWeights | None) -> bool:
     """Whether the result may stand beside the paper's: its data, its whole training, nothing else changed."""
     if tested is None:
         return budget == "paper" and fingerprint(parts) == bare.fingerprint

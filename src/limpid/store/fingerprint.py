@@ -72,7 +72,7 @@ def affecting(
     return {**named, "mode": mode, "weights": weights}
 
 
-def fingerprint(parts: Mapping[str, Any]) -> str:
+def fingerprint(parts: Mapping[str, object]) -> str:
     """Eight hex digits of what `affecting` gives."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -108,7 +108,7 @@ def registry_name(target: str) -> str:
     return FORMER_NAMES.get(name, name)
 
 
-def _named(value: Any, without: frozenset[str]) -> Any:
+def _named(value: object, without: frozenset[str]) -> Any:
     """`value` with every `_target_` replaced by its `registry_name`, and with null for references in `without`."""
     if isinstance(value, Mapping):
         return {
@@ -120,11 +120,11 @@ def _named(value: Any, without: frozenset[str]) -> Any:
     return None if isinstance(value, str) and value in without else value
 
 
-def _only(block: Mapping[str, Any] | None, keys: Collection[str]) -> dict[str, Any]:
+def _only(block: Mapping[str, object] | None, keys: Collection[str]) -> dict[str, Any]:
     return {key: (block or {}).get(key) for key in keys}
 
 
-def _left_out(value: Any, names: Collection[str]) -> Any:
+def _left_out(value: object, names: Collection[str]) -> Any:
     """`value` without the keys `names`, at any depth."""
     if isinstance(value, Mapping):
         return {key: _left_out(member, names) for key, member in value.items() if key not in names}

@@ -118,7 +118,7 @@ class Run:
         lock.release()
         return False
 
-    def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+    def begin(self, config: Mapping[str, object], environment: Mapping[str, object]) -> None:
         """Write the configuration and the environment, and say that the run is running.
 
         Raises:
@@ -139,7 +139,7 @@ class Run:
         """Note how far the training is."""
         self._write_status("running", step=step, steps=steps)
 
-    def finish(self, results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]]) -> None:
+    def finish(self, results: Mapping[str, object], per_image: Sequence[Mapping[str, object]]) -> None:
         """Store the results, and say that the run is done."""
         write_csv(self.path / "per_image.csv", per_image)
         write_json(self.path / "metrics.json", results)
@@ -189,17 +189,17 @@ def find(folder: Path) -> list[Run]:
     return [Run(file.parent) for file in sorted(folder.rglob("config.yaml"))]
 
 
-def _fingerprint(config: Mapping[str, Any]) -> Any:
+def _fingerprint(config: Mapping[str, object]) -> Any:
     """The fingerprint in a stored configuration; None in one of an older form."""
     facts = config.get("run")
     return facts.get("fingerprint") if isinstance(facts, Mapping) else None
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> str:
+def _difference(before: Mapping[str, object], now: Mapping[str, object], where: str = "") -> str:
     """The first few keys in which two configurations differ, with both values."""
     found: list[str] = []
 
-    def walk(a: Any, b: Any, key: str) -> None:
+    def walk(a: object, b: object, key: str) -> None:
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             for name in dict.fromkeys([*a, *b]):
                 walk(a.get(name), b.get(name), f"{key}.{name}" if key else str(name))

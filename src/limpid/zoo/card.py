@@ -149,7 +149,7 @@ def parse(content: Any, file: Path) -> Card:
     return card
 
 
-def _check_field(key: str, content: Mapping[str, Any], file: Path) -> None:
+def _check_field(key: str, content: Mapping[str, object], file: Path) -> None:
     """Refuse a card without the field `key`, or with another kind of value in it."""
     field = _FIELDS[key]
     if key not in content:
@@ -164,7 +164,7 @@ def _check_field(key: str, content: Mapping[str, Any], file: Path) -> None:
         raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
 
 
-def _is_score(entry: Any) -> bool:
+def _is_score(entry: object) -> bool:
     return isinstance(entry, Mapping) and {"value", "n", "protocol"} == set(entry)
 
 

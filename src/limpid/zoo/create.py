@@ -52,7 +52,7 @@ def add(name: str, source: Path, folder: Path, **said: Any) -> Card:
 
 
 def published(
-    network: str, file: Path, name: str, folder: Path, settings: Mapping[str, Any] | None = None, **said: Any
+    network: str, file: Path, name: str, folder: Path, settings: Mapping[str, object] | None = None, **said: Any
 ) -> Card:
     """Write the entry `name` from weights that others published for `network`, renamed by its table.
 
@@ -152,11 +152,11 @@ def _write(
     name: str,
     folder: Path,
     network: str,
-    network_config: Mapping[str, Any],
+    network_config: Mapping[str, object],
     module: nn.Module,
-    provenance: Mapping[str, Any],
-    known: Mapping[str, Any],
-    said: Mapping[str, Any],
+    provenance: Mapping[str, object],
+    known: Mapping[str, object],
+    said: Mapping[str, object],
 ) -> Card:
     """Write weights and card into `folder`; the card last, so that there is none without its weights."""
     file = folder / f"{name}.yaml"

@@ -23,8 +23,8 @@ def write(
     path: Path,
     state: Mapping[str, Tensor],
     network: str,
-    network_config: Mapping[str, Any],
-    provenance: Mapping[str, Any] | None = None,
+    network_config: Mapping[str, object],
+    provenance: Mapping[str, object] | None = None,
 ) -> None:
     """Write `state` whole or not at all; numbers that are not float32 become so, whole numbers stay.
 

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.data.datasets.base import Files, Pair, Sample, Wrap
+from limpid.data.datasets.base import Files, ImageSet, Pair, Sample, Wrap
 from limpid.data.image_io import read_image
 from limpid.errors import CannotRun, UserError
 
@@ -101,7 +100,7 @@ class PairedFiles(Files):
         """The files of pair `index`, the degraded image first."""
         return self.chosen[index].input, self.chosen[index].target
 
-    def wrap_files(self, wrap: Wrap) -> Any:
+    def wrap_files(self, wrap: Wrap) -> ImageSet:
         """The set as `wrap` gives it."""
         return wrap(self)
 

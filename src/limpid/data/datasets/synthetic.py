@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 
@@ -69,7 +68,7 @@ class MultiScale:
     def __len__(self) -> int:
         return len(self.clean) * len(self.scales)
 
-    def wrap_files(self, wrap: Wrap) -> Any:
+    def wrap_files(self, wrap: Wrap) -> ImageSet | MultiScale:
         """The images at all scales as `wrap` gives them, where they are read from files; else this set as it is."""
         return wrap(ScaledFiles(self.clean, self.scales)) if isinstance(self.clean, FileSet) else self
 

@@ -41,9 +41,9 @@ class Job:
     split: str
     folder: str
     files: Mapping[str, Any]
-    source: Mapping[str, Any]
-    degradation: Mapping[str, Any]
-    first: Mapping[str, Any] | None = None
+    source: Mapping[str, object]
+    degradation: Mapping[str, object]
+    first: Mapping[str, object] | None = None
     seed: int = 0
     count: int = 0
     crop: int | None = None
@@ -56,15 +56,15 @@ class Job:
         """Where the manifest lies."""
         return Path(self.folder) / f"manifest-{self.split}.jsonl"
 
-    def header(self, sources: str) -> dict[str, Any]:
+    def header(self, sources: str) -> dict[str, object]:
         """The first line of the manifest but for the count; images under another header are others.
 
         Args:
             sources: the fingerprint of the sources.
         """
         kept = ("name", "split", "degradation", "first", "seed", "crop", "guess", "frames")
-        told = {key: value for key, value in asdict(self).items() if key in kept}
-        return {"limpid": __version__, "sources_sha256": sources, **told}
+        settings = {key: value for key, value in asdict(self).items() if key in kept}
+        return {"limpid": __version__, "sources_sha256": sources, **settings}
 
 
 def plan_jobs(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
@@ -129,13 +129,13 @@ def plan_jobs(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
     return jobs
 
 
-def _whole(name: str, key: str, value: Any) -> int:
+def _whole(name: str, key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise UserError(f"{key} of `limpid data make {name}` is {value!r}, but it must be a whole number from 0 on.")
     return value
 
 
-def _source(name: str, words: Mapping[str, Any], root: str, needs_depth: bool) -> tuple[dict[str, Any], bool]:
+def _source(name: str, words: Mapping[str, Any], root: str, needs_depth: bool) -> tuple[dict[str, object], bool]:
     """The card of the images that are degraded, and whether their depth is guessed."""
     asked, depth = words.get("input"), words.get("depth")
     if asked is None:

@@ -189,7 +189,7 @@ def _result(score: Score, before: float | None, printed: float | None) -> Result
     )
 
 
-def environment(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def environment(facts: Mapping[str, object]) -> list[tuple[str, str]]:
     """The facts of environment.json as `(what, value)`, packages and lists spelt out."""
     found = []
     for key, value in facts.items():

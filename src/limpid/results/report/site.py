@@ -128,7 +128,7 @@ def _environment(report: Report) -> Environment:
     return environment
 
 
-def thinned(values: Iterable[Any], most: int) -> list[Any]:
+def thinned(values: Iterable[object], most: int) -> list[Any]:
     """At most `most` of the values, evenly spaced, the first and the last among them."""
     whole = list(values)
     if len(whole) <= most:
