@@ -79,7 +79,7 @@ register()  # on import, so that a sweep's job in another process has them too
 @contextmanager
 def beside_other_hydra() -> Iterator[None]:
     """Hydra initialised for Limpid's configuration, and afterwards as it was before, in a job or in a notebook."""
-    register()  # again: the current directory may have another conf/ now
+    register()
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -168,6 +168,7 @@ def launch(command: str, arguments: list[str], job: Callable[[DictConfig], objec
 
     Exceptions come out as they are: `limpid.cli` says what they mean.
     """
+    register()  # again: the current directory may have another conf/ than when this module was imported
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a traceback of its own and exits with 1
     # Threads that wait for each other spin by default; beside data-loading processes that costs ten times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
