@@ -71,7 +71,7 @@ class MLflow(MLFlowLogger):
         return str(runs[0].info.run_id) if runs else None
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log values at a step of the run."""
         if step is not None:  # None is Lightning's own bookkeeping
             super().log_metrics(metrics, step)

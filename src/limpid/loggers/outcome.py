@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from limpid.results.rows import Row, known_row
 from limpid.results.run_record import MEASURED, RunRecord, Score, record_of
+from limpid.store.metrics_file import MetricsFile
+
+#: What stands in a cell of a table.
+Cell = str | float | None
 
 
 @dataclass(frozen=True)
@@ -17,12 +20,12 @@ class Table:
     """Rows under named columns; cells are text, numbers, truth values or None."""
 
     columns: list[str]
-    rows: list[list[Any]]
+    rows: list[list[Cell]]
 
     @property
     def markdown(self) -> str:
         """The table in Markdown."""
-        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        lines: list[Sequence[Cell]] = [self.columns, ["---"] * len(self.columns), *self.rows]
         return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
@@ -39,9 +42,7 @@ class Outcome:
     tables: dict[str, Table]
 
 
-def outcome(
-    config: Mapping[str, object], results: Mapping[str, object], per_image: Sequence[Mapping[str, object]]
-) -> Outcome:
+def outcome(config: Mapping[str, object], results: MetricsFile, per_image: Sequence[Mapping[str, Cell]]) -> Outcome:
     """The outcome of a run: its means beside what the paper prints of its row.
 
     Args:
@@ -58,8 +59,12 @@ def outcome(
     tables = {"results": _results(record, measured, printed)}
     if per_image:
         columns = list(dict.fromkeys(chain.from_iterable(per_image)))
-        tables["per_image"] = Table(columns, [list(map(line.get, columns)) for line in per_image])
+        tables["per_image"] = Table(columns, [_cells(line, columns) for line in per_image])
     return Outcome(values, tables)
+
+
+def _cells(line: Mapping[str, Cell], columns: Sequence[str]) -> list[Cell]:
+    return [line.get(column) for column in columns]
 
 
 def _printed_values(row: Row | None) -> dict[tuple[str, str], float]:
@@ -78,7 +83,7 @@ def _results(
     columns = ["row", "set", "metric", "measured", "paper", "difference", "images", "protocol", "comparable"]
     both = list(dict.fromkeys([*measured, *printed]))
     sets = list(dict.fromkeys(name for name, _ in both))
-    rows: list[list[Any]] = []
+    rows: list[list[Cell]] = []
     for name, metric in sorted(both, key=lambda key: sets.index(key[0])):
         score = measured.get((name, metric))
         paper = printed.get((name, metric))

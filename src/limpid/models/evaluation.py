@@ -5,33 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any, TypedDict
+from typing import Any
 
 from torch import Tensor, distributed
 
 from limpid.data.sampling import StridedSampler
 from limpid.models.batches import Batch
+from limpid.store.metrics_file import Summary
 
 #: One image's line: `set`, `index`, `name`, and its value of each metric.
 Row = dict[str, Any]
-
-
-class MetricSummary(TypedDict):
-    """A metric over the images of one set.
-
-    Attributes:
-        mean: of the images' own values.
-        n: how many images have one.
-        protocol: the id of how it was measured.
-    """
-
-    mean: float
-    n: int
-    protocol: str
-
-
-#: `{set: {metric: summary}}`.
-Summary = dict[str, dict[str, MetricSummary]]
 
 #: Marks the score of the degraded image itself, such as `input_psnr`.
 INPUT_PREFIX = "input_"

@@ -15,8 +15,9 @@ from torch.optim import Optimizer
 
 from limpid.errors import UserError
 from limpid.models.batches import Batch
-from limpid.models.evaluation import MetricSummary, PerImageScores, Summary
+from limpid.models.evaluation import PerImageScores
 from limpid.models.restorer import Restorer, StepOutput
+from limpid.store.metrics_file import MetricSummary, Summary
 
 #: How images may be scaled.
 INTERPOLATIONS = ("bicubic", "bilinear")

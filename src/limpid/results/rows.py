@@ -156,7 +156,7 @@ def _printed_names(paper: Paper) -> Iterator[tuple[str, str]]:
             yield name, row
 
 
-def _print_order(printed: Mapping[str, Paper], row_id: str) -> tuple[Any, ...]:
+def _print_order(printed: Mapping[str, Paper], row_id: str) -> tuple[str, int, str, int, str]:
     """What rows are sorted by: printed tables before others, printed rows before others, the rest by name."""
     paper, table, name = row_id.split("/")
     tables = printed[paper].tables if paper in printed else {}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from limpid.results.conflicts import conflicting_printed_values
 from limpid.results.frame import PAPER, frame_of
@@ -93,7 +92,7 @@ def markdown(table: Sequence[TableRow]) -> str:
     return "\n".join([*out, *(["", "Protocols: " + "; ".join(notes)] if notes else [])])
 
 
-def as_json(one: TableRow) -> dict[str, Any]:
+def as_json(one: TableRow) -> dict[str, object]:
     """A row as plain values, its runs as metrics.json nests their values."""
     row = one.row
     return {

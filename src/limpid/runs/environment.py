@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 from importlib.metadata import version
-from typing import Any
 
 import torch
 
@@ -25,7 +24,7 @@ _PACKAGES = (
 )
 
 
-def describe() -> dict[str, Any]:
+def describe() -> dict[str, object]:
     """Plain facts for environment.json."""
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {

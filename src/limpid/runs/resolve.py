@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from limpid import paths
 from limpid.config import instantiate
@@ -44,7 +43,7 @@ class _BareRow:
     row: Row
     composed: Composed
     mode: str
-    parts: Mapping[str, Any]
+    parts: Mapping[str, object]
 
     @property
     def fingerprint(self) -> str:
@@ -167,7 +166,7 @@ def _named_choices(composed: Composed) -> dict[str, str]:
     return choices
 
 
-def _narrowed(composed: Composed) -> dict[str, Any]:
+def _narrowed(composed: Composed) -> dict[str, object]:
     """The settings of the network that the budget makes other than the paper's."""
     own, full = composed.config["network"], composed.paper_network
     return {key: own[key] for key in own if own[key] != full.get(key)}

@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ from limpid.runs.environment import describe
 from limpid.runs.prerequisites import fulfil
 from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, read_spec
+from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
 
 
@@ -51,11 +52,11 @@ class Results:
     """
 
     directory: Path
-    document: Mapping[str, Any]
+    document: MetricsFile
     skipped: bool = False
 
     @property
-    def metrics(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    def metrics(self) -> Summary:
         """By set and metric: the mean, how many images it is of, and under which protocol."""
         return dict(self.document.get("metrics") or {})
 
@@ -220,7 +221,7 @@ class Runner:
             loggers.record_outcome(opened, stored, document, model.scores.rows, data.steps)
         return Results(self.spec.directory, document)
 
-    def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> dict[str, Any]:
+    def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> MetricsFile:
         """metrics.json: per set the mean of each metric, the network's size, and where the weights come from."""
         parameters = sum(parameter.numel() for parameter in model.network.parameters())
         metrics = model.scores.summary()
@@ -258,12 +259,11 @@ class Runner:
                 "gflops": (measured.gflops, "two_per_multiply_add"),
                 "ms": (measured.latency_ms, f"median_forward_{device.type}"),
             }
-            values = {
-                name: {"mean": value, "n": 1, "protocol": protocol}
-                for name, (value, protocol) in figures.items()
-                if value is not None
-            }
-            document = {
+            values: dict[str, MetricSummary] = {}
+            for name, (value, protocol) in figures.items():
+                if value is not None:
+                    values[name] = {"mean": value, "n": 1, "protocol": protocol}
+            document: MetricsFile = {
                 "metrics": {NO_SET: values},
                 "input": {},
                 "comparable": False,  # a time is one machine's own

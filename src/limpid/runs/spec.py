@@ -37,7 +37,7 @@ class TestedWeights:
 
     file: Path
     network: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     sha256: str
     trained: Mapping[str, Any]
 
@@ -70,7 +70,7 @@ class RunSpec:
     choices: Mapping[str, str]
     overrides: tuple[str, ...]
     changes: tuple[str, ...]
-    narrowed: Mapping[str, Any]
+    narrowed: Mapping[str, object]
     fingerprint: str
     comparable: bool
     directory: Path
@@ -101,9 +101,9 @@ class RunSpec:
         return tuple(self.config["allow_targets"])
 
     @property
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, object]:
         """Where a result comes from, in plain values: what its checkpoints and its metrics.json say of the run."""
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "row": self.row,
             "budget": self.budget,
             "seed": self.seed,
@@ -121,7 +121,7 @@ class RunSpec:
         plain: dict[str, Any] = replaced(self.config, places)
         return plain
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> dict[str, object]:
         """What config.yaml holds: the configuration, and under `run` the run's own facts."""
         facts = {
             "row": self.row,

@@ -49,7 +49,7 @@ _NEUTRAL = (
 
 def affecting(
     config: Mapping[str, Any], mode: str, network: str, weights: str | None = None, without: Collection[str] = ()
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The part of a configuration that can change the result, under registry names.
 
     Args:
@@ -120,11 +120,11 @@ def _named(value: object, without: frozenset[str]) -> Any:
     return None if isinstance(value, str) and value in without else value
 
 
-def _only(block: Mapping[str, object] | None, keys: Collection[str]) -> dict[str, Any]:
+def _only(block: Mapping[str, object] | None, keys: Collection[str]) -> dict[str, object]:
     return {key: (block or {}).get(key) for key in keys}
 
 
-def _left_out(value: object, names: Collection[str]) -> Any:
+def _left_out(value: object, names: Collection[str]) -> object:
     """`value` without the keys `names`, at any depth."""
     if isinstance(value, Mapping):
         return {key: _left_out(member, names) for key, member in value.items() if key not in names}

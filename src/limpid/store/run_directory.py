@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import yaml
 from filelock import FileLock, Timeout
@@ -17,10 +17,39 @@ from filelock import FileLock, Timeout
 from limpid.errors import UserError
 from limpid.paths import leads_out
 from limpid.store.atomic_io import read_json, write_csv, write_json, write_text
+from limpid.store.metrics_file import MetricsFile
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class RunStatus(TypedDict, total=False):
+    """What status.json holds.
+
+    Attributes:
+        status: ``missing``, ``running``, ``done``, ``failed`` or ``interrupted``.
+        started: when the run began; times are in ISO 8601, UTC.
+        resumed: when it was last taken up again.
+        ended: when it was done or failed.
+        step: how many batches are trained, of `steps`.
+        steps: how many there will be.
+        message: why it failed.
+        pid: the process that wrote this.
+        host: the machine of the process.
+        time: when it was written, in seconds since 1970.
+    """
+
+    status: Required[str]
+    started: str
+    resumed: str
+    ended: str
+    step: int
+    steps: int
+    message: str
+    pid: int
+    host: str
+    time: float
 
 
 class InUse(UserError):  # noqa: N818 - it is no failure
@@ -60,16 +89,16 @@ class Run:
         file = self.path / "config.yaml"
         return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> RunStatus:
         """`{status: ..., ...}`: missing, running, done, failed, or interrupted (killed while it ran)."""
-        status = read_json(self.path / "status.json") or {"status": "missing"}
+        status: RunStatus = read_json(self.path / "status.json") or RunStatus(status="missing")
         if status["status"] == "running" and not self._is_locked():
             status["status"] = "interrupted"
-        return dict(status)
+        return status
 
-    def results(self) -> dict[str, Any] | None:
+    def results(self) -> MetricsFile | None:
         """What metrics.json holds, or None before the run is done."""
-        results: dict[str, Any] | None = read_json(self.path / "metrics.json")
+        results: MetricsFile | None = read_json(self.path / "metrics.json")
         return results
 
     @property
@@ -139,7 +168,7 @@ class Run:
         """Note how far the training is."""
         self._write_status("running", step=step, steps=steps)
 
-    def finish(self, results: Mapping[str, object], per_image: Sequence[Mapping[str, object]]) -> None:
+    def finish(self, results: MetricsFile, per_image: Sequence[Mapping[str, object]]) -> None:
         """Store the results, and say that the run is done."""
         write_csv(self.path / "per_image.csv", per_image)
         write_json(self.path / "metrics.json", results)
@@ -158,7 +187,7 @@ class Run:
                 continue
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
-    def _write_status(self, status: str, **facts: Any) -> None:
+    def _write_status(self, status: str, **facts: object) -> None:
         before = read_json(self.path / "status.json") or {}
         kept = {k: before[k] for k in ("started", "resumed", "step", "steps") if before.get(k) is not None}
         given = {k: v for k, v in facts.items() if v is not None}
@@ -189,7 +218,7 @@ def find(folder: Path) -> list[Run]:
     return [Run(file.parent) for file in sorted(folder.rglob("config.yaml"))]
 
 
-def _fingerprint(config: Mapping[str, object]) -> Any:
+def _fingerprint(config: Mapping[str, object]) -> object:
     """The fingerprint in a stored configuration; None in one of an older form."""
     facts = config.get("run")
     return facts.get("fingerprint") if isinstance(facts, Mapping) else None

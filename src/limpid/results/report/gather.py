@@ -143,7 +143,7 @@ def _paper(name: str, rows: Sequence[TableRow], higher: Mapping[str, bool]) -> P
 def _sets(rows: Sequence[TableRow], views: Sequence[RunView]) -> list[SetView]:
     """The sets that papers print or runs were tested on; where no card has the name, what the run was really given."""
     named = _cards_of_recipes()
-    given: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    given: dict[str, tuple[str, Mapping[str, object]]] = {}
     for view in views:
         given |= {name: (view.set_option(name), settings) for name, settings in view.sets().items()}
     images: dict[str, set[int]] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from limpid.results.frame import read_per_image
 from limpid.results.report import labels
@@ -165,7 +165,7 @@ class RunView:
             found.append(Picture(file, name, image, scores))
         return found
 
-    def sets(self) -> dict[str, Mapping[str, Any]]:
+    def sets(self) -> dict[str, Mapping[str, object]]:
         """The settings of the sets that were tested on, by the name they have in the results."""
         names = dict.fromkeys(score.set for score in self.record.scores if score.source == MEASURED)
         return {name: self.details.test_sets.get(name) or {} for name in names}

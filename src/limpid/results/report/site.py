@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,6 +19,8 @@ from limpid.store.atomic_io import read_json, write_json, write_text
 
 #: Names the files of a report, so that it is known for one, and anything else in its folder is left alone.
 MANIFEST = "report.json"
+
+_Value = TypeVar("_Value")
 
 
 def write(report: Report, output: Path) -> Path:
@@ -75,7 +77,7 @@ def check(output: Path) -> None:
 
 def _has_manifest(place: Path) -> bool:
     try:
-        manifest: Any = read_json(place / MANIFEST)
+        manifest: object = read_json(place / MANIFEST)
     except ValueError:
         return False
     return isinstance(manifest, dict) and manifest.get("limpid_report") == 1
@@ -85,7 +87,7 @@ def _write_pages(report: Report, folder: Path) -> None:
     environment = _environment(report)
     pages = {view.run.path.as_posix(): view.page for view in report.runs}
 
-    def page(name: str, template: str, **shown: Any) -> None:
+    def page(name: str, template: str, **shown: object) -> None:
         drawn = plots.Plots()  # ids are unique on their page
         text = environment.get_template(template).render(
             report=report, pages=pages, plots=drawn, here=name, counter=itertools.count(1), **shown
@@ -128,7 +130,7 @@ def _environment(report: Report) -> Environment:
     return environment
 
 
-def thinned(values: Iterable[object], most: int) -> list[Any]:
+def thinned(values: Iterable[_Value], most: int) -> list[_Value]:
     """At most `most` of the values, evenly spaced, the first and the last among them."""
     whole = list(values)
     if len(whole) <= most:
