@@ -34,7 +34,7 @@ from limpid.results.rows import Row, option_of, row_file, rows
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 
-#: Pages for people that belong to a verb, besides one of the verb's own name.
+#: Pages for people that belong to a command, besides one of the command's own name.
 GUIDES = {"train": ("logging",), "predict": ("zoo", "serve"), "test": ("zoo",)}
 
 #: Before pages whose blocks and tables are wide.
@@ -51,7 +51,7 @@ ELSEWHERE = {
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made, and put all pages where `nav` says."""
     written = {file.src_uri for file in files.documentation_pages()}
-    for maker in (verbs, papers, sets, metrics, networks, configuration, notes):
+    for maker in (commands, papers, sets, metrics, networks, configuration, notes):
         for place, text in maker(written):
             files.append(File.generated(config, place, content=text))
     if config.nav is not None:
@@ -103,23 +103,23 @@ def code(value: Any) -> str:
 # Pages -------------------------------------------------------------------------------------------------------------
 
 
-def verbs(written: set[str]) -> Iterator[tuple[str, str]]:
-    """One page per verb: its help, and for composed verbs the settings."""
-    lines = [(f"[`limpid {verb}`]({verb}.md)", text) for verb, text in cli.VERBS.items()]
-    yield "verbs/index.md", f"{WIDE}# Verbs\n\n```text\n{helped()}\n```\n\n{sheet(('verb', 'what it does'), lines)}\n"
-    for verb, text in cli.VERBS.items():
-        parts = [f"{WIDE}# limpid {verb}", f"{text[0].upper()}{text[1:]}."]
-        guides = [g for g in (verb, *GUIDES.get(verb, ())) if f"{g}.md" in written]
+def commands(written: set[str]) -> Iterator[tuple[str, str]]:
+    """One page per command: its help, and for composed commands the settings."""
+    lines = [(f"[`limpid {command}`]({command}.md)", text) for command, text in cli.COMMANDS.items()]
+    yield "commands/index.md", f"{WIDE}# Commands\n\n```text\n{helped()}\n```\n\n{sheet(('command', 'what it does'), lines)}\n"
+    for command, text in cli.COMMANDS.items():
+        parts = [f"{WIDE}# limpid {command}", f"{text[0].upper()}{text[1:]}."]
+        guides = [g for g in (command, *GUIDES.get(command, ())) if f"{g}.md" in written]
         if guides:
             parts.append("Guide: " + ", ".join(f"[{guide}](../{guide}.md)" for guide in guides) + ".")
-        shown = helped(verb)
+        shown = helped(command)
         parts.append(f"```text\n{shown}\n```")
-        for other in FIGURES if verb == "figure" else _subcommands(shown):
-            parts += [f"## limpid {verb} {other}", f"```text\n{helped(verb, other)}\n```"]
-        if verb in cli.COMPOSED:
-            parts += ["## Settings", "Besides the [groups](../configuration.md):", source(CONF / f"{verb}.yaml")]
+        for other in FIGURES if command == "figure" else _subcommands(shown):
+            parts += [f"## limpid {command} {other}", f"```text\n{helped(command, other)}\n```"]
+        if command in cli.COMPOSED:
+            parts += ["## Settings", "Besides the [groups](../configuration.md):", source(CONF / f"{command}.yaml")]
             parts.append(source(CONF / "common.yaml"))
-        yield f"verbs/{verb}.md", "\n\n".join(parts) + "\n"
+        yield f"commands/{command}.md", "\n\n".join(parts) + "\n"
 
 
 def helped(*words: str) -> str:
@@ -304,9 +304,9 @@ def configuration(written: set[str]) -> Iterator[tuple[str, str]]:
             lines = [(f"`{folder.name}={file.stem}`", said(comment(file))) for file in sorted(folder.glob("*.yaml"))]
             parts.append(sheet(("option", ""), lines))
     parts += [
-        "## What every verb begins with",
+        "## What every command begins with",
         source(CONF / "common.yaml"),
-        source(CONF / "schedule" / "default.yaml"),
+        source(CONF / "training" / "default.yaml"),
     ]
     yield "configuration.md", "\n\n".join(parts) + "\n"
 

@@ -1,4 +1,4 @@
-"""The command `limpid`: finds the verb, quotes paths, and maps errors to exit status. Imports nothing heavy.
+"""The command line `limpid`: finds the command, quotes paths, maps errors to exit status. Imports nothing heavy.
 
 Exit status: 0 done; 2 the user's mistake, one sentence on stderr; 1 a failure of Limpid's own.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from limpid import __version__
 from limpid.errors import UserError, nearest
 
-#: Verbs composed by Hydra, and the plain ones; each is a module of `limpid.commands` with a `run(arguments) -> int`.
+#: Commands composed by Hydra, and the plain ones; each is a module of `limpid.commands` with a `run(arguments) -> int`.
 COMPOSED = {
     "train": "do what a row does (train and test, or test), store the run, print paper beside measured",
     "test": "evaluate a checkpoint or a prior, or score folders of images",
@@ -32,23 +32,23 @@ PLAIN = {
     "table": "rows: paper, measured, and whether they can run",
     "zoo": "trained weights: list, show, check, add, import",
 }
-VERBS = {**COMPOSED, **PLAIN}
+COMMANDS = {**COMPOSED, **PLAIN}
 
 #: Keys whose values are paths: quoted before Hydra's grammar sees them, so that any file name works.
 _PATHS = ("input", "output", "ckpt", "images", "reference", "data.root", "data.cache")
 
 _HELP = f"""Limpid {__version__}: image-restoration experiments; every row of every table is one override.
 
-usage: limpid VERB [OVERRIDE ...]
+usage: limpid COMMAND [OVERRIDE ...]
 
-{{verbs}}
+{{commands}}
 
 examples:
   limpid train +rfd/table5=student data=scenes budget=mini   one row, on made scenes, in minutes
   limpid train -m '+rfd/table5=glob(*)' budget=smoke          every row of a table, two steps each
   limpid table rfd/table5                                     paper beside measured
 
-limpid VERB --help tells more. Tab completion: eval "$(limpid -sc install=bash)"."""
+limpid COMMAND --help tells more. Tab completion: eval "$(limpid -sc install=bash)"."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -97,37 +97,37 @@ def _dispatch(arguments: list[str]) -> int:
     if "-sc" in arguments or "--shell-completion" in arguments:
         return _complete(arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        width = max(map(len, VERBS))
-        print(_HELP.format(verbs="\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())))
+        width = max(map(len, COMMANDS))
+        print(_HELP.format(commands="\n".join(f"  {command:<{width}}  {text}" for command, text in COMMANDS.items())))
         return 0
     if arguments[0] in ("-V", "--version", "version"):
         print(f"limpid {__version__}")
         return 0
-    verb = arguments[0]
-    if verb not in VERBS:
-        raise UserError(f"There is no verb {verb!r}{nearest(verb, VERBS) or '; limpid --help lists them.'}")
-    module = importlib.import_module(f"limpid.commands.{verb}")
-    code: int = module.run([quoted(a) for a in arguments[1:]] if verb in COMPOSED else arguments[1:])
+    command = arguments[0]
+    if command not in COMMANDS:
+        raise UserError(f"There is no command {command!r}{nearest(command, COMMANDS) or '; limpid --help lists them.'}")
+    module = importlib.import_module(f"limpid.commands.{command}")
+    code: int = module.run([quoted(a) for a in arguments[1:]] if command in COMPOSED else arguments[1:])
     return code
 
 
 def _complete(arguments: list[str]) -> int:
-    """Tab completion: Hydra completes the overrides of a verb, this the verb itself."""
+    """Tab completion: Hydra completes the overrides of a command, this the command itself."""
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     if any("query" in a for a in arguments) and (len(words) < 2 or (len(words) == 2 and not line.endswith(" "))):
         begun = words[1] if len(words) == 2 else ""
-        print(" ".join(verb for verb in VERBS if verb.startswith(begun)))
+        print(" ".join(command for command in COMMANDS if command.startswith(begun)))
         return 0
-    verb = words[1] if len(words) > 1 and words[1] in COMPOSED else "train"
-    if len(words) > 1 and words[1] in VERBS:
-        # Hydra counts the words of a line that has no verb.
+    command = words[1] if len(words) > 1 and words[1] in COMPOSED else "train"
+    if len(words) > 1 and words[1] in COMMANDS:
+        # Hydra counts the words of a line that has no command.
         shortened = line.replace(f" {words[1]}", "", 1)
         os.environ["COMP_LINE"] = shortened
         os.environ["COMP_POINT"] = str(len(shortened))
     from limpid.config.compose import launch
 
-    launch(verb, [a for a in arguments if a not in VERBS], lambda config: None)
+    launch(command, [a for a in arguments if a not in COMMANDS], lambda config: None)
     return 0
 
 

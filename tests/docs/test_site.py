@@ -1,4 +1,4 @@
-"""The pages that are made: one for every verb, paper, set and protocol, with the facts of the files they come from."""
+"""The pages that are made: one for every command, paper, set and protocol, with the facts of the files they come from."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def generate() -> ModuleType:
 @pytest.fixture(scope="module")
 def made(generate: ModuleType) -> dict[str, str]:
     written = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
-    makers = (generate.verbs, generate.papers, generate.sets, generate.metrics, generate.networks)
+    makers = (generate.commands, generate.papers, generate.sets, generate.metrics, generate.networks)
     makers += (generate.configuration, generate.notes)
     return {place: text for maker in makers for place, text in maker(written)}
 
 
 def test_every_verb_has_a_page_with_its_help(made: dict[str, str]) -> None:
-    for verb, text in cli.VERBS.items():
-        page = made[f"verbs/{verb}.md"]
+    for command, text in cli.COMMANDS.items():
+        page = made[f"commands/{command}.md"]
         assert text[1:] in page
-        assert f"limpid {verb}" in page.partition("```text")[2]
-    assert "## limpid data make" in made["verbs/data.md"]
-    assert "megapixels" in made["verbs/predict.md"]
+        assert f"limpid {command}" in page.partition("```text")[2]
+    assert "## limpid data make" in made["commands/data.md"]
+    assert "megapixels" in made["commands/predict.md"]
 
 
 def test_every_paper_has_a_page_with_its_tables(made: dict[str, str]) -> None:

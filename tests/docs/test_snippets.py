@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from limpid.cli import COMPOSED, VERBS, quoted
+from limpid.cli import COMPOSED, COMMANDS, quoted
 from limpid.config import compose as limpid_compose
 from tests.conftest import ROOT
 from tests.docs import shell
@@ -63,7 +63,7 @@ WRITTEN = sorted(set(_written()))
 def test_verbs_exist() -> None:
     assert len(WRITTEN) > 30
     for place, words in WRITTEN:
-        assert words.split()[1].isupper() or words.split()[1] in (*VERBS, "-sc"), f"{place}: {words}"
+        assert words.split()[1].isupper() or words.split()[1] in (*COMMANDS, "-sc"), f"{place}: {words}"
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def hydra() -> Iterator[OverridesParser]:
 def test_commands_can_be_composed(hydra: OverridesParser) -> None:
     refused = []
     for place, words in WRITTEN:
-        _, verb, *arguments = shlex.split(words)
-        if verb not in COMPOSED or any(a.isupper() or a.startswith(("--", "images=")) for a in arguments):
+        _, command, *arguments = shlex.split(words)
+        if command not in COMPOSED or any(a.isupper() or a.startswith(("--", "images=")) for a in arguments):
             continue  # not Hydra's, or with a placeholder
         chosen = []
         for override in hydra.parse_overrides([quoted(a) for a in arguments if a != "-m" and "$" not in a]):
@@ -90,7 +90,7 @@ def test_commands_can_be_composed(hydra: OverridesParser) -> None:
                 line = f"{line.partition('=')[0]}={next(iter(override.sweep_string_iterator()))}"
             chosen.append(line)
         try:
-            compose(verb, overrides=chosen)
+            compose(command, overrides=chosen)
         except HydraException as error:
             refused.append(f"{place}: {words}: {error}")
     assert not refused, "\n".join(refused)

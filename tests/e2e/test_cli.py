@@ -22,7 +22,7 @@ SMOKE = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["trian"], "There is no verb 'trian'; did you mean 'train'?"),
+        (["trian"], "There is no command 'trian'; did you mean 'train'?"),
         (["train", "+rfd/table5=studnt"], "There is no rfd/table5=studnt; did you mean 'student'?"),
         (["train", "rfd/table5=student"], "There is no group or table 'rfd/table5'; a row is added with a plus"),
         (["train", "+rfd/tabel5=student"], "There is no table or group 'rfd/tabel5'; did you mean 'rfd/table5'?"),

@@ -1,28 +1,25 @@
-"""Fingerprints outlive renamed classes and settings."""
+"""Fingerprints outlive renamed classes, and do not depend on where a set lies."""
 
 from __future__ import annotations
 
-from limpid.data import datasets
-from limpid.data.datasets import splits, synthetic
-from limpid.store.fingerprint import FORMER_NAMES, affecting, registry_name
+import pytest
+
+from limpid.store import fingerprint
+from limpid.store.fingerprint import affecting, registry_name
 
 
-def test_a_renamed_class_keeps_the_name_that_fingerprints_know() -> None:
-    assert registry_name("limpid.data.datasets.PairedByName") == "Pairs"
+def test_a_renamed_class_keeps_the_name_that_fingerprints_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "FORMER_NAMES", {"Subset": "Part"})
+    assert registry_name("limpid.data.datasets.PairedByName") == "PairedByName"
     assert registry_name("limpid.data.datasets.splits.Subset") == "Part"
     assert registry_name("torch.utils.data.Subset") == "torch.Subset", "a class of others has its own name"
-
-
-def test_every_name_that_was_changed_is_that_of_a_class() -> None:
-    for name in FORMER_NAMES:
-        assert any(hasattr(module, name) for module in (datasets, splits, synthetic)), name
 
 
 def test_where_a_set_lies_and_how_to_get_it_changes_no_fingerprint() -> None:
     card = {"_target_": "limpid.data.datasets.PairedByName", "name": "gopro", "input": "blur"}
     now = card | {"root": "/data", "roots": ["GOPRO"], "how_to_get": "Download it.", "layouts": [{"roots": ["a"]}]}
-    before = card | {"root": "/x", "homes": ["GoPro"], "obtain": "Fetch it.", "layouts": [{"homes": ["b"]}]}
-    assert of(now) == of(before)
+    other = card | {"root": "/x", "roots": ["GoPro"], "how_to_get": "Fetch it.", "layouts": [{"roots": ["b"]}]}
+    assert of(now) == of(other)
     assert of(now | {"input": "other"}) != of(now)
 
 

@@ -1,1 +1,1 @@
-"""One short module per verb; what the composed ones share is in `compose` and `prepare`."""
+"""One short module for each command: it reads the arguments, calls what does the work, and prints the answer."""

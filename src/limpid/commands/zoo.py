@@ -46,14 +46,14 @@ def run(arguments: list[str]) -> int:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="limpid zoo", description="Trained weights and their cards.", epilog=_EPILOG)
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="list|show|check|add|import")
-    listing = verbs.add_parser("list", help="every entry: network, task, what it was trained on, size")
-    showing = verbs.add_parser("show", help="all that a card says")
+    subcommands = parser.add_subparsers(dest="what", required=True, metavar="list|show|check|add|import")
+    listing = subcommands.add_parser("list", help="every entry: network, task, what it was trained on, size")
+    showing = subcommands.add_parser("show", help="all that a card says")
     showing.add_argument("name", metavar="NAME")
-    verbs.add_parser("check", help="compare every file of weights with its card's sha256")
-    adding = verbs.add_parser("add", help="make an entry from a run or a checkpoint")
+    subcommands.add_parser("check", help="compare every file of weights with its card's sha256")
+    adding = subcommands.add_parser("add", help="make an entry from a run or a checkpoint")
     adding.add_argument("source", metavar="RUN|CKPT", type=Path, help="a directory of the run store, or a checkpoint")
-    importing = verbs.add_parser("import", help="make an entry from weights that others published")
+    importing = subcommands.add_parser("import", help="make an entry from weights that others published")
     importing.add_argument("network", metavar="NETWORK", help="as conf/network names it, such as ffa_net")
     importing.add_argument("source", metavar="FILE", type=Path, help="a state dict (.pth, .pt, ...) or .safetensors")
     importing.add_argument(
@@ -61,14 +61,14 @@ def _parser() -> CommandParser:
     )
     adding.add_argument("--name", required=True, help="of the entry: small letters, digits, _ and -")
     importing.add_argument("--name", help="of the entry; by default NETWORK_imported")
-    for verb in (adding, importing):
-        verb.add_argument("--to", type=Path, help="the zoo it goes to; by default your own")
-        verb.add_argument("--default", action="store_true", help="make it what `predict model=NETWORK` takes")
-        verb.add_argument("--overwrite", action="store_true", help="replace an entry of that name")
+    for subcommand in (adding, importing):
+        subcommand.add_argument("--to", type=Path, help="the zoo it goes to; by default your own")
+        subcommand.add_argument("--default", action="store_true", help="make it what `predict model=NETWORK` takes")
+        subcommand.add_argument("--overwrite", action="store_true", help="replace an entry of that name")
         for field, text in _SAID.items():
-            verb.add_argument(f"--{field.replace('_', '-')}", help=text)
-    for verb in (listing, showing):
-        verb.add_argument("--format", choices=("rich", "json"), default="rich", help="rich (default) or json")
+            subcommand.add_argument(f"--{field.replace('_', '-')}", help=text)
+    for subcommand in (listing, showing):
+        subcommand.add_argument("--format", choices=("rich", "json"), default="rich", help="rich (default) or json")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The console on which verbs print their tables."""
+"""The console on which commands print their tables."""
 
 from __future__ import annotations
 

@@ -12,18 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 #: The name that a class of Limpid had when fingerprints first knew it, by the name it has now.
-FORMER_NAMES: dict[str, str] = {
-    "PairedByName": "Pairs",
-    "PairedFromList": "Listed",
-    "SideBySidePairs": "Halves",
-    "Subset": "Part",
-    "CleanSubset": "CleanPart",
-    "RandomDegradations": "Draws",
-    "ExtraDegradation": "Further",
-    "MultiScale": "Scaled",
-    "SSIMLoss": "Dissimilarity",
-    "TeacherEnsemble": "Specialists",
-}
+FORMER_NAMES: dict[str, str] = {}
 
 #: The groups of a configuration that can change a result as they are; of the others only some keys do.
 _GROUPS = ("network", "model", "loss", "optimizer", "lr_scheduler", "inference", "data")
@@ -40,11 +29,7 @@ _CALLBACKS = ("ema",)
 #: Of a metric only these: the rest describes them.
 _METRIC = ("metric", "options")
 #: Where files lie and how they are read does not matter, nor does the seed, which the path names.
-_NEUTRAL = (
-    *("root", "roots", "how_to_get", "licence"),
-    *("homes", "obtain"),  # what the two were called in runs that are kept
-    *("workers", "seed", "cache", "cache_gb"),
-)
+_NEUTRAL = ("root", "roots", "how_to_get", "licence", "workers", "seed", "cache", "cache_gb")
 
 
 def affecting(

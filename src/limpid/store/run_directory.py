@@ -159,6 +159,8 @@ class Run:
                 f"The run {self.path} was made with other settings ({_difference(before, config)}); add rerun=true to "
                 "start it over, or restore the settings."
             )
+        for unfinished in self.path.rglob("*.part"):  # of a process that was killed while it wrote
+            unfinished.unlink()
         write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_json(self.path / "environment.json", environment)
         started = self.status().get("started", _now())
