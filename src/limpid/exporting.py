@@ -61,8 +61,8 @@ class Subject(NamedTuple):
 
     network: nn.Module
     name: str
-    config: Mapping[str, Any]
-    provenance: Mapping[str, Any]
+    config: Mapping[str, object]
+    provenance: Mapping[str, object]
 
 
 class Exported(NamedTuple):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
     from torch import nn
 
+    from limpid.data.photo_io import Pixels
+
 #: How many photographs may wait; further ones are turned away.
 QUEUE = 8
 #: Seconds that files are kept on disk, at most and about: uploads, results, and what the slider shows.
@@ -320,7 +322,7 @@ def _suffixes() -> list[str]:
     return sorted(FORMATS)
 
 
-def _show(path: Path, pixels: Any, profile: bytes | None) -> None:
+def _show(path: Path, pixels: Pixels, profile: bytes | None) -> None:
     from limpid.results.contact_sheet import side_by_side
 
     picture = side_by_side([pixels])

@@ -25,7 +25,7 @@ class CheckpointFiles(TorchCheckpointIO):
         self, path: str | Path, map_location: object = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read plain values and tensors; refuse anything else."""
-        return checkpoint_file.read(Path(path))
+        return dict(checkpoint_file.read(Path(path)))
 
 
 class Checkpoints(Checkpoint):

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,10 +15,13 @@ from limpid.config.compose import launch_once
 from limpid.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from limpid.data.photo_io import Photograph
     from limpid.inference import Inference
+    from limpid.results.contact_sheet import ContactSheet
 
 HELP = """limpid predict model=NAME|ckpt=PATH|ckpt=zoo:NAME input=PHOTOS output=FOLDER [OVERRIDE ...]
 
@@ -227,7 +230,7 @@ def _save_maps(session: _Session, task: _Task, estimate: object) -> None:
         _write_map(beside.with_suffix(".png"), values[0].numpy())
 
 
-def _write_map(path: Path, values: Any) -> None:
+def _write_map(path: Path, values: NDArray[np.float32]) -> None:
     import numpy as np
 
     from limpid.data.photo_io import Photograph, write_photograph
@@ -236,7 +239,7 @@ def _write_map(path: Path, values: Any) -> None:
     write_photograph(path, pixels, Photograph(pixels, 65535, True, None, None, None))
 
 
-def _compare(session: _Session, task: _Task, sheet: Any) -> None:
+def _compare(session: _Session, task: _Task, sheet: ContactSheet) -> None:
     """Input and result side by side, and onto the sheet."""
     from limpid.data.photo_io import read_photograph
     from limpid.results.contact_sheet import side_by_side, write_jpeg

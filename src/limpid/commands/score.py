@@ -7,11 +7,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limpid.config import instantiate, recipes
 from limpid.errors import UserError, nearest
 from limpid.store.atomic_io import write_csv, write_json
+
+if TYPE_CHECKING:
+    from limpid.metrics.protocols import MetricProtocol
 
 HELP = """limpid test images=DIR [reference=DIR] [metrics=[NAME,...]] [output=DIR] [format=rich|json|csv]
 
@@ -79,7 +82,7 @@ def _listed(value: str) -> list[str]:
     return [name.strip() for name in value.strip("[]").split(",") if name.strip()]
 
 
-def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, Any]:
+def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, MetricProtocol]:
     """The metrics that are asked for, by id; all that need no parameters where none is named."""
     known = protocols()
     names = _listed(asked or ("psnr,ssim" if paired else "piqe"))
@@ -97,7 +100,7 @@ def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, 
     return chosen
 
 
-def _scores(images: Path, reference: str | None, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _scores(images: Path, reference: str | None, chosen: Mapping[str, MetricProtocol]) -> list[dict[str, Any]]:
     """One row per image, in the order of names."""
     import torch
 

@@ -6,6 +6,7 @@ Hydra composes them, as it does for `limpid train`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from limpid.paths import config_folders
 
 def names(group: str) -> list[str]:
     """The options of a group, such as ``dataset`` or ``data``, the user's own among them."""
-    return sorted({file.stem for folder in config_folders("conf") for file in (folder / group).glob("*.yaml")})
+    files = chain.from_iterable((folder / group).glob("*.yaml") for folder in config_folders("conf"))
+    return sorted({file.stem for file in files})
 
 
 def option(group: str, name: str, root: str | Path | None = None) -> dict[str, Any]:
@@ -103,7 +105,10 @@ def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, 
 def _files(group: str) -> set[str]:
     """The files of a group and of the folders in it, relative to the group."""
     folders = [folder / group for folder in config_folders("conf")]
-    return {file.relative_to(folder).as_posix() for folder in folders for file in folder.rglob("*.yaml")}
+    files: set[str] = set()
+    for folder in folders:
+        files |= {file.relative_to(folder).as_posix() for file in folder.rglob("*.yaml")}
+    return files
 
 
 def _composed(name: str | None, overrides: list[str]) -> DictConfig:

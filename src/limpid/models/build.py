@@ -113,7 +113,7 @@ def rebuilt(kind: type[_Model], path: str | Path) -> _Model:
             f"The checkpoint {path} holds a {type(made).__name__}, not a {kind.__name__}; load it with "
             f"{type(made).__name__}.load_from_checkpoint."
         )
-    made.on_load_checkpoint(loaded)
+    made.on_load_checkpoint(dict(loaded))
     try:
         made.load_state_dict(loaded["state_dict"])
     except RuntimeError as error:

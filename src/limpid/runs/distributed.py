@@ -20,9 +20,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from limpid.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 _REPORT = "LIMPID_REPORT"  # tells a process where to say how it ended, and that a command watches it
 _GRACE = 3.0  # seconds that the processes have to close their loggers before they are killed
@@ -70,7 +73,7 @@ class Place:
     watched: bool = False
 
     @property
-    def environment(self) -> Any:
+    def environment(self) -> ClusterEnvironment:
         """What tells Lightning about the processes."""
         from lightning.fabric.plugins.environments.lightning import LightningEnvironment
         from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -189,14 +192,14 @@ class _Process:
             _REPORT: str(self.report_file),
         }
         command = [sys.executable, "-m", "limpid.runs.runner", str(run)]
-        out: Any = 2  # the first process shows its progress; stdout is for the answer
+        out: int | BinaryIO = 2  # the first process shows its progress; stdout is for the answer
         if rank > 0:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             out = self.log.open("ab")
         self.popen = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
         )
-        if rank > 0:
+        if not isinstance(out, int):
             out.close()
         self.ended: float | None = None
 
@@ -285,7 +288,10 @@ def told(failure: ProcessFailed) -> str:
 def _likely_cause(process: _Process) -> tuple[int, float]:
     """Smaller for what came first: a refusal, then a kill, then an error; a lost connection is an error too."""
     report, code = process.report, process.code or 0
-    order = 0 if "refused" in report else 1 if code < 0 and code != -signal.SIGABRT else 2
+    killed = code < 0 and code != -signal.SIGABRT
+    order = 1 if killed else 2
+    if "refused" in report:
+        order = 0
     return order, report.get("time", process.ended or time.time())
 
 

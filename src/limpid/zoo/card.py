@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
@@ -24,6 +24,20 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The type of each field whose annotation is one type, or that type or nothing.
 _KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool}
+
+
+class CardScore(TypedDict):
+    """The mean of a metric over the images of a set.
+
+    Attributes:
+        value: the mean.
+        n: of how many images.
+        protocol: the id of how it was measured.
+    """
+
+    value: float
+    n: int
+    protocol: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +87,7 @@ class Card:
     seed: int | None = None
     commit: str | None = None
     source: str | None = None
-    scores: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    scores: dict[str, dict[str, CardScore]] = dataclasses.field(default_factory=dict)
     good_for: str = ""
     limits: str = ""
     file: Path = Path()
@@ -83,23 +97,33 @@ class Card:
         """The file of weights, beside the card."""
         return self.file.with_suffix(".safetensors")
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """The card as plain values in the order of its fields, without those that are None or empty."""
-        values = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("file", "default")}
-        kept = {k: v for k, v in values.items() if v not in (None, "") and (v or k != "scores")}
-        return {**kept, "default": True} if self.default else kept
+        fields = dataclasses.asdict(self)
+        values: dict[str, object] = {}
+        for name, value in fields.items():
+            if name not in ("file", "default") and value not in (None, "") and (value or name != "scores"):
+                values[name] = value
+        return {**values, "default": True} if self.default else values
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, object]:
         """The facts that a run with these weights records of them."""
         known = {"row": self.row, "budget": self.budget, "seed": self.seed, "data": self.trained_on, "step": self.steps}
         return {"zoo": self.name, **known}
 
     def summary(self) -> str:
         """One line on which weights these are."""
-        training = [f"row {self.row}" if self.row else "", f"budget {self.budget}" if self.budget else ""]
-        training += [f"{self.steps:,} steps" if self.steps else "", f"from {self.source}" if self.source else ""]
-        inside = ", ".join(word for word in training if word)
-        return f"{PREFIX}{self.name}, trained on {self.trained_on}" + (f" ({inside})" if inside else "")
+        training = []
+        if self.row:
+            training.append(f"row {self.row}")
+        if self.budget:
+            training.append(f"budget {self.budget}")
+        if self.steps:
+            training.append(f"{self.steps:,} steps")
+        if self.source:
+            training.append(f"from {self.source}")
+        inside = f" ({', '.join(training)})" if training else ""
+        return f"{PREFIX}{self.name}, trained on {self.trained_on}{inside}"
 
     def verify(self) -> None:
         """Compare the file of weights with the card.
@@ -120,7 +144,7 @@ class Card:
 _FIELDS = {field.name: field for field in dataclasses.fields(Card) if field.name != "file"}
 
 
-def parse(content: Any, file: Path) -> Card:
+def parse(content: object, file: Path) -> Card:
     """The card with the plain values `content`, found in `file`.
 
     Raises:
@@ -131,11 +155,10 @@ def parse(content: Any, file: Path) -> Card:
     for key in content:
         if key not in _FIELDS:
             raise UserError(f"The zoo card {file} has an unknown field {key!r}{nearest(str(key), _FIELDS) or '.'}")
-    # Unquoted, YAML reads a date as one.
-    content = {k: v.isoformat() if isinstance(v, datetime.date) else v for k, v in content.items()}
+    fields: dict[str, Any] = {key: _date_as_text(value) for key, value in content.items()}
     for key in _FIELDS:
-        _check_field(key, content, file)
-    card = Card(**content, file=file)
+        _check_field(key, fields, file)
+    card = Card(**fields, file=file)
     if card.name != file.stem or not NAME.fullmatch(card.name):
         raise UserError(
             f"The zoo card {file} is named {card.name!r}, but its name must be the file's, of small letters, digits, "
@@ -147,6 +170,11 @@ def parse(content: Any, file: Path) -> Card:
         if not all(map(_is_score, dict(metrics).values())):
             raise UserError(f"The scores on {name} of the zoo card {file} are not each a value, an n and a protocol.")
     return card
+
+
+def _date_as_text(value: object) -> object:
+    """`value`, a date as its text: YAML reads an unquoted one as a date."""
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 def _check_field(key: str, content: Mapping[str, object], file: Path) -> None:
@@ -232,7 +260,8 @@ def find(name: str) -> Card:
         for folder in folders():
             if (file := folder / f"{name}.yaml").is_file():
                 return read(file)
-    known = sorted({file.stem for file in chain.from_iterable(folder.glob("*.yaml") for folder in folders())})
+    files = chain.from_iterable(folder.glob("*.yaml") for folder in folders())
+    known = sorted({file.stem for file in files})
     hint = nearest(name, known) or (f"; there are {', '.join(known)}." if known else "; the zoo is empty.")
     raise UserError(f"There are no weights {PREFIX}{name}{hint}")
 

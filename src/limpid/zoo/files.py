@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -66,7 +65,7 @@ def tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[st
         ) from error
 
 
-def read(path: Path, device: str = "cpu") -> dict[str, Any]:
+def read(path: Path, device: str = "cpu") -> dict[str, object]:
     """The file at `path` in the form of a checkpoint.
 
     Raises:
