@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -66,7 +68,8 @@ class LimpidSearchPath(SearchPathPlugin):
 def register() -> None:
     """Make Hydra know Limpid's search path, and a model for every network that has no model file."""
     Plugins.instance().register(LimpidSearchPath)
-    filed = {file.stem for folder in config_folders("conf") for file in (folder / "model").glob("*.yaml")}
+    files = chain.from_iterable((folder / "model").glob("*.yaml") for folder in config_folders("conf"))
+    filed = {file.stem for file in files}
     for name in registered():
         if name not in filed:
             node = {"defaults": ["restorer@model", {"override /network": name}]}
@@ -98,8 +101,10 @@ def _loader(files: tuple[tuple[str, int], ...]) -> ConfigLoader:
 
 def _files() -> tuple[tuple[str, int], ...]:
     """Every file of the configuration and when it was last changed."""
-    folders = [folder for kind in ("conf", "experiments") for folder in config_folders(kind)]
-    return tuple((str(file), file.stat().st_mtime_ns) for folder in folders for file in sorted(folder.rglob("*.yaml")))
+    files: list[Path] = []
+    for folder in chain(config_folders("conf"), config_folders("experiments")):
+        files += sorted(folder.rglob("*.yaml"))
+    return tuple((str(file), file.stat().st_mtime_ns) for file in files)
 
 
 def compose(overrides: Sequence[str], command: str = "train") -> Composed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,8 @@ def _is_group(key: str) -> bool:
 
 
 def _tables() -> set[str]:
-    folders = config_folders("experiments")
-    return {f"{table.parent.name}/{table.name}" for root in folders for table in root.glob("*/*") if table.is_dir()}
+    folders = chain.from_iterable(root.glob("*/*") for root in config_folders("experiments"))
+    return {f"{folder.parent.name}/{folder.name}" for folder in folders if folder.is_dir()}
 
 
 def refuse_network(overrides: Sequence[str], path: Path, network: str) -> None:
