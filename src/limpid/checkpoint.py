@@ -90,7 +90,7 @@ def _keep_as_previous(path: Path) -> None:
 
 
 def previous(path: Path) -> Path:
-    """Where the checkpoint before the one at `path` is kept."""
+    """The path under which the checkpoint before the one at `path` is kept."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
@@ -134,7 +134,7 @@ def unpickled(path: Path, device: str = "cpu") -> Any:
 
 
 def _checked(checkpoint: object, path: Path) -> CheckpointContent:
-    """`checkpoint` itself, if it is one of Limpid's and asks for nothing."""
+    """The content of a checkpoint, once it is known to be Limpid's and to name no object by `_target_`."""
     if not isinstance(checkpoint, dict) or "limpid" not in checkpoint:
         raise UserError(f"The file {path} is not a checkpoint of Limpid: it does not say which network it holds.")
     if checkpoint["limpid"] != FORMAT:

@@ -90,7 +90,7 @@ class Restoring(nn.Module):
 
 
 def reason(subject: Subject, form: str) -> str | None:
-    """Why `subject` cannot be written in the format `form`, a sentence; None where nothing is known against it."""
+    """A sentence on why `subject` cannot be written in the format `form`; None where nothing is known against it."""
     if form == "safetensors":
         if subject.network.state_dict():
             return None
@@ -103,7 +103,7 @@ def reason(subject: Subject, form: str) -> str | None:
 def export(
     subject: Subject, places: Mapping[str, Path], opset: int = 18, check: bool = True, tolerance: float = 1e-4
 ) -> Iterator[Exported]:
-    """Write `subject` in each format of `places` to the path given there, replacing what is there.
+    """The files that were written: `subject` in each format of `places`, at the path given there.
 
     Args:
         subject: what is exported. A prior has no weights, but may have a graph.

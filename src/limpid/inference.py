@@ -198,7 +198,7 @@ class Adaptive:
 
 @torch.no_grad()
 def receptive_radius(network: nn.Module, size: int = 128, seed: int = 0) -> int | None:
-    """How far, in pixels, one pixel of the input acts on the output; None where it acts on all of it.
+    """The distance in pixels up to which one pixel of the input acts on the output; None where it acts on all of it.
 
     Measured, in float64: the middle pixel of a random image of `size` x `size` is changed. What changes the output by
     less than 1e-12 counts as nothing.

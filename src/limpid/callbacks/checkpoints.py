@@ -24,7 +24,7 @@ class CheckpointFiles(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: object = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read plain values and tensors; refuse anything else."""
+        """The content of a checkpoint, plain values and tensors only; anything else is refused."""
         return dict(checkpoint_file.read(Path(path)))
 
 

@@ -58,7 +58,7 @@ class CurveLogging(Callback):
 
 
 def averaged(trainer: Trainer, values: Mapping[str, Tensor | float]) -> dict[str, float]:
-    """`values` as numbers: tensors averaged over the processes, so each of them has to call this.
+    """The numbers in `values`, tensors averaged over the processes, so each of them has to call this.
 
     Args:
         trainer: that trains.

@@ -162,7 +162,7 @@ def first(images: object, count: int) -> dict[int, bool]:
 
 
 def pixels(image: Tensor) -> NDArray[np.float32]:
-    """`(3, H, W)` or `(1, H, W)` to `(H, W, 3)`."""
+    """The pixels `(H, W, 3)` of an image `(3, H, W)` or `(1, H, W)`, on the CPU in float32."""
     colours = image.detach().float().cpu().expand(3, -1, -1)
     return np.asarray(colours.permute(1, 2, 0).numpy(), dtype=np.float32)
 

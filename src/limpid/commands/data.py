@@ -172,7 +172,7 @@ def known() -> list[str]:
 
 
 def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
-    """Cards as plain values, by name.
+    """The cards of sets as plain values, by name.
 
     Args:
         root: the data root.
@@ -238,7 +238,7 @@ def makeable() -> list[str]:
 
 
 def _summary(name: str) -> str:
-    """What a file of conf/make says that it makes: the first sentence of its comment, behind the command."""
+    """The first sentence of the comment that begins a file of conf/make, without the command: what it makes."""
     files = [folder / "make" / f"{name}.yaml" for folder in config_folders("conf")]
     file = next(file for file in files if file.is_file())
     lines = takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
@@ -247,7 +247,7 @@ def _summary(name: str) -> str:
 
 
 def _make(chosen: argparse.Namespace, root: str) -> int:
-    """Make a set; every split in turn."""
+    """The exit status after making a set, one split after the other."""
     from limpid.data.make import make, plan_jobs
 
     if chosen.workers < 1:
@@ -305,7 +305,7 @@ def _list(found: Mapping[str, Mapping[str, object]], form: str, root: str, allow
 
 
 def _counts(split: SplitFacts) -> str:
-    """How many images a split has, and how many were published, such as ``test 98/100``."""
+    """The number of images of a split beside that of the published one, such as ``test 98/100``."""
     there = "-" if split["images"] is None else split["images"]
     return f"{split['split']} {there}/{split['expected'] or '?'}"
 

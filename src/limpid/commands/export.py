@@ -37,7 +37,7 @@ _ALL = "all"
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and export; the exit status."""
+    """The exit status, after composing and exporting."""
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return 0
@@ -79,7 +79,7 @@ def _refuse_values(config: DictConfig) -> None:
 
 
 def _subject(config: DictConfig) -> tuple[Subject, Path | None]:
-    """What is exported, and the file that its weights come from.
+    """The network that is exported, with its settings, and the file that its weights come from.
 
     Raises:
         UserError: there are no weights, or nothing that restores.

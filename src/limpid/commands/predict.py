@@ -54,7 +54,7 @@ class _Task(NamedTuple):
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and restore; the exit status."""
+    """The exit status, after composing and restoring."""
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return 0

@@ -13,7 +13,7 @@ from limpid.results.rows import Row, rows
 
 
 def run(arguments: list[str]) -> int:
-    """Write the report and say where it is; the exit status."""
+    """The exit status, after the report is written and its place is printed."""
     parser = CommandParser(
         prog="limpid report",
         description="Tables, curves, pictures, sets and environments as a folder of pages. It needs no network.",

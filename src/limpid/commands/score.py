@@ -101,7 +101,7 @@ def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, 
 
 
 def _scores(images: Path, reference: str | None, chosen: Mapping[str, MetricProtocol]) -> list[dict[str, Any]]:
-    """One row per image, in the order of names."""
+    """The scores, one row per image, in the order of names."""
     import torch
 
     from limpid.data.image_io import list_images, read_image

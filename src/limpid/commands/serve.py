@@ -23,7 +23,7 @@ otherwise; it has no password, so that on another address everybody who reaches 
 
 
 def run(arguments: list[str]) -> int:
-    """Serve until interrupted; the exit status."""
+    """The exit status, once the server was interrupted."""
     asked = _parser().parse_args(arguments)
     if asked.max_megapixels <= 0:
         raise UserError(f"--max-megapixels is {asked.max_megapixels:g}, but it must be above 0.")

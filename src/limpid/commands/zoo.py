@@ -124,7 +124,7 @@ def _show(card: Card, form: str) -> int:
 
 
 def _check() -> int:
-    """Verify every entry; the exit status: 2 where one is damaged."""
+    """The exit status after every entry was verified: 2 where one is damaged."""
     problems = []
     for card in zoo.cards().values():
         try:
@@ -168,7 +168,7 @@ def _refuse_taken(name: str, folder: Path, overwrite: bool) -> None:
 
 
 def _setting(word: str) -> tuple[str, object]:
-    """``blocks=19`` as a name and a value."""
+    """The name and the value in a word such as ``blocks=19``."""
     import yaml
 
     key, separator, value = word.partition("=")

@@ -94,7 +94,7 @@ def beside_other_hydra() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _loader(files: tuple[tuple[str, int], ...]) -> ConfigLoader:
-    """Hydra's loader over the files as they are now; making one takes as long as composing with it."""
+    """The loader of Hydra over the files as they are now; making one takes as long as composing with it."""
     with beside_other_hydra():
         return GlobalHydra.instance().config_loader()
 

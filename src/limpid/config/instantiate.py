@@ -104,7 +104,7 @@ def check(
 
 
 def construct(config: object, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
-    """Make what `config` describes; `extra` are further keyword arguments of the outermost object.
+    """The object that `config` describes; `extra` are further keyword arguments of the outermost one.
 
     Lists and dicts without a `_target_` come back with their members made.
 

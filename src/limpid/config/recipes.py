@@ -26,7 +26,7 @@ def names(group: str) -> list[str]:
 
 
 def option(group: str, name: str, root: str | Path | None = None) -> dict[str, Any]:
-    """One option of a group as plain values, its defaults merged in.
+    """The option of a group as plain values, its defaults merged in.
 
     Args:
         group: such as ``dataset``.
@@ -40,7 +40,7 @@ def option(group: str, name: str, root: str | Path | None = None) -> dict[str, A
 
 
 def options(group: str, chosen: Sequence[str], root: str | Path | None = None) -> dict[str, dict[str, Any]]:
-    """Several options of a group, each as plain values, by name; see `option`.
+    """The chosen options of a group as plain values, by name; see `option`.
 
     Raises:
         UserError: one of them is not there.
@@ -98,7 +98,7 @@ def recipe(name: str, root: str | Path | None = None, **settings: Any) -> dict[s
 
 
 def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, Any]:
-    """`base` with the values of `over`, dict by dict; lists are replaced."""
+    """The values of `base` with those of `over` in their place, dict by dict; lists are replaced."""
     return _plain(OmegaConf.merge(dict(base), dict(over)))
 
 

@@ -37,7 +37,7 @@ def row_word(reference: str) -> str:
 
 
 def replaced(value: object, places: Mapping[str, str | None]) -> Any:
-    """`value` with every string that is a key of `places` replaced by what stands there, at any depth."""
+    """The plain `value` with every string that is a key of `places` replaced by what stands there, at any depth."""
     if isinstance(value, Mapping):
         return {key: replaced(member, places) for key, member in value.items()}
     if isinstance(value, list):

@@ -33,7 +33,7 @@ class RunLogger(Protocol):
         """
 
     def close(self, status: str) -> str | None:
-        """End the log.
+        """A line for the user, or None, once the log is ended.
 
         Args:
             status: ``finished``, ``failed`` or ``killed``.

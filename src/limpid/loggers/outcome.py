@@ -79,7 +79,7 @@ def _printed_values(row: Row | None) -> dict[tuple[str, str], float]:
 def _results(
     record: RunRecord, measured: Mapping[tuple[str, str], Score], printed: Mapping[tuple[str, str], float]
 ) -> Table:
-    """One line per set and metric that is measured or printed, by set, what was measured first."""
+    """The table with a line per set and metric that is measured or printed, by set, what was measured first."""
     columns = ["row", "set", "metric", "measured", "paper", "difference", "images", "protocol", "comparable"]
     both = list(dict.fromkeys([*measured, *printed]))
     sets = list(dict.fromkeys(name for name, _ in both))

@@ -36,7 +36,7 @@ class Adversarial(Restorer):
     rate: float = 0.0  #: the generators' learning rate in their last step
 
     def configure_callbacks(self) -> list[Callback]:
-        """Take over accumulating and clipping, before Lightning looks whether it has to refuse them."""
+        """No callbacks; called so early, it takes over accumulating and clipping before Lightning refuses them."""
         if self.trainer.state.fn == TrainerFn.FITTING:
             self.automatic_optimization = False
             self.accumulate = self.trainer.accumulate_grad_batches
@@ -63,7 +63,7 @@ class Adversarial(Restorer):
         return optimizers, [{"scheduler": make(o, steps=steps), "interval": "step"} for o in optimizers]
 
     def generators(self) -> list[nn.Module]:
-        """What learns against the discriminator: the network, and what the loss learns."""
+        """The modules that learn against the discriminator: the network, and the loss."""
         return [self.network] if self.loss is None else [self.network, self.loss]
 
     def optimize(self, player: int, loss: Tensor, batch_idx: int) -> None:
@@ -89,7 +89,7 @@ class Adversarial(Restorer):
             self.lr_schedulers()[player].step()  # type: ignore[index]
 
     def log_turn(self, total: Tensor, terms: Mapping[str, Tensor], discriminator_loss: Tensor) -> StepOutput:
-        """Log the losses of both sides, and give what `training_step` returns.
+        """The output of `training_step`, once the losses of both sides are logged.
 
         Args:
             total: the generators' loss.

@@ -81,7 +81,7 @@ class BatchDefaults:
 
 
 def _as_batch(batch: object) -> Batch:
-    """`batch` as a new dict, whose defaults are still missing; see `BatchDefaults`."""
+    """The batch as a new dict, whose defaults are still missing; see `BatchDefaults`."""
     if isinstance(batch, Mapping) and ("input" in batch or "target" in batch):
         return cast(Batch, dict(batch))
     if isinstance(batch, Tensor):

@@ -92,7 +92,9 @@ class PerImageScores:
         return means
 
     def summary(self, prefix: str = "") -> Summary:
-        """`{set: {metric: {"mean", "n", "protocol"}}}`: the mean of the images' own values, never of pooled errors.
+        """The mean of each metric over each set, `{set: {metric: {"mean", "n", "protocol"}}}`.
+
+        It is the mean of the images' own values, never one of pooled errors.
 
         Args:
             prefix: `INPUT_PREFIX` for the scores of the degraded images themselves.
@@ -135,7 +137,7 @@ def loader_names(given: object, stage: str, named: object = None) -> list[str]:
 
 
 def image_counts(given: object, whole: bool) -> list[int | None]:
-    """How many images each DataLoader must give, each exactly once, or None where that is not certain.
+    """The number of images that each DataLoader must give, each exactly once; None where that is not certain.
 
     It is certain of a loader with Limpid's own sampler, over a whole pass: others may repeat or leave out images.
 

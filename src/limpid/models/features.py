@@ -29,7 +29,7 @@ class _HasFeatures(Protocol):
 
     @property
     def features(self) -> Mapping[str, Tensor]:
-        """`(N, C, h, w)`, by the names of layers."""
+        """The features `(N, C, h, w)`, by the names of layers."""
 
 
 def features_of(output: NetworkOutput) -> Mapping[str, Tensor]:

@@ -148,7 +148,7 @@ class Restorer(LightningModule):
         return self.log_losses(total, terms)
 
     def make_step(self, batch: Batch) -> Step:
-        """What the terms of the loss see of a batch."""
+        """The step that the terms of the loss see of a batch."""
         output = self(batch["input"])
         features = output.features if self.layers else None
         return Step(batch["input"], batch.get("target"), output, domain=batch.get("domain"), features=features)
@@ -188,7 +188,7 @@ class Restorer(LightningModule):
             return self.inference(self.network, x)
 
     def auxiliary_maps(self, batch: Batch) -> dict[str, Tensor]:
-        """What is found in a batch's `input` besides the image; see `limpid.models.auxiliary_maps`.
+        """The maps that are found in a batch's `input` besides the image; see `limpid.models.auxiliary_maps`.
 
         Nothing where images go through the network in tiles.
         """
@@ -226,19 +226,19 @@ class Restorer(LightningModule):
         fsdp.unshard(self)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score one batch of a validation set; the restored images go on to the callbacks."""
+        """The restored images of a batch of a validation set, for the callbacks; their scores are kept."""
         restored = self.restore(batch["input"])
         self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score one batch of a test set; the restored images go on to the callbacks."""
+        """The restored images of a batch of a test set, for the callbacks; their scores are kept."""
         restored = self.restore(batch["input"])
         self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Restore one batch."""
+        """The restored images of one batch."""
         return self.restore(batch["input"])
 
     def on_validation_epoch_end(self) -> None:
@@ -262,13 +262,13 @@ class Restorer(LightningModule):
 
     @property
     def batches_done(self) -> int:
-        """How many batches are trained, the present one included."""
+        """The number of batches that are trained, the present one included."""
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
 
     def log_losses(
         self, total: Tensor, terms: Mapping[str, Tensor], more: Mapping[str, Tensor] | None = None, lr: float = 0.0
     ) -> StepOutput:
-        """Log a step's losses and learning rate, and give what `training_step` returns.
+        """The output of `training_step`, once the step's losses and learning rate are logged.
 
         Args:
             total: the loss.
@@ -308,7 +308,7 @@ class Restorer(LightningModule):
 
     @property
     def _logger(self) -> bool | None:
-        """What `self.log` takes as `logger`; None is the Trainer's loggers if there are any."""
+        """The value that `self.log` takes as `logger`; None is the Trainer's loggers if there are any."""
         return None if self.log_to_loggers else False
 
     # Checkpoints ------------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ class Restorer(LightningModule):
 
 
 def _exact(value: float) -> Tensor:
-    """`value` on the CPU with all its digits, which `self.log` would round to float32."""
+    """The `value` as a float64 tensor on the CPU: `self.log` would round it to float32."""
     return torch.tensor(value, dtype=torch.float64)
 
 

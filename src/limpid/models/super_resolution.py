@@ -24,7 +24,7 @@ INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 def scaled(image: Tensor, size: tuple[int, int], interpolation: str = "bicubic") -> Tensor:
-    """`image` `(N, 3, H, W)` in [0, 1] at another (height, width), antialiased, clamped to [0, 1].
+    """The `image` `(N, 3, H, W)` in [0, 1] at another (height, width), antialiased, clamped to [0, 1].
 
     Bicubic is Keys' cubic with a = -0.5, as MATLAB's and Pillow's; near the border its weights are renormalised, as
     Pillow's are.
@@ -42,7 +42,7 @@ class TeacherScores(PerImageScores):
         self.facts: dict[str, float] = {}
 
     def summary(self, prefix: str = "") -> Summary:
-        """See `PerImageScores`; each set of the restored images has the facts too."""
+        """The means of `PerImageScores.summary`; each set of the restored images has the facts too."""
         summary = super().summary(prefix)
         if prefix:
             return summary
@@ -165,14 +165,14 @@ class SuperResolution(Restorer):
             return super().training_step({**batch, "input": batch["small"]}, batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score one batch of the validation set; the enlarged images go on to the callbacks."""
+        """The enlarged images of a batch of a validation set, for the callbacks; their scores are kept."""
         batch = self.degrade(batch)
         restored = self.restore(batch["small"])
         self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score one batch of a test set; the enlarged images go on to the callbacks."""
+        """The enlarged images of a batch of a test set, for the callbacks; their scores are kept."""
         batch = self.degrade(batch)
         restored = self.restore(batch["small"])
         self.scores.add(dataloader_idx, batch, restored)
@@ -190,7 +190,7 @@ class SuperResolution(Restorer):
             self.best = {"psnr": psnr, "epoch": self._epochs_done()}
 
     def _epochs_done(self) -> float:
-        """How often every training image was seen, on average."""
+        """The number of times that every training image was seen, on average."""
         dataset = getattr(self.trainer.train_dataloader, "dataset", None)
         if not isinstance(dataset, Sized):
             return float(self.trainer.current_epoch)

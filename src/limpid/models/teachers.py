@@ -149,7 +149,7 @@ def teacher_of(teachers: nn.ModuleDict, kind: str) -> nn.Module:
 def each_by_its_teacher(
     teachers: nn.ModuleDict, x: Tensor, domains: Sequence[str], layers: Sequence[str]
 ) -> TeacherOutput:
-    """What the teachers make of `x`, each of the images of its own type.
+    """The teachers' images and features for `x`, each image by the teacher of its type.
 
     Args:
         teachers: by type of degradation.

@@ -81,7 +81,7 @@ class KnowledgeTransfer(FadingLoss):
         return f"loss.terms.{name}.weight"
 
     def make_step(self, batch: Batch) -> Step:
-        """What the terms see of a batch, with what the teachers make of it where one requires that."""
+        """The step that the terms see of a batch, with the teachers' output where a term requires it."""
         assert self.loss is not None
         if "teacher" not in self.loss.requires:
             return super().make_step(batch)
@@ -89,7 +89,7 @@ class KnowledgeTransfer(FadingLoss):
         return replace(super().make_step(batch), teacher=teacher)
 
     def teacher_forward(self, batch: Batch) -> TeacherOutput:
-        """What the teachers make of `batch`, each of the images of its own type.
+        """The teachers' images and features for `batch`, each image by the teacher of its type.
 
         Raises:
             UserError: the batch holds a type that no teacher knows.
@@ -140,7 +140,7 @@ class TeacherEnsemble(Restorer):
         self.provenance["teachers"] = {kind: teacher.origin for kind, teacher in loaded.items()}
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score images, each restored by the teacher for its type; the restored images go on to the callbacks."""
+        """The images of a batch, each restored by the teacher for its type, for the callbacks; scores are kept."""
         assert isinstance(self.network, nn.ModuleDict)
         teachers = [teacher_of(self.network, kind) for kind in batch["domain"]]
         images = batch["input"].split(1)

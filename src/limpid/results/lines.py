@@ -34,7 +34,7 @@ class Figure:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus printed, or None where the paper prints nothing."""
+        """The mean minus the paper's value, or None where the paper prints nothing."""
         return None if self.printed is None else self.mean - self.printed
 
 
@@ -185,7 +185,7 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def describe(line: Line) -> str:
-    """What a line is, in words: ``budget mini, seeds 0, 1, not comparable``."""
+    """The description of a line in words, such as ``budget mini, seeds 0, 1, not comparable``."""
     if line.source == PAPER:
         return "paper"
     if line.source == INPUT:

@@ -26,7 +26,7 @@ class MeasuredRow:
 
 
 def measured_rows(rows: Iterable[Row], store: Path) -> list[MeasuredRow]:
-    """Rows with all their runs, in the order of `rows`.
+    """The rows with all their runs, in the order of `rows`.
 
     Args:
         rows: which.
@@ -55,7 +55,7 @@ def read_kept(file: Path) -> list[RunRecord]:
 
 
 def keep(measured: Iterable[MeasuredRow]) -> list[Path]:
-    """Copy the figures of finished runs into each paper's measured.json; the files that were written.
+    """The measured.json files that were written, each with the figures of a paper's finished runs.
 
     What a file kept of a row is replaced where the row has finished runs. Smoke runs are left out: they say nothing
     about how well a row does.
@@ -77,7 +77,7 @@ def keep(measured: Iterable[MeasuredRow]) -> list[Path]:
 
 
 def measured_file(paper: str) -> Path:
-    """Where the figures kept of a paper's rows lie: beside its rows.
+    """The path of the figures that are kept of a paper's rows: beside its rows.
 
     Raises:
         UserError: there is no such paper.

@@ -52,7 +52,7 @@ class Row:
 
     @property
     def id(self) -> str:
-        """`paper/table/name`."""
+        """The row's id, ``paper/table/name``."""
         return f"{self.paper}/{self.table}/{self.name}"
 
     @property
@@ -157,7 +157,7 @@ def _printed_names(paper: Paper) -> Iterator[tuple[str, str]]:
 
 
 def _print_order(printed: Mapping[str, Paper], row_id: str) -> tuple[str, int, str, int, str]:
-    """What rows are sorted by: printed tables before others, printed rows before others, the rest by name."""
+    """The sort key of a row: printed tables before others, printed rows before others, the rest by name."""
     paper, table, name = row_id.split("/")
     tables = printed[paper].tables if paper in printed else {}
     entries = tables[table].entries if table in tables else {}

@@ -81,7 +81,7 @@ class RunRecord:
 
     @property
     def trained(self) -> Mapping[str, Any]:
-        """Where the tested weights come from (row, budget, seed, data, ...); empty where nothing was trained."""
+        """The origin of the tested weights (row, budget, seed, data, ...); empty where nothing was trained."""
         return self.provenance.get("trained") or {}
 
     @property
@@ -148,7 +148,7 @@ def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path
 
 
 def read_details(run: Run) -> RunDetails:
-    """What the page of a run shows besides its record."""
+    """The details that the page of a run shows besides its record."""
     config = run.config() or {}
     facts = _facts(config)
     choices: Mapping[str, str] = facts.get("choices") or {}

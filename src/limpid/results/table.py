@@ -36,7 +36,7 @@ class TableRow:
 
 
 def table_rows(chosen: Iterable[Row], store: Path, why_not: Callable[[Row], str | None]) -> list[TableRow]:
-    """Rows with what the paper prints of them and all their runs: those of the store, and those that were kept.
+    """The rows with what the paper prints of them and all their runs: those of the store, and those that were kept.
 
     Args:
         chosen: the rows.

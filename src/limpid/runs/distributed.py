@@ -74,7 +74,7 @@ class Place:
 
     @property
     def environment(self) -> ClusterEnvironment:
-        """What tells Lightning about the processes."""
+        """The environment that tells Lightning about the processes."""
         from lightning.fabric.plugins.environments.lightning import LightningEnvironment
         from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
         from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -87,7 +87,7 @@ class Place:
 
 
 def outside() -> Outside | None:
-    """What started this process as one of several, if anything did.
+    """The launcher that started this process as one of several, or None.
 
     Raises:
         UserError: srun was not told how many processes a machine has.
@@ -135,7 +135,7 @@ def place(trainer: Mapping[str, Any]) -> Place:
 
 
 def _devices(trainer: Mapping[str, object]) -> int:
-    """How many devices of this machine the settings ask for.
+    """The number of devices of this machine that the settings ask for.
 
     Raises:
         UserError: they are not there.
@@ -205,7 +205,7 @@ class _Process:
 
     @property
     def code(self) -> int | None:
-        """Its exit status, or None while it runs."""
+        """The exit status of the process, or None while it runs."""
         code = self.popen.poll()
         if code is not None and self.ended is None:
             self.ended = time.time()
@@ -213,7 +213,7 @@ class _Process:
 
     @property
     def report(self) -> dict[str, Any]:
-        """How it says it ended; nothing if it could not say."""
+        """The process's own report on how it ended; empty if it left none."""
         return json.loads(self.report_file.read_text(encoding="utf-8")) if self.report_file.is_file() else {}
 
     def kill(self) -> None:
@@ -281,12 +281,12 @@ def _watch(processes: list[_Process]) -> None:
 
 
 def told(failure: ProcessFailed) -> str:
-    """What a person is told: the traceback of the process that failed, if it left one, and the sentence."""
+    """The text for the user: the traceback of the process that failed, if it left one, and the sentence."""
     return "\n".join([*getattr(failure, "__notes__", []), str(failure)])
 
 
 def _likely_cause(process: _Process) -> tuple[int, float]:
-    """Smaller for what came first: a refusal, then a kill, then an error; a lost connection is an error too."""
+    """The sort key of a failed process, least for the likely cause: a refusal, then a kill, then an error, by time."""
     report, code = process.report, process.code or 0
     killed = code < 0 and code != -signal.SIGABRT
     order = 1 if killed else 2
@@ -314,7 +314,7 @@ def watched() -> bool:
 
 
 def take_part(job: Callable[[], object]) -> int:
-    """Do `job` as one of several processes; leave a report for the command that watches; the exit status.
+    """The exit status after doing `job` as one of several processes, with a report for the command that watches.
 
     The process ends at once when the command that started it does, however that ended.
     """

@@ -25,7 +25,7 @@ _PACKAGES = (
 
 
 def describe() -> dict[str, object]:
-    """Plain facts for environment.json."""
+    """The versions, the machine and the commit, as plain values for environment.json."""
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "limpid": __version__,

@@ -39,7 +39,7 @@ def noted() -> Iterator[Path]:
 
 
 def attempt(job: Callable[[], Results], label: str, number: int) -> Results | None:
-    """Do `job`; inside a sweep note how it ended instead of letting its exception end the others."""
+    """The results of `job`; inside a sweep its end is noted, and None stands for one that raised an exception."""
     folder = os.environ.get(_FOLDER)
     if folder is None:
         return job()
@@ -61,7 +61,7 @@ def attempt(job: Callable[[], Results], label: str, number: int) -> Results | No
 
 
 def end(folder: Path) -> int:
-    """List what became of each job on stderr; return the sweep's exit status.
+    """The sweep's exit status, after the end of each job is listed on stderr.
 
     1 if a job crashed, 2 if one was refused, else 0: a row that cannot run is no failure.
     """

@@ -60,7 +60,7 @@ def with_own_data(overrides: Sequence[str], recipe: str | None) -> list[str]:
 
 
 def beyond_the_row(overrides: Sequence[str], row: Row | None) -> tuple[str, ...]:
-    """What was typed besides the row, the budget, the seed, and what changes no result."""
+    """The words that were typed besides the row, the budget, the seed, and what changes no result."""
     table = () if row is None else (f"{row.paper}/{row.table}",)
     silent = {*_NAMED_OTHERWISE, *table}
     return tuple(word for word in overrides if key_of(word) not in silent and not key_of(word).endswith(".root"))
@@ -136,7 +136,7 @@ def refuse_network(overrides: Sequence[str], path: Path, network: str) -> None:
 
 
 def explained(error: UserError, composed: Composed) -> UserError:
-    """`error`, with what to do where a network was put into a model that sets another network's widths."""
+    """The error, with what to do where a network was put into a model that sets another network's widths."""
     typed = {key_of(word): word for word in composed.overrides}
     if "network" not in typed or not re.match(r"network\.\w+ is not an argument", str(error)):
         return error

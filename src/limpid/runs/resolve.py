@@ -51,7 +51,7 @@ class _BareRow:
 
     @property
     def run(self) -> Run:
-        """Its run, whether it is there or not."""
+        """The run of the row, whether it is there or not."""
         config = self.composed.config
         return Run(paths.runs() / directory_name(self.row.run_id, config["budget"], config["seed"], None))
 

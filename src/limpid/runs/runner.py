@@ -57,7 +57,7 @@ class Results:
 
     @property
     def metrics(self) -> Summary:
-        """By set and metric: the mean, how many images it is of, and under which protocol."""
+        """The mean of each metric on each set, with the number of images and the protocol's id."""
         return dict(self.document.get("metrics") or {})
 
 
@@ -77,7 +77,7 @@ class Runner:
         self.config = spec.settled()
 
     def run(self) -> Results:
-        """Do the run and return its results.
+        """The results of the run, which is done here.
 
         Raises:
             CannotRun: a data set is not there; nothing was written then.
@@ -130,7 +130,7 @@ class Runner:
         return model
 
     def build_trainer(self, data: RestorationData, place: Place, opened: Sequence[Logger] = ()) -> lightning.Trainer:
-        """Lightning's trainer over one pass of the whole run: the step is its clock, so one epoch holds it all."""
+        """The Trainer of Lightning over one pass of the whole run: the step is its clock, so one epoch holds it all."""
         settings = {k: v for k, v in self.config["trainer"].items() if k not in ("max_steps", "max_epochs")}
         val_every = settings.pop("val_check_interval")
         if self.spec.mode == "train":
@@ -197,7 +197,7 @@ class Runner:
             trainer.test(model, datamodule=data, verbose=False)
 
     def _fit_and_test(self, place: Place, data: RestorationData) -> Results:
-        """Train and test, in this process or as one of several, and tell the loggers."""
+        """The results after training and testing, in this process or as one of several; the loggers get them."""
         stored = self.spec.stored()
         with loggers.open_loggers(stored, self.directory, writes=place.rank == 0) as opened:
             lightning.seed_everything(self.spec.seed, workers=False, verbose=False)
@@ -222,7 +222,7 @@ class Runner:
         return Results(self.spec.directory, document)
 
     def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> MetricsFile:
-        """metrics.json: per set the mean of each metric, the network's size, and where the weights come from."""
+        """The content of metrics.json: per set the mean of each metric, the network's size, and the weights' origin."""
         parameters = sum(parameter.numel() for parameter in model.network.parameters())
         metrics = model.scores.summary()
         for entry in metrics.values():
@@ -247,7 +247,7 @@ class Runner:
         }
 
     def _profile(self) -> Results:
-        """Measure what the network costs, on the machine's accelerator if it has one, and store it as a run."""
+        """The cost of the network, measured on the machine's accelerator if it has one, and stored as a run."""
         network = self._construct("network")
         height, width = self.config["cost"]["image_size"]
         device = torch.accelerator.current_accelerator() or torch.device("cpu")
@@ -309,7 +309,7 @@ class Runner:
 
 
 def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Results:
-    """Do a run, the runs it starts from first where that is asked for, and return its results.
+    """The results of a run, which is done here, after the runs it starts from where that is asked for.
 
     Args:
         spec: the run.
@@ -322,7 +322,7 @@ def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Res
 
 
 def run(overrides: Sequence[str]) -> Results:
-    """Do in Python what `limpid train OVERRIDES` does, and return the results.
+    """The results of the run that `limpid train OVERRIDES` does, done in Python.
 
     Args:
         overrides: the words of the command line, such as ``["+rfd/table5=student", "budget=smoke"]``.
@@ -360,7 +360,7 @@ def _quieten() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Do the run in the directory given as the one argument."""
+    """The exit status after doing the run in the directory given as the one argument."""
     if len(arguments) != 1:
         print("Give one run directory: python -m limpid.runs.runner RUN", file=sys.stderr)
         return 2

@@ -97,12 +97,12 @@ class RunSpec:
 
     @property
     def allow_targets(self) -> tuple[str, ...]:
-        """Packages besides Limpid's usual ones that a `_target_` may come from."""
+        """The packages besides Limpid's usual ones that a `_target_` may come from."""
         return tuple(self.config["allow_targets"])
 
     @property
     def origin(self) -> dict[str, object]:
-        """Where a result comes from, in plain values: what its checkpoints and its metrics.json say of the run."""
+        """The origin of a result in plain values, as its checkpoints and its metrics.json state it."""
         facts: dict[str, object] = {
             "row": self.row,
             "budget": self.budget,
@@ -122,7 +122,7 @@ class RunSpec:
         return plain
 
     def stored(self) -> dict[str, object]:
-        """What config.yaml holds: the configuration, and under `run` the run's own facts."""
+        """The content of config.yaml: the configuration, and under `run` the run's own facts."""
         facts = {
             "row": self.row,
             "mode": self.mode,
@@ -140,7 +140,7 @@ class RunSpec:
         return {**self.config, "run": facts}
 
     def with_checkpoints(self, checkpoints: Mapping[str, str], origins: tuple[Origin, ...]) -> RunSpec:
-        """This run once the weights it starts from are there."""
+        """The run once the weights it starts from are there."""
         return replace(self, checkpoints=checkpoints, started_from=origins, prerequisites={})
 
 

@@ -58,7 +58,7 @@ def affecting(
 
 
 def fingerprint(parts: Mapping[str, object]) -> str:
-    """Eight hex digits of what `affecting` gives."""
+    """The eight hex digits that stand for what `affecting` gives."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -94,7 +94,7 @@ def registry_name(target: str) -> str:
 
 
 def _named(value: object, without: frozenset[str]) -> Any:
-    """`value` with every `_target_` replaced by its `registry_name`, and with null for references in `without`."""
+    """The plain `value` with `_target_`s replaced by their `registry_name`, and null for references in `without`."""
     if isinstance(value, Mapping):
         return {
             key: registry_name(member) if key == "_target_" else _named(member, without)
@@ -110,7 +110,7 @@ def _only(block: Mapping[str, object] | None, keys: Collection[str]) -> dict[str
 
 
 def _left_out(value: object, names: Collection[str]) -> object:
-    """`value` without the keys `names`, at any depth."""
+    """The plain `value` without the keys `names`, at any depth."""
     if isinstance(value, Mapping):
         return {key: _left_out(member, names) for key, member in value.items() if key not in names}
     if isinstance(value, list):

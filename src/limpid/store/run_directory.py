@@ -71,12 +71,12 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path:
-        """Where the newest checkpoint of the training lies."""
+        """The path of the newest checkpoint of the training."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
     def best_checkpoint(self) -> Path:
-        """Where the checkpoint with the best validation lies."""
+        """The path of the checkpoint with the best validation."""
         return self.path / "checkpoints" / "best.ckpt"
 
     @property
@@ -90,14 +90,14 @@ class Run:
         return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
     def status(self) -> RunStatus:
-        """`{status: ..., ...}`: missing, running, done, failed, or interrupted (killed while it ran)."""
+        """The content of status.json; a run that was killed while it ran is ``interrupted`` in it."""
         status: RunStatus = read_json(self.path / "status.json") or RunStatus(status="missing")
         if status["status"] == "running" and not self._is_locked():
             status["status"] = "interrupted"
         return status
 
     def results(self) -> MetricsFile | None:
-        """What metrics.json holds, or None before the run is done."""
+        """The content of metrics.json, or None before the run is done."""
         results: MetricsFile | None = read_json(self.path / "metrics.json")
         return results
 
@@ -198,7 +198,7 @@ class Run:
 
 
 def directory_name(place: str, budget: str, seed: int, fingerprint: str | None) -> Path:
-    """Where a run lies in its store.
+    """The path of a run in its store.
 
     Args:
         place: ``<paper>/<table>/<row>``, or ``free/<model>-<data>/<fingerprint>`` without a row.

@@ -112,7 +112,7 @@ class Card:
         return {"zoo": self.name, **known}
 
     def summary(self) -> str:
-        """One line on which weights these are."""
+        """The line that says which weights these are."""
         training = []
         if self.row:
             training.append(f"row {self.row}")
@@ -173,7 +173,7 @@ def parse(content: object, file: Path) -> Card:
 
 
 def _date_as_text(value: object) -> object:
-    """`value`, a date as its text: YAML reads an unquoted one as a date."""
+    """The `value`, or its text where it is a date: YAML reads an unquoted one as a date."""
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 
@@ -226,7 +226,7 @@ def own_folder() -> Path:
 
 
 def folders() -> list[Path]:
-    """Where entries are looked for: those that come with Limpid first, then the user's own."""
+    """The folders in which entries are looked for: Limpid's own first, then the user's."""
     return [Path(__file__).parent / "weights", own_folder()]
 
 
@@ -245,7 +245,7 @@ def cards() -> dict[str, Card]:
 
 
 def parse_zoo_name(place: str | os.PathLike[str] | None) -> str | None:
-    """NAME where `place` is ``zoo:NAME``, else None."""
+    """The NAME in ``zoo:NAME``; None where `place` is something else."""
     words = os.fspath(place) if place is not None else ""
     return words.removeprefix(PREFIX) if words.startswith(PREFIX) else None
 

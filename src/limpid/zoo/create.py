@@ -25,7 +25,7 @@ UNSTATED = "not stated"
 
 
 def add(name: str, source: Path, folder: Path, **said: object) -> Card:
-    """Write the entry `name` from what was trained here.
+    """The card of the entry `name`, which is written from what was trained here.
 
     Args:
         name: of the entry.
@@ -56,7 +56,7 @@ def add(name: str, source: Path, folder: Path, **said: object) -> Card:
 def published(
     network: str, file: Path, name: str, folder: Path, settings: Mapping[str, object] | None = None, **said: object
 ) -> Card:
-    """Write the entry `name` from weights that others published for `network`, renamed by its table.
+    """The card of the entry `name`, made of weights that others published for `network`, renamed by its table.
 
     Args:
         network: its name in the registry.
@@ -112,7 +112,7 @@ def _fitting(
 
 
 def _opened(file: Path) -> object:
-    """What `file` holds, tensors and plain values only."""
+    """The content of `file`, tensors and plain values only."""
     if file.suffix == files.SUFFIX:
         return files.tensors(file)[0]
     import numpy as np
@@ -134,7 +134,7 @@ def _scores(metrics: Mapping[str, MetricSummary]) -> dict[str, CardScore]:
 
 
 def _of_run(run: Run, fingerprint: str) -> dict[str, object]:
-    """What a run that is done knows of its weights, whose fingerprint is `fingerprint`."""
+    """The facts that a run which is done gives for a card of its weights."""
     results = run.results() or MetricsFile()
     config = run.config() or {}
     environment = read_json(run.path / "environment.json") or {}
@@ -160,7 +160,7 @@ def _write(
     known: Mapping[str, object],
     said: Mapping[str, object],
 ) -> Card:
-    """Write weights and card into `folder`; the card last, so that there is none without its weights."""
+    """The card, once it and its weights are in `folder`; it is written last, so that none is without weights."""
     file = folder / f"{name}.yaml"
     weights = file.with_suffix(files.SUFFIX)
     plain = {
