@@ -106,7 +106,8 @@ def code(value: Any) -> str:
 def commands(written: set[str]) -> Iterator[tuple[str, str]]:
     """One page per command: its help, and for composed commands the settings."""
     lines = [(f"[`limpid {command}`]({command}.md)", text) for command, text in cli.COMMANDS.items()]
-    yield "commands/index.md", f"{WIDE}# Commands\n\n```text\n{helped()}\n```\n\n{sheet(('command', 'what it does'), lines)}\n"
+    overview = sheet(("command", "what it does"), lines)
+    yield "commands/index.md", f"{WIDE}# Commands\n\n```text\n{helped()}\n```\n\n{overview}\n"
     for command, text in cli.COMMANDS.items():
         parts = [f"{WIDE}# limpid {command}", f"{text[0].upper()}{text[1:]}."]
         guides = [g for g in (command, *GUIDES.get(command, ())) if f"{g}.md" in written]
@@ -221,10 +222,10 @@ def _first(text: str) -> str:
 
 def metrics(written: set[str]) -> Iterator[tuple[str, str]]:
     """One page per protocol: everything that decides its number, and the tables under which it stands."""
-    cards = {id: recipes.compose("metrics/protocol", id) for id in recipes.names("metrics/protocol")}
+    cards = recipes.options("metrics/protocol", recipes.names("metrics/protocol"))
     where: dict[str, list[str]] = {id: [] for id in cards}
-    for metric_set in recipes.names("metrics"):
-        for card in recipes.compose("metrics", metric_set).values():
+    for metric_set, members in recipes.options("metrics", recipes.names("metrics")).items():
+        for card in members.values():
             where[card["id"]].append(metric_set)
     tables: dict[str, dict[str, None]] = {}
     for row in rows():
@@ -292,7 +293,7 @@ def configuration(written: set[str]) -> Iterator[tuple[str, str]]:
     """One page of all configuration groups and their options."""
     parts = [
         "# Configuration",
-        "Every group of `conf/`, and its options. `limpid train --cfg job` prints a whole configuration, "
+        "Every group of `conf/`, and its options. `limpid train --cfg job --resolve` prints a whole configuration, "
         "`GROUP=OPTION` chooses, `GROUP.KEY=VALUE` sets; "
         "[who may choose for whom](decisions/0002-who-may-choose-for-whom.md) is settled.",
     ]
