@@ -128,13 +128,13 @@ class Tiled:
                 if restored.shape != tile.shape:
                     raise UserError("This network changes the size of images, so tiles do not fit; use inference=full.")
                 shares = row.shares.view(-1, 1) * column.shares
-                kept = result[..., row.first : row.last, column.first : column.last]
+                area = result[..., row.first : row.last, column.first : column.last]
                 inner = restored[
                     ...,
                     row.first - row.start : row.last - row.start,
                     column.first - column.start : column.last - column.start,
                 ]
-                kept.addcmul_(inner, shares.to(x.device))
+                area.addcmul_(inner, shares.to(x.device))
         return result
 
     def spans(self, length: int) -> Iterator[_Span]:

@@ -85,12 +85,12 @@ def _priors() -> list[Method]:
     """Methods that learn nothing, but for the trivial ones."""
     from limpid.config.registry import build, network_config, registered
 
-    found = []
+    offered = []
     for name in sorted(registered(), key=lambda name: (name != "wmcp", name)):  # our own comes first
         target = str(network_config(name).get("_target_"))
         if target.startswith("limpid.priors.") and not target.startswith("limpid.priors.trivial."):
-            found.append(Method(name, _first_line(target), functools.partial(build, name)))
-    return found
+            offered.append(Method(name, _first_line(target), functools.partial(build, name)))
+    return offered
 
 
 def _first_line(target: str) -> str:

@@ -82,6 +82,6 @@ def _sheet(folders: list[tuple[Path, Path]], output: Path) -> Path:
             others = [restored / method / name for method in _METHODS] + [output / "truth" / name]
             known = others if source == output / "hazy" else others[:-1]
             sheet.add(str(name), [read_photograph(f).pixels for f in (file, *known) if f.is_file()])
-    place = output / "look.jpg"
-    sheet.write(place)
-    return place
+    picture_file = output / "look.jpg"
+    sheet.write(picture_file)
+    return picture_file

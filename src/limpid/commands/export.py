@@ -54,10 +54,10 @@ def _job(config: DictConfig) -> None:
     _refuse_values(config)
     subject, source = _subject(config)
     places = _places(config.format, Path(config.output), subject, source)
-    kept = [] if config.overwrite else [form for form, path in places.items() if path.exists()]
-    for form in kept:
+    existing = [] if config.overwrite else [form for form, path in places.items() if path.exists()]
+    for form in existing:
         print(f"{places[form]} exists and is kept (overwrite=true replaces it)")
-    _export({form: path for form, path in places.items() if form not in kept}, subject, config)
+    _export({form: path for form, path in places.items() if form not in existing}, subject, config)
 
 
 def _refuse_values(config: DictConfig) -> None:

@@ -109,10 +109,10 @@ def _tasks(given: str, output: str) -> tuple[Path, list[_Task]]:
         tasks = [_Task(source, file, Path(file.name))]
         folder = file.parent
     else:
-        base, found = _found(source, given)
+        base, photographs = _found(source, given)
         tasks = [
             _Task(file, target / file.relative_to(base), file.relative_to(base))
-            for file in found
+            for file in photographs
             if target.resolve() not in file.resolve().parents or target.resolve() == base.resolve()
         ]
         folder = target
@@ -176,9 +176,9 @@ def _restore_all(session: _Session, tasks: list[_Task]) -> None:
     words = [f"{done} restored"] + ([f"{skipped} skipped that exist (overwrite=true replaces them)"] if skipped else [])
     print(f"{', '.join(words)}: {session.folder}")
     if sheet is not None and len(failed) < len(tasks):
-        place = session.folder / "compare" / "sheet.jpg"
-        sheet.write(place)
-        print(f"side by side: {place.parent}, all on one sheet: {place}")
+        sheet_file = session.folder / "compare" / "sheet.jpg"
+        sheet.write(sheet_file)
+        print(f"side by side: {sheet_file.parent}, all on one sheet: {sheet_file}")
     if failed:
         raise UserError(f"{len(failed)} of {len(tasks)} photographs could not be restored:\n  " + "\n  ".join(failed))
 
@@ -247,5 +247,5 @@ def _compare(session: _Session, task: _Task, sheet: ContactSheet) -> None:
     before: Photograph
     before, after = (read_photograph(file, session.config.megapixels) for file in (task.source, task.target))
     sheet.add(str(task.relative), [before.pixels, after.pixels])
-    place = session.folder / "compare" / task.relative.with_suffix(".jpg")
-    write_jpeg(place, side_by_side([before.pixels, after.pixels]))
+    beside = session.folder / "compare" / task.relative.with_suffix(".jpg")
+    write_jpeg(beside, side_by_side([before.pixels, after.pixels]))

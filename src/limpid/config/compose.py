@@ -161,9 +161,9 @@ def refuse_allowed_by_file(config: DictConfig, overrides: Sequence[str]) -> None
         UserError: a file sets it.
     """
     if config.allow_targets and "allow_targets" not in map(key_of, overrides):
-        given = ",".join(config.allow_targets)
+        listed = ",".join(config.allow_targets)
         raise UserError(
-            f"A file in conf/ or experiments/ sets allow_targets=[{given}], which lets it run what is in there; take "
+            f"A file in conf/ or experiments/ sets allow_targets=[{listed}], which lets it run what is in there; take "
             "it out of the file, and type it if you trust that package."
         )
 

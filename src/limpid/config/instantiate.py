@@ -51,19 +51,19 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
     for split in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:split])
         try:
-            found: Any = importlib.import_module(module_name)
+            target: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
                 continue  # not a module; the name may be an attribute of the package above
             raise
         for name in parts[split:]:
-            if not hasattr(found, name):
-                hint = nearest(name, (n for n in dir(found) if not n.startswith("_")))
+            if not hasattr(target, name):
+                hint = nearest(name, (n for n in dir(target) if not n.startswith("_")))
                 raise UserError(f"{where}._target_ names {path!r}, but {module_name} has no {name!r}{hint or '.'}")
-            found = getattr(found, name)
+            target = getattr(target, name)
         if package not in allow:
-            _refuse_others(found, path, where)
-        return found
+            _refuse_others(target, path, where)
+        return target
     raise UserError(f"{where}._target_ names {path!r}, but there is no module {package!r} to import.")
 
 
@@ -161,14 +161,18 @@ def parameters_of(target: Any) -> dict[str, inspect.Parameter]:
     """
     if not inspect.isclass(target):
         return dict(inspect.signature(target).parameters)
-    found: dict[str, inspect.Parameter] = {}
+    parameters: dict[str, inspect.Parameter] = {}
     for init in _inits(target):
         own = dict(list(inspect.signature(init).parameters.items())[1:])
         rest = {name for name, p in own.items() if p.kind is p.VAR_KEYWORD}
-        found = {**{name: p for name, p in own.items() if name not in rest}, **found}
+        parameters = {**{name: p for name, p in own.items() if name not in rest}, **parameters}
         if not rest:
-            return found
-    return {**found, **{name: own[name] for name in rest}} if found else dict(inspect.signature(target).parameters)
+            return parameters
+    return (
+        {**parameters, **{name: own[name] for name in rest}}
+        if parameters
+        else dict(inspect.signature(target).parameters)
+    )
 
 
 def _inits(target: type) -> list[Any]:

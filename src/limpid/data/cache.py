@@ -114,13 +114,13 @@ class Cached:
         """Image `index`, from the cache or as the set loads it."""
         key = self._key(index)
         roles = self.images.roles
-        kept = {role: self.store.read(f"{key}-{role}") for role in roles}
-        if any(array is None for array in kept.values()):
+        arrays = {role: self.store.read(f"{key}-{role}") for role in roles}
+        if any(array is None for array in arrays.values()):
             sample = self.images.load(index, *rng)
             stored = {role: as_stored(sample[role]) for role in roles}
             self.store.write({f"{key}-{role}": array for role, array in stored.items()})
             return {**stored, "name": self.images.name_of(index)}
-        return {**kept, "name": self.images.name_of(index)}
+        return {**arrays, "name": self.images.name_of(index)}
 
     def _key(self, index: int) -> str:
         """A hash of the settings and files of image `index`, of their sizes and of when they were written."""

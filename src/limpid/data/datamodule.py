@@ -78,8 +78,8 @@ class EvaluationView(Dataset[Sample]):
         self.images, self.count = images, count
 
     def __getitem__(self, index: int) -> Sample:
-        place = max(index, 0)  # -1 does not count; see StridedSampler
-        sample = self.images.load(place, np.random.default_rng([place]))
+        position = max(index, 0)  # -1 does not count; see StridedSampler
+        sample = self.images.load(position, np.random.default_rng([position]))
         _refuse_outside("image", str(sample["name"]))
         return {"domain": self.images.domain} | to_tensors(sample) | {"index": index}
 

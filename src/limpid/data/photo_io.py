@@ -272,11 +272,11 @@ def _encoded_16_bit(form: str, samples: Samples, alpha: Samples | None, like: Ph
         return _tiff_of_16_bit(samples, like)
     if samples.ndim == 3:
         samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
-    given = {
+    blocks = {
         cv2.IMAGE_METADATA_EXIF: like.exif.removeprefix(b"Exif\0\0") if like.exif else None,
         cv2.IMAGE_METADATA_ICCP: like.profile,
     }
-    present = {kind: np.frombuffer(block, np.uint8)[None] for kind, block in given.items() if block}
+    present = {kind: np.frombuffer(block, np.uint8)[None] for kind, block in blocks.items() if block}
     return bytes(cv2.imencodeWithMetadata(".png", samples, list(present), list(present.values()))[1].tobytes())
 
 

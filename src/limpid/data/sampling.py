@@ -100,7 +100,7 @@ class StepSampler(SharedSampler):
         """The (epoch, index) pairs of this process at `step`."""
         first = step * self.batch_size + self.rank * self.share
         places = (divmod(position, self.images) for position in range(first, first + self.share))
-        return [(epoch, int(self._permutation(epoch)[place])) for epoch, place in places]
+        return [(epoch, int(self._permutation(epoch)[index])) for epoch, index in places]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         return (self.batch(step) for step in range(self.start, self.steps))

@@ -102,18 +102,18 @@ def by_patch(samples: Sequence[tuple[Tensor, Tensor]], beta: float, airlight: fl
         airlight: brightness of the airlight.
         patches: sides in pixels, odd.
     """
-    found: dict[int, list[float]] = {patch: [] for patch in patches}
+    by_size: dict[int, list[float]] = {patch: [] for patch in patches}
     chosen, adaptive = [], []
     rule = WMCP()
     for image, depth in track(samples, f"beta {beta:g}", console=Console(stderr=True)):
         x = _hazy(image, depth, beta, airlight)
         for patch in patches:
             fixed = WMCP(smallest_patch=patch, largest_patch=patch)
-            found[patch].append(float(psnr(fixed(x), image)))
+            by_size[patch].append(float(psnr(fixed(x), image)))
         sigma = 255 * x.double().std(correction=0).item()
         chosen.append(patch_size(sigma, rule.patch_divisor, rule.smallest_patch, rule.largest_patch))
         adaptive.append(float(psnr(rule(x), image)))
-    means = {patch: statistics.fmean(values) for patch, values in found.items()}
+    means = {patch: statistics.fmean(values) for patch, values in by_size.items()}
     return Level(means, statistics.fmean(chosen), statistics.fmean(adaptive))
 
 

@@ -104,12 +104,12 @@ def _made(config: Mapping[str, Any], run: Run) -> list[Logger]:
     if not cards:
         return []
     file = run.path / "logging.json"
-    kept = read_json(file)
-    if kept is None:
-        kept = {"id": secrets.token_hex(8)}
-        write_json(file, kept)
-    place = run.path.as_posix().removeprefix(f"{runs().as_posix()}/")
-    own = {"save_dir": str(run.path), "id": kept["id"], "name": place}
+    stored = read_json(file)
+    if stored is None:
+        stored = {"id": secrets.token_hex(8)}
+        write_json(file, stored)
+    run_name = run.path.as_posix().removeprefix(f"{runs().as_posix()}/")
+    own = {"save_dir": str(run.path), "id": stored["id"], "name": run_name}
     filled = {}
     for name, card in cards.items():
         filled[name] = {key: own.get(key) if value is None else value for key, value in card.items()}
@@ -132,9 +132,9 @@ def record_outcome(
         per_image: what per_image.csv holds.
         step: the run's last; 0 where nothing was trained.
     """
-    found = outcome(config, results, per_image)
+    result = outcome(config, results, per_image)
     for logger in loggers:
         if isinstance(logger, RunLogger):
-            logger.log_outcome(found, step)
+            logger.log_outcome(result, step)
         else:
-            logger.log_metrics(found.values, step)
+            logger.log_metrics(result.values, step)

@@ -69,11 +69,11 @@ def _cells(line: Mapping[str, Cell], columns: Sequence[str]) -> list[Cell]:
 
 def _printed_values(row: Row | None) -> dict[tuple[str, str], float]:
     """The paper's values of a row by `(set, metric)`; none without a row."""
-    found = {}
+    printed = {}
     for name, values in row.printed.items() if row else ():
         for metric, value in values.items():
-            found[name, metric] = float(value)
-    return found
+            printed[name, metric] = float(value)
+    return printed
 
 
 def _results(

@@ -60,7 +60,7 @@ class FDR(Restorer):
         with torch.compiler.set_stance("force_eager"):
             output = self(batch["input"])
             values = fdm_correlations(output.entering, output.features)
-            means = {f"correlation/{place}": value.nanmean() for place, value in values.items() if len(value)}
+            means = {f"correlation/{where}": value.nanmean() for where, value in values.items() if len(value)}
             ratio = self._gradient_ratio(output, batch)
         return means if ratio is None else {**means, "gradient_ratio/svdo": ratio}
 

@@ -136,8 +136,8 @@ class Restorer(LightningModule):
         """The batch as a dict, with defaults for what it lacks; see `limpid.models.batches`."""
         stage = self.trainer.state.stage
         name = "train" if stage is None else stage.value
-        place = (self.trainer.global_rank, self.trainer.world_size)
-        return self._defaults.complete(batch, name, dataloader_idx, *place)
+        process = (self.trainer.global_rank, self.trainer.world_size)
+        return self._defaults.complete(batch, name, dataloader_idx, *process)
 
     # Training ---------------------------------------------------------------------------------------------------
 

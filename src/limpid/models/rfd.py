@@ -50,8 +50,8 @@ class RichFeatureDistillation(Restorer):
 
     def setup(self, stage: str) -> None:
         """Load the teacher for training, if any term asks for it."""
-        asked = self.loss is not None and "teacher" in self.loss.requires
-        if stage == "fit" and asked and self.teacher is None:
+        required = self.loss is not None and "teacher" in self.loss.requires
+        if stage == "fit" and required and self.teacher is None:
             self.teacher, origin = load_teacher(**self.teacher_settings)
             self.provenance["teacher"] = {**origin, "input_scale": self.input_scale}
 

@@ -58,8 +58,8 @@ class KnowledgeTransfer(FadingLoss):
 
     def setup(self, stage: str) -> None:
         """Load the teachers for training."""
-        asked = self.loss is not None and "teacher" in self.loss.requires
-        if stage != "fit" or not asked or self.teachers:
+        required = self.loss is not None and "teacher" in self.loss.requires
+        if stage != "fit" or not required or self.teachers:
             return
         student = (self.network_name, self.network_config)
         loaded = load_teachers(self.teacher_settings, self.weights, student, self.TEACHER_ROW)

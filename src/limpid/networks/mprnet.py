@@ -282,9 +282,9 @@ class MPRNet(nn.Module):
         }
         for part, tensors in parts.items():
             levels |= {f"{part}.level{i}": tensor for i, tensor in enumerate(tensors, 1)}
-        kept = {name: levels[name] for name in features}
-        for name in kept:
+        wanted = {name: levels[name] for name in features}
+        for name in wanted:
             if name.startswith("stage1"):
-                kept[name] = _join(kept[name], 2)
+                wanted[name] = _join(wanted[name], 2)
         stages = tuple(image[..., :height, :width] for image in (_join(restored1, 2), restored2, restored3))
-        return MPRNetOutput(stages[-1], stages, kept)
+        return MPRNetOutput(stages[-1], stages, wanted)

@@ -100,10 +100,10 @@ def _run_columns(row: Row | None, run: RunRecord) -> tuple[object, ...]:
     """The values of the columns that every line of a run shares, those before `_VALUE`."""
     names = (None, None, None) if row is None else (row.paper, row.table, row.name)
     model = run.model or (row.model if row else None)
-    asked = (run.mode, run.budget, run.seed, run.status, run.comparable, shlex.join(run.overrides))
+    facts = (run.mode, run.budget, run.seed, run.status, run.comparable, shlex.join(run.overrides))
     settings = ", ".join(settings_of(run))
     training = training_fingerprint(run)
-    return (*names, model, run.data, *asked, settings, run.fingerprint, training, group_of(run), run.path)
+    return (*names, model, run.data, *facts, settings, run.fingerprint, training, group_of(run), run.path)
 
 
 def _printed_lines(row: Row) -> Iterator[tuple[object, ...]]:

@@ -164,11 +164,11 @@ def _figures(of_set: Iterable[FrameLine], printed: Mapping[str, float]) -> dict[
     for line in of_set:
         values.setdefault(line.metric, []).append(line.value)
         ids.setdefault(line.metric, []).append(line.protocol)
-    found = {}
+    figures = {}
     for metric, members in values.items():
         mean, deviation = mean_and_deviation(members)
-        found[metric] = Figure(mean, deviation, printed.get(metric), tuple(dict.fromkeys(ids[metric])))
-    return found
+        figures[metric] = Figure(mean, deviation, printed.get(metric), tuple(dict.fromkeys(ids[metric])))
+    return figures
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
@@ -218,18 +218,18 @@ def figure_text(line: Line, metric: str) -> str:
 
 def metrics_of(lines: Iterable[Line], source: str) -> list[str]:
     """The metrics that the lines of one source have, in order of appearance."""
-    found: dict[str, None] = {}
+    metrics: dict[str, None] = {}
     for line in lines:
         if line.source == source:
-            found.update(dict.fromkeys(line.figures))
-    return list(found)
+            metrics.update(dict.fromkeys(line.figures))
+    return list(metrics)
 
 
 def protocols(lines: Iterable[Line]) -> dict[str, list[str]]:
     """The protocols under which each metric was measured, by metric."""
-    found: dict[str, dict[str, None]] = {}
+    ids_of_metrics: dict[str, dict[str, None]] = {}
     for line in lines:
         if line.source == MEASURED:
             for metric, figure in line.figures.items():
-                found.setdefault(metric, {}).update(dict.fromkeys(figure.protocols))
-    return {metric: list(ids) for metric, ids in found.items()}
+                ids_of_metrics.setdefault(metric, {}).update(dict.fromkeys(figure.protocols))
+    return {metric: list(ids) for metric, ids in ids_of_metrics.items()}

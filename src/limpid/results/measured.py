@@ -32,16 +32,16 @@ def measured_rows(rows: Iterable[Row], store: Path) -> list[MeasuredRow]:
         rows: which.
         store: the run store.
     """
-    kept: dict[str, list[RunRecord]] = {}  # by paper
-    found = []
+    kept_records: dict[str, list[RunRecord]] = {}  # by paper
+    measured = []
     for row in rows:
-        if row.paper not in kept:
-            kept[row.paper] = read_kept(measured_file(row.paper))
+        if row.paper not in kept_records:
+            kept_records[row.paper] = read_kept(measured_file(row.paper))
         runs = [read_record(run) for run in find(store / row.run_id)]
         present = {run.store_path for run in runs}
-        runs += [run for run in kept[row.paper] if run.row == row.run_id and run.store_path not in present]
-        found.append(MeasuredRow(row, tuple(runs)))
-    return found
+        runs += [run for run in kept_records[row.paper] if run.row == row.run_id and run.store_path not in present]
+        measured.append(MeasuredRow(row, tuple(runs)))
+    return measured
 
 
 def free_runs(store: Path) -> list[RunRecord]:

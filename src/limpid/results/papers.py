@@ -78,13 +78,13 @@ def papers(only: str = "*") -> dict[str, Paper]:
     Raises:
         UserError: a file misspells or lacks something.
     """
-    found: dict[str, Paper] = {}
+    by_name: dict[str, Paper] = {}
     for folder in config_folders("experiments"):
         for file in sorted(folder.glob(f"{only}/{FILE_NAME}")):
             paper = read_paper(file)
             name = file.parent.name
-            found[name] = _joined(found[name], paper) if name in found else paper
-    return found
+            by_name[name] = _joined(by_name[name], paper) if name in by_name else paper
+    return by_name
 
 
 def read_paper(file: Path) -> Paper:
@@ -95,10 +95,10 @@ def read_paper(file: Path) -> Paper:
     """
     content = read_yaml(file)
     _checked(content, _PAPER_KEYS, f"The file {file}")
-    found = content.get("tables") or {}
-    if not isinstance(found, dict):
-        raise UserError(f"The file {file} must have tables by their names, but they are {found!r}.")
-    tables = {str(name): _table(table, f"{file}, {name}") for name, table in found.items()}
+    listed = content.get("tables") or {}
+    if not isinstance(listed, dict):
+        raise UserError(f"The file {file} must have tables by their names, but they are {listed!r}.")
+    tables = {str(name): _table(table, f"{file}, {name}") for name, table in listed.items()}
     return Paper(str(content.get("title") or file.parent.name), tables)
 
 

@@ -128,11 +128,11 @@ def option_of(content: Mapping[str, Any], group: str) -> str | None:
 
 def _row_files() -> dict[str, Path]:
     """The file of every row by its id, the user's own first."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in config_folders("experiments"):
         for file in folder.glob("*/*/*.yaml"):
-            found.setdefault("/".join([*file.parts[-3:-1], file.stem]), file)
-    return found
+            files.setdefault("/".join([*file.parts[-3:-1], file.stem]), file)
+    return files
 
 
 def _require_files(printed: Mapping[str, Paper], files: Mapping[str, Path]) -> None:

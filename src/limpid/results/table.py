@@ -46,13 +46,13 @@ def table_rows(chosen: Iterable[Row], store: Path, why_not: Callable[[Row], str 
     known = every_row()
     measured = measured_rows(chosen, store)
     by_row = dict(iter(frame_of(measured).groupby(["paper", "table", "row"], sort=False)))
-    found = []
+    shown = []
     for one in measured:
         row = one.row
         frame = by_row.get((row.paper, row.table, row.name))
         conflicts = tuple(conflicting_printed_values(row, known))
-        found.append(TableRow(row, one.runs, tuple(lines_of(frame)), why_not(row), conflicts))
-    return found
+        shown.append(TableRow(row, one.runs, tuple(lines_of(frame)), why_not(row), conflicts))
+    return shown
 
 
 def single_run(row: Row | None, run: RunRecord) -> list[Line]:

@@ -92,17 +92,17 @@ def outside() -> Outside | None:
     Raises:
         UserError: srun was not told how many processes a machine has.
     """
-    told = os.environ
-    if "TORCHELASTIC_RUN_ID" in told and int(told["WORLD_SIZE"]) > 1:
-        return Outside("torchrun", int(told["RANK"]), int(told["WORLD_SIZE"]), int(told["LOCAL_WORLD_SIZE"]))
+    env = os.environ
+    if "TORCHELASTIC_RUN_ID" in env and int(env["WORLD_SIZE"]) > 1:
+        return Outside("torchrun", int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"]))
     # Only srun sets the number of a step's tasks; a batch script without srun is one process.
-    if (world := int(told.get("SLURM_STEP_NUM_TASKS", "1"))) > 1:
-        if "SLURM_NTASKS_PER_NODE" not in told:
+    if (world := int(env.get("SLURM_STEP_NUM_TASKS", "1"))) > 1:
+        if "SLURM_NTASKS_PER_NODE" not in env:
             raise UserError(
                 f"srun started {world} processes without saying how many run on each machine; add --ntasks-per-node=D, "
                 "D being the devices of one machine."
             )
-        return Outside("srun", int(told["SLURM_PROCID"]), world, int(told["SLURM_NTASKS_PER_NODE"]))
+        return Outside("srun", int(env["SLURM_PROCID"]), world, int(env["SLURM_NTASKS_PER_NODE"]))
     return None
 
 

@@ -55,8 +55,8 @@ def with_own_data(overrides: Sequence[str], recipe: str | None) -> list[str]:
         return list(overrides)
     # What was typed for one of the sets belongs to the other recipe.
     of_sets = ("data.train", "data.val", "data.test.")
-    kept = [word for word in overrides if not key_of(word).startswith(of_sets)]
-    return [f"data={recipe}" if key_of(word) == "data" else word for word in kept]
+    others = [word for word in overrides if not key_of(word).startswith(of_sets)]
+    return [f"data={recipe}" if key_of(word) == "data" else word for word in others]
 
 
 def beyond_the_row(overrides: Sequence[str], row: Row | None) -> tuple[str, ...]:

@@ -133,8 +133,8 @@ def _row_of(composed: Composed) -> Row | None:
 
 
 def _bare_row(row: Row, composed: Composed) -> _BareRow:
-    kept = [word for word in composed.overrides if key_of(word) in ("budget", "seed")]
-    words = [f"+{row.paper}/{row.table}={row.name}", *kept]
+    common = [word for word in composed.overrides if key_of(word) in ("budget", "seed")]
+    words = [f"+{row.paper}/{row.table}={row.name}", *common]
     as_it_is = composed.config["command"] == "train" and sorted(words) == sorted(composed.overrides)
     bare = composed if as_it_is else compose(words)
     without = _sorted_references(bare)[1]
@@ -175,10 +175,10 @@ def _narrowed(composed: Composed) -> dict[str, object]:
 def _directory(composed: Composed, row: Row | None, own: str, bare: _BareRow | None) -> Path:
     config, choices = composed.config, _named_choices(composed)
     if row is None or bare is None:
-        place, suffix = f"free/{choices['model']}-{choices['data']}/{own}", None
+        name, suffix = f"free/{choices['model']}-{choices['data']}/{own}", None
     else:
-        place, suffix = row.run_id, None if own == bare.fingerprint else own
-    return paths.runs() / directory_name(place, config["budget"], config["seed"], suffix)
+        name, suffix = row.run_id, None if own == bare.fingerprint else own
+    return paths.runs() / directory_name(name, config["budget"], config["seed"], suffix)
 
 
 # References and tested weights ------------------------------------------------------------------------------------
@@ -193,16 +193,16 @@ def _sorted_references(composed: Composed) -> tuple[tuple[str, ...], tuple[str, 
         UserError: `prerequisites` is none of `PREREQUISITES`.
     """
     config = composed.config
-    asked = config["prerequisites"] or "ask"
-    if asked not in PREREQUISITES:
+    treatment = config["prerequisites"] or "ask"
+    if treatment not in PREREQUISITES:
         listed = f"{', '.join(PREREQUISITES[:-1])} or {PREREQUISITES[-1]}"
-        raise UserError(f"prerequisites={asked} is unknown; it is {listed}.")
+        raise UserError(f"prerequisites={treatment} is unknown; it is {listed}.")
     typed = {key_of(word) for word in composed.overrides}
     needed: list[str] = []
     without: list[str] = []
     for key, reference in references(config).items():
         of_a_test = config["command"] == "test" and key != "ckpt" and composed.choices["network"] != "identity"
-        dropped = of_a_test or (asked == "none" and key not in typed) or config["mode"] == "profile"
+        dropped = of_a_test or (treatment == "none" and key not in typed) or config["mode"] == "profile"
         (without if dropped else needed).append(reference)
     return tuple(dict.fromkeys(needed)), tuple(dict.fromkeys(without))
 

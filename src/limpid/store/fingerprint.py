@@ -44,14 +44,14 @@ def affecting(
         weights: the sha256 of the weights that are tested; None where they are trained, or where nothing learns.
         without: references such as ``row:rfd/table4/dsc_mc_fsrcnn`` that the run starts without.
     """
-    kept = {group: config.get(group) for group in _GROUPS}
-    kept["data"] = _left_out(kept["data"], _NEUTRAL)
-    kept["loss"] = weighted_terms(config.get("loss"))
-    kept["trainer"] = _only(config.get("trainer"), _TRAINER)
-    kept["callbacks"] = _only(config.get("callbacks"), _CALLBACKS)
+    parts = {group: config.get(group) for group in _GROUPS}
+    parts["data"] = _left_out(parts["data"], _NEUTRAL)
+    parts["loss"] = weighted_terms(config.get("loss"))
+    parts["trainer"] = _only(config.get("trainer"), _TRAINER)
+    parts["callbacks"] = _only(config.get("callbacks"), _CALLBACKS)
     metrics = scored_metrics(config)
-    kept["metrics"] = {name: _only(metric, _METRIC) for name, metric in metrics.items()}
-    named: dict[str, Any] = _named(kept, frozenset(without))
+    parts["metrics"] = {name: _only(metric, _METRIC) for name, metric in metrics.items()}
+    named: dict[str, Any] = _named(parts, frozenset(without))
     settings = {key: value for key, value in (named["network"] or {}).items() if key != "_target_"}
     named["network"] = {"name": network, **settings}
     return {**named, "mode": mode, "weights": weights}

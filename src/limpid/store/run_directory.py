@@ -191,10 +191,10 @@ class Run:
 
     def _write_status(self, status: str, **facts: object) -> None:
         before = read_json(self.path / "status.json") or {}
-        kept = {k: before[k] for k in ("started", "resumed", "step", "steps") if before.get(k) is not None}
-        given = {k: v for k, v in facts.items() if v is not None}
+        earlier = {k: before[k] for k in ("started", "resumed", "step", "steps") if before.get(k) is not None}
+        known = {k: v for k, v in facts.items() if v is not None}
         process = {"pid": os.getpid(), "host": socket.gethostname(), "time": time.time()}
-        write_json(self.path / "status.json", {"status": status, **kept, **given, **process})
+        write_json(self.path / "status.json", {"status": status, **earlier, **known, **process})
 
 
 def directory_name(place: str, budget: str, seed: int, fingerprint: str | None) -> Path:
@@ -228,14 +228,14 @@ def _fingerprint(config: Mapping[str, object]) -> object:
 
 def _difference(before: Mapping[str, object], now: Mapping[str, object], where: str = "") -> str:
     """The first few keys in which two configurations differ, with both values."""
-    found: list[str] = []
+    differences: list[str] = []
 
     def walk(a: object, b: object, key: str) -> None:
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             for name in dict.fromkeys([*a, *b]):
                 walk(a.get(name), b.get(name), f"{key}.{name}" if key else str(name))
         elif a != b:
-            found.append(f"{key}: {a!r} then, {b!r} now")
+            differences.append(f"{key}: {a!r} then, {b!r} now")
 
     ignored = ("logger", "log_every", "rerun", "run")
     walk(
@@ -243,4 +243,4 @@ def _difference(before: Mapping[str, object], now: Mapping[str, object], where: 
         {k: v for k, v in now.items() if k not in ignored},
         where,
     )
-    return "; ".join(found[:3]) or "an older form of them"
+    return "; ".join(differences[:3]) or "an older form of them"

@@ -133,10 +133,10 @@ class Card:
         """
         if not self.weights.is_file():
             raise UserError(f"The zoo card {self.file} has no weights beside it ({self.weights.name} is missing).")
-        found = sha256(self.weights)
-        if found != self.sha256:
+        digest = sha256(self.weights)
+        if digest != self.sha256:
             raise UserError(
-                f"The weights {self.weights} are damaged or were exchanged: their sha256 is {found[:12]}..., and the "
+                f"The weights {self.weights} are damaged or were exchanged: their sha256 is {digest[:12]}..., and the "
                 f"card says {self.sha256[:12]}...; copy or install them again."
             )
 
@@ -236,12 +236,12 @@ def cards() -> dict[str, Card]:
     Raises:
         UserError: one of them is broken.
     """
-    found: dict[str, Card] = {}
+    by_name: dict[str, Card] = {}
     for folder in folders():
         for file in sorted(folder.glob("*.yaml")):
-            if file.stem not in found:
-                found[file.stem] = read(file)
-    return found
+            if file.stem not in by_name:
+                by_name[file.stem] = read(file)
+    return by_name
 
 
 def parse_zoo_name(place: str | os.PathLike[str] | None) -> str | None:

@@ -43,13 +43,13 @@ def add(name: str, source: Path, folder: Path, **said: object) -> Card:
             f"The run {source} is not finished (its status is {run.status()['status']}); let it end, or give the path "
             "of one of its checkpoints, whose card then has no scores."
         )
-    place = run.chosen_checkpoint if run else source
-    content = checkpoint.read(place)
+    file = run.chosen_checkpoint if run else source
+    content = checkpoint.read(file)
     state, provenance = checkpoint.weights(content), content["provenance"]
     known = {key: provenance.get(key) for key in ("row", "budget", "seed")}
     known |= {"steps": provenance.get("step"), "trained_on": provenance.get("data") or UNSTATED}
     known |= _of_run(run, checkpoint.weights_fingerprint(state)) if run else {}
-    module = checkpoint.network(content, place)
+    module = checkpoint.network(content, file)
     return _write(name, folder, content["network"], content["network_config"], module, provenance, known, said)
 
 

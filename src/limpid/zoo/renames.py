@@ -168,8 +168,8 @@ def _stacked(state: Mapping[str, Tensor], pattern: str) -> dict[str, Tensor]:
         else:
             rest[name] = value
     stacked = {}
-    for stem, found in parts.items():
-        stacked[stem] = torch.stack([found[i] for i in sorted(found)])
+    for stem, members in parts.items():
+        stacked[stem] = torch.stack([members[i] for i in sorted(members)])
     return {**rest, **stacked}
 
 

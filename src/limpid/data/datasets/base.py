@@ -237,8 +237,8 @@ class Files:
 
     @cached_property
     def _settings(self) -> str:
-        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DESCRIBES}
-        return f"{type(self).__name__} {sorted(kept.items())}"
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DESCRIBES}
+        return f"{type(self).__name__} {sorted(settings.items())}"
 
     def settings_of(self, index: int) -> str:
         """All settings that decide the pixels of image `index`, given its files."""

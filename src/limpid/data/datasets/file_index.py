@@ -57,12 +57,12 @@ def images(root_dir: Path, patterns: str | Iterable[str]) -> list[tuple[str, str
         Pairs (key, file), sorted. The key is the file's stem, after what the stars of the pattern matched:
         ``*/blur`` finds ``GOPR0372/blur/000047.png`` under the key ``GOPR0372/000047``.
     """
-    found = []
+    files = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         for where, folder in folders(root_dir, pattern):
             front, path = f"{where}/" if where else "", f"{folder}{os.sep}"
-            found += [(front + name.rpartition(".")[0], path + name) for name in image_names(folder)]
-    return sorted(found)
+            files += [(front + name.rpartition(".")[0], path + name) for name in image_names(folder)]
+    return sorted(files)
 
 
 def by_key(named: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -35,8 +35,8 @@ class _Single(Files):
         return bool(self._in(folder))
 
     def _in(self, folder: Path) -> list[tuple[str, str]]:
-        found = file_index.images(folder, self.images)
-        return [(key, file) for key, file in found if key.endswith(self.suffix)]
+        files = file_index.images(folder, self.images)
+        return [(key, file) for key, file in files if key.endswith(self.suffix)]
 
     @cached_property
     def _named(self) -> list[tuple[str, str]]:

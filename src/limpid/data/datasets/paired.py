@@ -106,8 +106,8 @@ class PairedFiles(Files):
 
     def scene_of(self, key: str) -> str:
         """The name of the scene that the reference with this key shows."""
-        found = re.search(self.scene, key)
-        return found[0] if found else key
+        match = re.search(self.scene, key)
+        return match[0] if match else key
 
     def __len__(self) -> int:
         return len(self.chosen)

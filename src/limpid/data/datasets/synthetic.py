@@ -42,15 +42,15 @@ class CleanSubset(Clean):
             raise UserError(f"The part of set {self.name} is {self.part!r}, but it must be all, train or val.")
 
     def _in(self, folder: Path) -> list[tuple[str, str]]:
-        found = [
+        files = [
             (key, file)
             for key, file in super()._in(folder)
             if self.first <= PurePath(key).name and (not self.last or PurePath(key).name <= self.last)
         ]
         if self.part == "all":
-            return found
-        held = held_out_scenes((key for key, _ in found), self.held_out)
-        return [(key, file) for key, file in found if (key in held) == (self.part == "val")]
+            return files
+        held = held_out_scenes((key for key, _ in files), self.held_out)
+        return [(key, file) for key, file in files if (key in held) == (self.part == "val")]
 
 
 class MultiScale:

@@ -49,9 +49,9 @@ def make_image(job: Job, number: int) -> dict[str, object]:
         UserError: a source cannot be read or is too small, or the files cannot be written.
     """
     sources, operator, first = worker_state(job)
-    turn, place = divmod(number, len(sources))
+    turn, source = divmod(number, len(sources))
     rng = np.random.default_rng([job.seed, zlib.crc32(job.split.encode()), number])
-    sample = sources.load(place, rng)
+    sample = sources.load(source, rng)
     before = set(sample)
     if job.crop is not None and "frames" not in sample:
         sample = random_crop(sample, job.crop, rng)
@@ -80,7 +80,7 @@ def make_image(job: Job, number: int) -> dict[str, object]:
                 f"The pattern {pattern} of `limpid data make {job.name}` leads out of the output; correct it."
             )
         _write(Path(job.folder) / written[-1], picture)
-    return {"number": number, "files": written, **sources.provenance(place), **drawn}
+    return {"number": number, "files": written, **sources.provenance(source), **drawn}
 
 
 def _is_small(value: object) -> bool:

@@ -62,8 +62,8 @@ class Job:
         Args:
             sources: the fingerprint of the sources.
         """
-        kept = ("name", "split", "degradation", "first", "seed", "crop", "guess", "frames")
-        settings = {key: value for key, value in asdict(self).items() if key in kept}
+        written = ("name", "split", "degradation", "first", "seed", "crop", "guess", "frames")
+        settings = {key: value for key, value in asdict(self).items() if key in written}
         return {"limpid": __version__, "sources_sha256": sources, **settings}
 
 
@@ -137,29 +137,29 @@ def _whole(name: str, key: str, value: object) -> int:
 
 def _source(name: str, words: Mapping[str, Any], root: str, needs_depth: bool) -> tuple[dict[str, object], bool]:
     """The card of the images that are degraded, and whether their depth is guessed."""
-    asked, depth = words.get("input"), words.get("depth")
-    if asked is None:
+    given_input, depth = words.get("input"), words.get("depth")
+    if given_input is None:
         raise UserError(f"`limpid data make {name}` lacks --input; give a folder of clean images, or --input scenes.")
-    known, _, split = str(asked).partition(":")
+    known, _, split = str(given_input).partition(":")
     if known == "scenes":
         count = _whole(name, "count", words.get("count") or 0)
         if not count:
             raise UserError("Scenes have no end; say how many with --count.")
         size = {side: int(words.get(side, default)) for side, default in (("height", 240), ("width", 320))}
-        found = {**card("parts/scenes", root), "count": count, "split": split or "test", **size}
+        settings = {**card("parts/scenes", root), "count": count, "split": split or "test", **size}
         has_depth = True
-    elif not Path(str(asked)).expanduser().is_dir() and known in names("dataset"):
-        found = {**card(known, root), **({"split": split} if split else {})}
-        has_depth = found.get("depth") is not None
+    elif not Path(str(given_input)).expanduser().is_dir() and known in names("dataset"):
+        settings = {**card(known, root), **({"split": split} if split else {})}
+        has_depth = settings.get("depth") is not None
     else:
-        found = {**card("clean", str(Path(str(asked)).expanduser())), "roots": ["."], "images": [".", "*"]}
+        settings = {**card("clean", str(Path(str(given_input)).expanduser())), "roots": ["."], "images": [".", "*"]}
         has_depth = False
     if depth is not None and depth != "stand_in":
-        found, has_depth = {**found, "depth": str(Path(str(depth)).expanduser().resolve())}, True
+        settings, has_depth = {**settings, "depth": str(Path(str(depth)).expanduser().resolve())}, True
     if needs_depth and not has_depth and depth != "stand_in":
         raise UserError(
             f"`limpid data make {name}` needs the depth of every image; give --depth FOLDER with a .npy for each, "
             "--input scenes or --input nyu_depth, which have it, or --depth stand_in, which guesses it and is no "
             "measurement."
         )
-    return found, depth == "stand_in"
+    return settings, depth == "stand_in"
