@@ -12,7 +12,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from limpid.config.registry import network_config
 from limpid.data.datamodule import RestorationData
 from limpid.errors import UserError
 from limpid.models import Restorer
-from limpid.models.build import WORDS, build_model
+from limpid.models.build import WORDS, ModelConfig, build_model
 from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.results.rows import NO_SET
@@ -121,10 +121,11 @@ class Runner:
 
     def build_model(self) -> Restorer:
         """The LightningModule with its network, loss, optimizer, learning-rate shape and metrics."""
-        spec, config = self.spec, self.config
+        spec = self.spec
+        config = ModelConfig.of(self.config)
         if spec.tested is not None:
             target = network_config(spec.tested.network)["_target_"]
-            config = {**config, "network": {"_target_": target, **spec.tested.settings}}
+            config = replace(config, network={"_target_": target, **spec.tested.settings})
         model = build_model(config, spec.network, training=spec.mode == "train", provenance=spec.origin)
         model.save_hyperparameters({WORDS: list(spec.overrides)}, logger=False)
         return model
