@@ -14,7 +14,7 @@ import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 import torch
 from torch import nn
@@ -31,7 +31,31 @@ FORMAT = 1
 _PREFIX = "network."
 
 
-def save(checkpoint: Mapping[str, Any], path: Path) -> None:
+class CheckpointContent(TypedDict):
+    """What a checkpoint holds, beside Lightning's own state.
+
+    Attributes:
+        limpid: the version of the format.
+        network: the network's name in the registry.
+        network_config: its settings there, plain values.
+        provenance: plain facts on the run, and where its weights come from.
+        state_dict: the weights that a result was measured with, by name.
+        current_model_state: the raw weights, where `state_dict` is their average.
+        hyper_parameters: what `LightningModule.save_hyperparameters` kept.
+        best: the best validation so far, of a training of super-resolution.
+    """
+
+    limpid: int
+    network: str
+    network_config: dict[str, Any]
+    provenance: dict[str, Any]
+    state_dict: dict[str, torch.Tensor]
+    current_model_state: NotRequired[dict[str, torch.Tensor]]
+    hyper_parameters: NotRequired[dict[str, object]]
+    best: NotRequired[dict[str, float] | None]
+
+
+def save(checkpoint: Mapping[str, object], path: Path) -> None:
     """Write `checkpoint` beside its place, make it durable, and move it there; the one before is kept as `.previous`.
 
     Raises:
@@ -66,11 +90,11 @@ def _keep_as_previous(path: Path) -> None:
 
 
 def previous(path: Path) -> Path:
-    """Where the checkpoint before the one at `path` is kept."""
+    """The path under which the checkpoint before the one at `path` is kept."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
-def read(path: Path, device: str = "cpu") -> dict[str, Any]:
+def read(path: Path, device: str = "cpu") -> CheckpointContent:
     """The checkpoint at `path`, which may be ``zoo:NAME`` or a safetensors file.
 
     Raises:
@@ -109,15 +133,16 @@ def unpickled(path: Path, device: str = "cpu") -> Any:
         ) from error
 
 
-def _checked(checkpoint: Any, path: Path) -> dict[str, Any]:
-    """`checkpoint` itself, if it is one of Limpid's and asks for nothing."""
+def _checked(checkpoint: object, path: Path) -> CheckpointContent:
+    """The content of a checkpoint, once it is known to be Limpid's and to name no object by `_target_`."""
     if not isinstance(checkpoint, dict) or "limpid" not in checkpoint:
         raise UserError(f"The file {path} is not a checkpoint of Limpid: it does not say which network it holds.")
     if checkpoint["limpid"] != FORMAT:
         raise UserError(
             f"The checkpoint {path} has format {checkpoint['limpid']}, and this Limpid reads {FORMAT}; update Limpid."
         )
-    for key in _keys({k: v for k, v in checkpoint.items() if k not in ("state_dict", "current_model_state")}):
+    plain = {key: value for key, value in checkpoint.items() if key not in ("state_dict", "current_model_state")}
+    for key in _keys(plain):
         if key == "_target_":
             raise UserError(
                 f"The checkpoint {path} asks for an object by _target_, which a checkpoint of Limpid never does; "
@@ -128,18 +153,17 @@ def _checked(checkpoint: Any, path: Path) -> dict[str, Any]:
         raise UserError(
             f"The checkpoint {path} gives settings that no network takes, so it is refused: Limpid did not write it."
         )
-    return checkpoint
+    return cast(CheckpointContent, checkpoint)
 
 
-def weights(checkpoint: Mapping[str, Any], raw: bool = False) -> dict[str, torch.Tensor]:
+def weights(checkpoint: CheckpointContent, raw: bool = False) -> dict[str, torch.Tensor]:
     """The network's own state dict: the weights that were measured, or the `raw` ones where an average was kept."""
-    state = (
-        checkpoint["current_model_state"] if raw and "current_model_state" in checkpoint else checkpoint["state_dict"]
-    )
+    measured = checkpoint["state_dict"]
+    state = checkpoint.get("current_model_state", measured) if raw else measured
     return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
 
 
-def network(checkpoint: Mapping[str, Any], where: Path, allow_targets: Sequence[str] = ()) -> nn.Module:
+def network(checkpoint: CheckpointContent, where: Path, allow_targets: Sequence[str] = ()) -> nn.Module:
     """The network of a checkpoint, rebuilt by name, with its weights, ready to restore images.
 
     Raises:
@@ -213,7 +237,7 @@ def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _keys(value: Any) -> Iterator[str]:
+def _keys(value: object) -> Iterator[str]:
     """Every string key anywhere in nested dicts and lists."""
     if isinstance(value, Mapping):
         for key, member in value.items():

@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def status(arguments: list[str]) -> int:
-    """Run the command; return its exit status."""
+    """The exit status of the command, once it has run."""
     try:
         return _dispatch(arguments)
     except UserError as error:
@@ -80,7 +80,7 @@ def status(arguments: list[str]) -> int:
 
 
 def quoted(argument: str) -> str:
-    """`argument` with a path's value in quotes that Hydra's grammar takes literally, `~` expanded."""
+    """The word `argument` with a path's value in quotes that Hydra's grammar takes literally, `~` expanded."""
     key, separator, value = argument.partition("=")
     is_path = key.lstrip("+") in _PATHS or key.endswith(".ckpt")
     if not separator or not is_path or value in ("", "null") or value.startswith(("zoo:", "row:")):
@@ -112,7 +112,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _complete(arguments: list[str]) -> int:
-    """Tab completion: Hydra completes the overrides of a command, this the command itself."""
+    """The exit status of a tab completion: Hydra completes the overrides of a command, this the command itself."""
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     if any("query" in a for a in arguments) and (len(words) < 2 or (len(words) == 2 and not line.endswith(" "))):

@@ -61,8 +61,8 @@ class Subject(NamedTuple):
 
     network: nn.Module
     name: str
-    config: Mapping[str, Any]
-    provenance: Mapping[str, Any]
+    config: Mapping[str, object]
+    provenance: Mapping[str, object]
 
 
 class Exported(NamedTuple):
@@ -90,7 +90,7 @@ class Restoring(nn.Module):
 
 
 def reason(subject: Subject, form: str) -> str | None:
-    """Why `subject` cannot be written in the format `form`, a sentence; None where nothing is known against it."""
+    """A sentence on why `subject` cannot be written in the format `form`; None where nothing is known against it."""
     if form == "safetensors":
         if subject.network.state_dict():
             return None
@@ -103,7 +103,7 @@ def reason(subject: Subject, form: str) -> str | None:
 def export(
     subject: Subject, places: Mapping[str, Path], opset: int = 18, check: bool = True, tolerance: float = 1e-4
 ) -> Iterator[Exported]:
-    """Write `subject` in each format of `places` to the path given there, replacing what is there.
+    """The files that were written: `subject` in each format of `places`, at the path given there.
 
     Args:
         subject: what is exported. A prior has no weights, but may have a graph.
@@ -223,10 +223,10 @@ def card(subject: Subject, path: Path) -> str:
     )
 
 
-def _table(facts: Mapping[str, Any]) -> list[str]:
+def _table(facts: Mapping[str, object]) -> list[str]:
     """A Markdown table of names and values."""
 
-    def cell(value: Any) -> str:
+    def cell(value: object) -> str:
         words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
         return " ".join(words.split()).replace("|", "\\|")
 

@@ -7,7 +7,7 @@ moved to the network's device and back, so that a large image needs no more of a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,21 @@ class Inference(Protocol):
         """The restored image of `x` `(N, 3, H, W)` in [0, 1]: float32, the same shape, clamped to [0, 1]."""
 
 
-def restored_image(output: Any) -> Tensor:
+class HasRestored(Protocol):
+    """A named tuple that a network returns: the restored image, and what else the network found."""
+
+    @property
+    def restored(self) -> Tensor:
+        """The restored image, `(N, 3, H, W)`."""
+
+
+#: What a network returns: the restored image `(N, 3, H, W)`, or a named tuple with `.restored`.
+NetworkOutput: TypeAlias = Tensor | HasRestored
+
+
+def restored_image(output: NetworkOutput) -> Tensor:
     """The image `(N, 3, H, W)` in a network's output: the output itself, or the `.restored` of its named tuple."""
-    image: Tensor = output if isinstance(output, Tensor) else output.restored
-    return image
+    return output if isinstance(output, Tensor) else output.restored
 
 
 @torch.no_grad()
@@ -117,13 +128,13 @@ class Tiled:
                 if restored.shape != tile.shape:
                     raise UserError("This network changes the size of images, so tiles do not fit; use inference=full.")
                 shares = row.shares.view(-1, 1) * column.shares
-                kept = result[..., row.first : row.last, column.first : column.last]
+                area = result[..., row.first : row.last, column.first : column.last]
                 inner = restored[
                     ...,
                     row.first - row.start : row.last - row.start,
                     column.first - column.start : column.last - column.start,
                 ]
-                kept.addcmul_(inner, shares.to(x.device))
+                area.addcmul_(inner, shares.to(x.device))
         return result
 
     def spans(self, length: int) -> Iterator[_Span]:
@@ -187,7 +198,7 @@ class Adaptive:
 
 @torch.no_grad()
 def receptive_radius(network: nn.Module, size: int = 128, seed: int = 0) -> int | None:
-    """How far, in pixels, one pixel of the input acts on the output; None where it acts on all of it.
+    """The distance in pixels up to which one pixel of the input acts on the output; None where it acts on all of it.
 
     Measured, in float64: the middle pixel of a random image of `size` x `size` is changed. What changes the output by
     less than 1e-12 counts as nothing.

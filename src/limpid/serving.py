@@ -19,7 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from limpid.errors import CannotRun, UserError, nearest
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
     from torch import nn
+
+    from limpid.data.photo_io import Pixels
 
 #: How many photographs may wait; further ones are turned away.
 QUEUE = 8
@@ -81,12 +85,12 @@ def _priors() -> list[Method]:
     """Methods that learn nothing, but for the trivial ones."""
     from limpid.config.registry import build, network_config, registered
 
-    found = []
+    offered = []
     for name in sorted(registered(), key=lambda name: (name != "wmcp", name)):  # our own comes first
         target = str(network_config(name).get("_target_"))
         if target.startswith("limpid.priors.") and not target.startswith("limpid.priors.trivial."):
-            found.append(Method(name, _first_line(target), functools.partial(build, name)))
-    return found
+            offered.append(Method(name, _first_line(target), functools.partial(build, name)))
+    return offered
 
 
 def _first_line(target: str) -> str:
@@ -188,7 +192,7 @@ class Page:
         """The page itself, as gradio's `Blocks`."""
         gr = _gradio()
 
-        def restore(photograph: str | None, method: str) -> tuple[Any, ...]:
+        def restore(photograph: str | None, method: str) -> tuple[object, ...]:
             try:
                 result = self.restore(photograph, method)
             except UserError as error:
@@ -199,7 +203,7 @@ class Page:
                 gr.update(value=result.download, visible=True),
             )
 
-        def clear() -> tuple[Any, ...]:
+        def clear() -> tuple[object, ...]:
             return gr.update(value=None, visible=False), "", gr.update(value=None, visible=False)
 
         names = [method.name for method in self.offered]
@@ -231,7 +235,7 @@ class Page:
         return blocks.queue(max_size=QUEUE, default_concurrency_limit=1)
 
 
-def application(page: Page, host: str) -> Any:
+def application(page: Page, host: str) -> FastAPI:
     """The web application of `page`, an ASGI application.
 
     Args:
@@ -251,7 +255,7 @@ def application(page: Page, host: str) -> Any:
     if is_loopback(host):
         outer.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", host])
     outer.add_middleware(_Headers)
-    return gr.mount_gradio_app(
+    served: FastAPI = gr.mount_gradio_app(
         outer,
         page.blocks(),
         path="/",
@@ -266,6 +270,7 @@ def application(page: Page, host: str) -> Any:
         css=_STYLE,
         theme=theme,
     )
+    return served
 
 
 def is_loopback(host: str) -> bool:
@@ -279,11 +284,11 @@ def is_loopback(host: str) -> bool:
 class _Headers:
     """ASGI middleware: browsers load nothing from elsewhere, show the page in no other, and tell nobody of it."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_headers(message: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message.get("headers", ()),
@@ -317,7 +322,7 @@ def _suffixes() -> list[str]:
     return sorted(FORMATS)
 
 
-def _show(path: Path, pixels: Any, profile: bytes | None) -> None:
+def _show(path: Path, pixels: Pixels, profile: bytes | None) -> None:
     from limpid.results.contact_sheet import side_by_side
 
     picture = side_by_side([pixels])

@@ -17,15 +17,15 @@ from limpid.models.run_length import batches_before
 class CheckpointFiles(TorchCheckpointIO):
     """Lightning's checkpoint plugin over `limpid.checkpoint`: durable writing, reading without pickle."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, object], path: str | Path, storage_options: object = None) -> None:
         """Write beside the place, fsync, rename; keep the one before."""
         checkpoint_file.save(checkpoint, Path(path))
 
     def load_checkpoint(
-        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read plain values and tensors; refuse anything else."""
-        return checkpoint_file.read(Path(path))
+        """The content of a checkpoint, plain values and tensors only; anything else is refused."""
+        return dict(checkpoint_file.read(Path(path)))
 
 
 class Checkpoints(Checkpoint):
@@ -63,7 +63,7 @@ class Checkpoints(Checkpoint):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        batch: Any,
+        batch: object,
         batch_idx: int,
     ) -> None:
         """Write `last.ckpt` where it is due."""
@@ -94,10 +94,10 @@ class Checkpoints(Checkpoint):
         for counts in (progress["current"], progress["total"]):
             counts["ready"] = counts["started"]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, float | None]:
         """The best validation so far."""
         return {"best": self.best}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, float | None]) -> None:
         """Go on from the best validation so far."""
         self.best = state_dict["best"]

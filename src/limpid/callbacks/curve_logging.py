@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from limpid.models import Restorer
@@ -36,17 +36,17 @@ class CurveLogging(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: STEP_OUTPUT,
+        batch: object,
         batch_idx: int,
     ) -> None:
         """Write a batch's values where it is its turn, and those that are measured more rarely whenever they are."""
-        values: Mapping[str, Tensor | float] = outputs["log"]
-        rare = outputs.get("log_always", {})
-        chosen = values if (batch_idx + 1) % self.every == 0 else {}
-        for group in (chosen, rare):
-            if group:
-                _write(trainer, averaged(trainer, group))
+        assert isinstance(outputs, Mapping)
+        if (batch_idx + 1) % self.every == 0 and outputs["log"]:
+            _write(trainer, averaged(trainer, outputs["log"]))
+        rare = outputs.get("log_always")
+        if rare:
+            _write(trainer, averaged(trainer, rare))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the means of a validation."""
@@ -58,7 +58,7 @@ class CurveLogging(Callback):
 
 
 def averaged(trainer: Trainer, values: Mapping[str, Tensor | float]) -> dict[str, float]:
-    """`values` as numbers: tensors averaged over the processes, so each of them has to call this.
+    """The numbers in `values`, tensors averaged over the processes, so each of them has to call this.
 
     Args:
         trainer: that trains.

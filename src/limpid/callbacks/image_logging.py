@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 from limpid.callbacks.checkpoints import Checkpoints
 from limpid.loggers.base import ImageLogger
+from limpid.models import Restorer
+from limpid.models.batches import Batch
 from limpid.results.comparison_panel import Panel, panel, write_panel
 
 
@@ -58,8 +62,8 @@ class ImageLogging(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: STEP_OUTPUT,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -73,8 +77,8 @@ class ImageLogging(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: STEP_OUTPUT,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -86,19 +90,22 @@ class ImageLogging(Callback):
     def _take(
         self,
         trainer: Trainer,
-        model: Any,
+        model: LightningModule,
         place: str,
         chosen: Mapping[int, bool],
-        batch: Mapping[str, Any],
-        restored: Tensor,
+        batch: Batch,
+        restored: STEP_OUTPUT,
     ) -> None:
         """Make and write the panels of those images of `batch` that are `chosen`."""
         here = [(i, index) for i, index in enumerate(batch["index"].tolist()) if index in chosen]
         if not here:
             return
+        assert isinstance(restored, Tensor)
         columns = {"input": batch["input"], "restored": restored}
-        columns |= {"target": batch["target"]} if "target" in batch else {}
-        columns |= model.auxiliary_maps(batch) if self.maps else {}
+        if "target" in batch:
+            columns["target"] = batch["target"]
+        if self.maps:
+            columns |= cast(Restorer, model).auxiliary_maps(batch)
         for i, index in here:
             # In a mixture the sets are told apart by the kind of degradation.
             key = f"{place}/{batch['domain'][i]}" if chosen[index] else place
@@ -114,7 +121,7 @@ class ImageLogging(Callback):
         """Keep the pictures that belong to the best checkpoint; show all to the loggers."""
         for key, made in self._shown.items() if _is_best(trainer) else ():
             self._write(trainer, key.replace("val/", "val-best/", 1), made)
-        self._show(trainer, pl_module.batches_done)
+        self._show(trainer, cast(Restorer, pl_module).batches_done)
         self._shown = {}
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -123,13 +130,16 @@ class ImageLogging(Callback):
         self._show(trainer, getattr(_data(trainer), "steps", trained))
         self._shown = {}
 
-    def _show(self, trainer: Trainer, step: Any) -> None:
+    def _show(self, trainer: Trainer, step: int) -> None:
         """Show the loggers, which only the first process has, the panels of all processes."""
-        shown, takers = self._shown, _image_loggers(trainer)
+        shown = self._shown
+        takers = _image_loggers(trainer)
         if trainer.world_size > 1 and trainer.strategy.broadcast(bool(takers)):
             gathered: list[dict[str, Panel]] = [{} for _ in range(trainer.world_size)]
             distributed.all_gather_object(gathered, shown)
-            shown = {key: made for one in gathered for key, made in one.items()}
+            shown = {}
+            for of_one_process in gathered:
+                shown |= of_one_process
         for logger in takers if shown else ():
             logger.log_images(dict(sorted(shown.items())), step)
 
@@ -138,30 +148,33 @@ class ImageLogging(Callback):
         write_panel(folder / f"{key}.png", made)
 
 
-def first(images: Any, count: int) -> dict[int, bool]:
+def first(images: object, count: int) -> dict[int, bool]:
     """The indices of the first `count` images, of each part where a set has several; True for those of a part."""
     sizes = getattr(images, "sizes", None)
     if sizes is None:
         return dict.fromkeys(range(count), False)
-    starts = [sum(sizes[:part]) for part in range(len(sizes))]
-    return {start + i: True for start, size in zip(starts, sizes, strict=True) for i in range(min(count, size))}
+    chosen: list[int] = []
+    start = 0
+    for size in sizes:
+        chosen.extend(range(start, start + min(count, size)))
+        start += size
+    return dict.fromkeys(chosen, True)
 
 
-def pixels(image: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """`(3, H, W)` or `(1, H, W)` to `(H, W, 3)`."""
+def pixels(image: Tensor) -> NDArray[np.float32]:
+    """The pixels `(H, W, 3)` of an image `(3, H, W)` or `(1, H, W)`, on the CPU in float32."""
     colours = image.detach().float().cpu().expand(3, -1, -1)
     return np.asarray(colours.permute(1, 2, 0).numpy(), dtype=np.float32)
 
 
-def _data(trainer: Trainer) -> Any:
+def _data(trainer: Trainer) -> object:
     """The Trainer's data module, of which only a set's name and the sizes of its parts are asked; None without one."""
     return getattr(trainer, "datamodule", None)
 
 
-def _set_name(model: Any, loader: int) -> str:
+def _set_name(model: LightningModule, loader: int) -> str:
     """The name of the set that a model evaluates."""
-    name: str = model.scores.sets[loader]
-    return name
+    return cast(Restorer, model).scores.sets[loader]
 
 
 def _image_loggers(trainer: Trainer) -> list[ImageLogger]:

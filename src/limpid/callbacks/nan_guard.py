@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from limpid.errors import UserError
+from limpid.models.batches import Batch
 
 
 class NonFiniteGuard(Callback):
@@ -23,7 +22,7 @@ class NonFiniteGuard(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        batch: Any,
+        batch: Batch,
         batch_idx: int,
     ) -> None:
         """Remember which images come."""

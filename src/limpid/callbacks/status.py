@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -21,14 +20,16 @@ class Status(Callback):
     """
 
     def __init__(self, run: Run, seconds: float = 5.0) -> None:
-        self.run, self.seconds, self._noted = run, seconds, 0.0
+        self.run = run
+        self.seconds = seconds
+        self._noted = 0.0
 
     def on_train_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: object,
+        batch: object,
         batch_idx: int,
     ) -> None:
         """Note the step if it is time."""

@@ -28,7 +28,7 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(**settings)
 
     def parse_known_args(  # type: ignore[override]  # argparse's overloads, in one signature
-        self, args: Sequence[str] | None = None, namespace: Any = None
+        self, args: Sequence[str] | None = None, namespace: object = None
     ) -> tuple[Any, list[str]]:
         """The parsed flags and an empty list: nothing is left over.
 
@@ -57,7 +57,7 @@ class CommandParser(argparse.ArgumentParser):
             raise UserError(f"{wrong[1]} of `{self.prog}` cannot be taken: {wrong[2]}.")
         raise UserError(f"`{self.prog}` cannot be understood: {message}; `{self.prog} --help` lists what it takes.")
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
+    def _check_value(self, action: argparse.Action, value: object) -> None:
         """Refuse a value that is none of the choices of `action`."""
         choices = action.choices
         if choices is None or value in choices:

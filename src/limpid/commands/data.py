@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from limpid.commands.command_parser import CommandParser, flag_of
 from limpid.config import recipes
@@ -21,6 +21,52 @@ _EXAMPLES = """Images go below the output, by default into made/ below the data 
   limpid data make haze --input nyu_depth --count 50
   limpid data make sand --input photos/ --depth stand_in
   limpid data make div2k_hybrid --input scenes --count 100 --height 256 --width 256"""
+
+
+class SplitFacts(TypedDict):
+    """What is known of one split of a set.
+
+    Attributes:
+        split: its name.
+        images: how many there are; None where it is missing.
+        expected: how many the publisher's split has; None where nobody says.
+        why_not: why it cannot be used, or None.
+    """
+
+    split: str
+    images: int | None
+    expected: int | None
+    why_not: str | None
+
+
+class SetFacts(TypedDict):
+    """What is known of a set: what its card says, and whether it is there.
+
+    Attributes:
+        name: of the card.
+        domain: its degradation.
+        kind: such as ``pairs``.
+        present: whether any split is there.
+        version: which of several published versions the card describes.
+        licence: under which terms the publisher gives the set.
+        url: the publisher's page.
+        how_to_get: a sentence that says how to get it.
+        root_dir: the folder it lies in, or None.
+        splits: what is known of each.
+        why_not: why it cannot be used, or None.
+    """
+
+    name: str
+    domain: str | None
+    kind: str
+    present: bool
+    version: str | None
+    licence: str | None
+    url: str | None
+    how_to_get: str | None
+    root_dir: str | None
+    splits: list[SplitFacts]
+    why_not: str | None
 
 
 def run(arguments: list[str]) -> int:
@@ -126,7 +172,7 @@ def known() -> list[str]:
 
 
 def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
-    """Cards as plain values, by name.
+    """The cards of sets as plain values, by name.
 
     Args:
         root: the data root.
@@ -142,31 +188,48 @@ def cards(root: str, names: Sequence[str] | None = None) -> dict[str, dict[str, 
     return recipes.options("dataset", list(names or there), root)
 
 
-def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> dict[str, Any]:
+def describe(name: str, card: Mapping[str, Any], allow: Sequence[str] = ()) -> SetFacts:
     """The facts of a card and whether its set is there, as plain values."""
     from limpid.data.check import splits_of
 
-    told: dict[str, Any] = {"name": name, "domain": card.get("domain"), "kind": "pairs", "present": False}
-    told |= {key: card.get(key) for key in ("version", "licence", "url", "how_to_get")}
-    told |= {"root_dir": None, "splits": [], "why_not": None}
+    facts: SetFacts = {
+        "name": name,
+        "domain": card.get("domain"),
+        "kind": "pairs",
+        "present": False,
+        "version": card.get("version"),
+        "licence": card.get("licence"),
+        "url": card.get("url"),
+        "how_to_get": card.get("how_to_get"),
+        "root_dir": None,
+        "splits": [],
+        "why_not": None,
+    }
     try:
         sets = splits_of(card, f"set {name}", allow)
     except UserError as error:
-        return told | {"why_not": str(error)}
-    told["kind"] = next((getattr(images, "kind", "pairs") for images in sets.values()), "pairs")
+        facts["why_not"] = str(error)
+        return facts
+    facts["kind"] = next((getattr(images, "kind", "pairs") for images in sets.values()), "pairs")
     for split, images in sets.items():
-        entry = {"split": split, "images": None, "expected": images.expected, "why_not": images.why_missing()}
+        entry: SplitFacts = {
+            "split": split,
+            "images": None,
+            "expected": images.expected,
+            "why_not": images.why_missing(),
+        }
         if entry["why_not"] is None:
             try:
                 entry["images"] = len(images)
-                told["present"] = True
+                facts["present"] = True
             except UserError as error:
                 entry["why_not"] = str(error)
-            told["root_dir"] = told["root_dir"] or (str(images.root_dir) if hasattr(images, "root_dir") else None)
-        told["splits"].append(entry)
-    if not told["present"]:
-        told["why_not"] = " ".join(dict.fromkeys(str(entry["why_not"]) for entry in told["splits"]))
-    return told
+            if facts["root_dir"] is None and hasattr(images, "root_dir"):
+                facts["root_dir"] = str(images.root_dir)
+        facts["splits"].append(entry)
+    if not facts["present"]:
+        facts["why_not"] = " ".join(dict.fromkeys(str(entry["why_not"]) for entry in facts["splits"]))
+    return facts
 
 
 def makeable() -> list[str]:
@@ -175,7 +238,7 @@ def makeable() -> list[str]:
 
 
 def _summary(name: str) -> str:
-    """What a file of conf/make says that it makes: the first sentence of its comment, behind the command."""
+    """The first sentence of the comment that begins a file of conf/make, without the command: what it makes."""
     files = [folder / "make" / f"{name}.yaml" for folder in config_folders("conf")]
     file = next(file for file in files if file.is_file())
     lines = takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
@@ -184,7 +247,7 @@ def _summary(name: str) -> str:
 
 
 def _make(chosen: argparse.Namespace, root: str) -> int:
-    """Make a set; every split in turn."""
+    """The exit status after making a set, one split after the other."""
     from limpid.data.make import make, plan_jobs
 
     if chosen.workers < 1:
@@ -209,7 +272,7 @@ def _make(chosen: argparse.Namespace, root: str) -> int:
     return 0
 
 
-def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
+def _fetch(found: Mapping[str, Mapping[str, object]], root: str) -> int:
     from limpid.data.fetch import fetch
 
     def told(name: str, there: int, total: int) -> None:
@@ -222,7 +285,7 @@ def _fetch(found: Mapping[str, Mapping[str, Any]], root: str) -> int:
     return 0
 
 
-def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: Sequence[str]) -> int:
+def _list(found: Mapping[str, Mapping[str, object]], form: str, root: str, allow: Sequence[str]) -> int:
     entries = [describe(name, card, allow) for name, card in found.items()]
     if form == "json":
         print(json.dumps(entries, indent=2, ensure_ascii=False))
@@ -241,13 +304,13 @@ def _list(found: Mapping[str, Mapping[str, Any]], form: str, root: str, allow: S
     return 0
 
 
-def _counts(split: Mapping[str, Any]) -> str:
-    """How many images a split has, and how many were published, such as ``test 98/100``."""
+def _counts(split: SplitFacts) -> str:
+    """The number of images of a split beside that of the published one, such as ``test 98/100``."""
     there = "-" if split["images"] is None else split["images"]
     return f"{split['split']} {there}/{split['expected'] or '?'}"
 
 
-def _check(found: Mapping[str, Mapping[str, Any]], form: str, allow: Sequence[str]) -> int:
+def _check(found: Mapping[str, Mapping[str, object]], form: str, allow: Sequence[str]) -> int:
     from limpid.data.check import check, splits_of
 
     reports = [check(name, splits_of(card, f"set {name}", allow), _progress) for name, card in found.items()]

@@ -49,7 +49,7 @@ def _parser() -> CommandParser:
 
 
 def _quoted(path: Path) -> str:
-    """`path` in quotes that Hydra's grammar takes literally."""
+    """The text of `path` in quotes that Hydra's grammar takes literally."""
     return "'" + str(path).replace("'", r"\'").replace("${", r"\${") + "'"
 
 
@@ -71,7 +71,7 @@ def _write_hazy(hazy: Path, truth: Path) -> None:
 
 
 def _sheet(folders: list[tuple[Path, Path]], output: Path) -> Path:
-    """One picture of all."""
+    """The path of the picture that shows all of them."""
     from limpid.data.photo_io import FORMATS, read_photograph
     from limpid.results.contact_sheet import ContactSheet
 
@@ -82,6 +82,6 @@ def _sheet(folders: list[tuple[Path, Path]], output: Path) -> Path:
             others = [restored / method / name for method in _METHODS] + [output / "truth" / name]
             known = others if source == output / "hazy" else others[:-1]
             sheet.add(str(name), [read_photograph(f).pixels for f in (file, *known) if f.is_file()])
-    place = output / "look.jpg"
-    sheet.write(place)
-    return place
+    picture_file = output / "look.jpg"
+    sheet.write(picture_file)
+    return picture_file

@@ -37,7 +37,7 @@ _ALL = "all"
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and export; the exit status."""
+    """The exit status, after composing and exporting."""
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return 0
@@ -54,10 +54,10 @@ def _job(config: DictConfig) -> None:
     _refuse_values(config)
     subject, source = _subject(config)
     places = _places(config.format, Path(config.output), subject, source)
-    kept = [] if config.overwrite else [form for form, path in places.items() if path.exists()]
-    for form in kept:
+    existing = [] if config.overwrite else [form for form, path in places.items() if path.exists()]
+    for form in existing:
         print(f"{places[form]} exists and is kept (overwrite=true replaces it)")
-    _export({form: path for form, path in places.items() if form not in kept}, subject, config)
+    _export({form: path for form, path in places.items() if form not in existing}, subject, config)
 
 
 def _refuse_values(config: DictConfig) -> None:
@@ -79,7 +79,7 @@ def _refuse_values(config: DictConfig) -> None:
 
 
 def _subject(config: DictConfig) -> tuple[Subject, Path | None]:
-    """What is exported, and the file that its weights come from.
+    """The network that is exported, with its settings, and the file that its weights come from.
 
     Raises:
         UserError: there are no weights, or nothing that restores.

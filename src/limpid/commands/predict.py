@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,10 +15,13 @@ from limpid.config.compose import launch_once
 from limpid.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from limpid.data.photo_io import Photograph
     from limpid.inference import Inference
+    from limpid.results.contact_sheet import ContactSheet
 
 HELP = """limpid predict model=NAME|ckpt=PATH|ckpt=zoo:NAME input=PHOTOS output=FOLDER [OVERRIDE ...]
 
@@ -51,7 +54,7 @@ class _Task(NamedTuple):
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and restore; the exit status."""
+    """The exit status, after composing and restoring."""
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return 0
@@ -106,10 +109,10 @@ def _tasks(given: str, output: str) -> tuple[Path, list[_Task]]:
         tasks = [_Task(source, file, Path(file.name))]
         folder = file.parent
     else:
-        base, found = _found(source, given)
+        base, photographs = _found(source, given)
         tasks = [
             _Task(file, target / file.relative_to(base), file.relative_to(base))
-            for file in found
+            for file in photographs
             if target.resolve() not in file.resolve().parents or target.resolve() == base.resolve()
         ]
         folder = target
@@ -173,9 +176,9 @@ def _restore_all(session: _Session, tasks: list[_Task]) -> None:
     words = [f"{done} restored"] + ([f"{skipped} skipped that exist (overwrite=true replaces them)"] if skipped else [])
     print(f"{', '.join(words)}: {session.folder}")
     if sheet is not None and len(failed) < len(tasks):
-        place = session.folder / "compare" / "sheet.jpg"
-        sheet.write(place)
-        print(f"side by side: {place.parent}, all on one sheet: {place}")
+        sheet_file = session.folder / "compare" / "sheet.jpg"
+        sheet.write(sheet_file)
+        print(f"side by side: {sheet_file.parent}, all on one sheet: {sheet_file}")
     if failed:
         raise UserError(f"{len(failed)} of {len(tasks)} photographs could not be restored:\n  " + "\n  ".join(failed))
 
@@ -212,7 +215,7 @@ def _restore_one(session: _Session, task: _Task) -> None:
     write_photograph(task.target, restored[0].permute(1, 2, 0).numpy(), photograph, session.config.quality)
 
 
-def _save_maps(session: _Session, task: _Task, estimate: Any) -> None:
+def _save_maps(session: _Session, task: _Task, estimate: object) -> None:
     """Maps as 16-bit grey PNGs (transmission as it is, depth relative to the furthest point), airlight as JSON."""
     from limpid.store.atomic_io import write_json
 
@@ -227,7 +230,7 @@ def _save_maps(session: _Session, task: _Task, estimate: Any) -> None:
         _write_map(beside.with_suffix(".png"), values[0].numpy())
 
 
-def _write_map(path: Path, values: Any) -> None:
+def _write_map(path: Path, values: NDArray[np.float32]) -> None:
     import numpy as np
 
     from limpid.data.photo_io import Photograph, write_photograph
@@ -236,7 +239,7 @@ def _write_map(path: Path, values: Any) -> None:
     write_photograph(path, pixels, Photograph(pixels, 65535, True, None, None, None))
 
 
-def _compare(session: _Session, task: _Task, sheet: Any) -> None:
+def _compare(session: _Session, task: _Task, sheet: ContactSheet) -> None:
     """Input and result side by side, and onto the sheet."""
     from limpid.data.photo_io import read_photograph
     from limpid.results.contact_sheet import side_by_side, write_jpeg
@@ -244,5 +247,5 @@ def _compare(session: _Session, task: _Task, sheet: Any) -> None:
     before: Photograph
     before, after = (read_photograph(file, session.config.megapixels) for file in (task.source, task.target))
     sheet.add(str(task.relative), [before.pixels, after.pixels])
-    place = session.folder / "compare" / task.relative.with_suffix(".jpg")
-    write_jpeg(place, side_by_side([before.pixels, after.pixels]))
+    beside = session.folder / "compare" / task.relative.with_suffix(".jpg")
+    write_jpeg(beside, side_by_side([before.pixels, after.pixels]))

@@ -25,7 +25,7 @@ _FORMATS = ("rich", "json")
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and measure; the exit status."""
+    """The exit status, after composing and measuring."""
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return 0

@@ -13,7 +13,7 @@ from limpid.results.rows import Row, rows
 
 
 def run(arguments: list[str]) -> int:
-    """Write the report and say where it is; the exit status."""
+    """The exit status, after the report is written and its place is printed."""
     parser = CommandParser(
         prog="limpid report",
         description="Tables, curves, pictures, sets and environments as a folder of pages. It needs no network.",
@@ -30,10 +30,10 @@ def run(arguments: list[str]) -> int:
         )
     report.check(chosen.output)  # before anything is read
     store = chosen.runs or runs()
-    asked: dict[str, Row] = {}
+    chosen_rows: dict[str, Row] = {}
     for what in chosen.what or [""]:
-        asked |= {row.id: row for row in rows(what)}
-    shown = table.table_rows(asked.values(), store, why_not)
+        chosen_rows |= {row.id: row for row in rows(what)}
+    shown = table.table_rows(chosen_rows.values(), store, why_not)
     gathered = report.gather(shown, store, _higher_is_better(), others=not chosen.what)
     print(report.write(gathered, chosen.output))
     return 0

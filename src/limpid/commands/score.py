@@ -7,11 +7,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limpid.config import instantiate, recipes
 from limpid.errors import UserError, nearest
 from limpid.store.atomic_io import write_csv, write_json
+
+if TYPE_CHECKING:
+    from limpid.metrics.protocols import MetricProtocol
 
 HELP = """limpid test images=DIR [reference=DIR] [metrics=[NAME,...]] [output=DIR] [format=rich|json|csv]
 
@@ -40,31 +43,31 @@ def protocols() -> dict[str, dict[str, Any]]:
 
 def run(arguments: list[str]) -> int:
     """The exit status, after the folders are scored."""
-    asked = _parse(arguments)
-    chosen = _chosen(asked.get("metrics"), "reference" in asked, _listed(asked.get("allow_targets", "")))
-    rows = _scores(Path(asked["images"]), asked.get("reference"), chosen)
+    settings = _parse(arguments)
+    chosen = _chosen(settings.get("metrics"), "reference" in settings, _listed(settings.get("allow_targets", "")))
+    rows = _scores(Path(settings["images"]), settings.get("reference"), chosen)
     means = {}
     for name, metric in chosen.items():
         mean = sum(row[name] for row in rows) / len(rows)
         means[name] = {"mean": mean, "n": len(rows), "protocol": metric.id}
-    result = {"images": asked["images"], "reference": asked.get("reference"), "metrics": means, "per_image": rows}
-    if "output" in asked:
-        write_csv(Path(asked["output"]) / "per_image.csv", rows)
-        write_json(Path(asked["output"]) / "scores.json", result)
-    _print(result, asked.get("format", "rich"))
+    result = {"images": settings["images"], "reference": settings.get("reference"), "metrics": means, "per_image": rows}
+    if "output" in settings:
+        write_csv(Path(settings["output"]) / "per_image.csv", rows)
+        write_json(Path(settings["output"]) / "scores.json", result)
+    _print(result, settings.get("format", "rich"))
     return 0
 
 
 def _parse(arguments: list[str]) -> dict[str, str]:
-    asked: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for argument in arguments:
         key, separator, value = argument.partition("=")
         if not separator or key not in _KEYS:
             raise UserError(f"{argument!r} means nothing when images are scored{nearest(key, _KEYS)}\n\n{HELP}")
-        asked[key] = _unquoted(value)
-    if asked.get("format", "rich") not in _FORMATS:
-        raise UserError(f"The format {asked['format']!r} is not one of {', '.join(_FORMATS)}.")
-    return asked
+        settings[key] = _unquoted(value)
+    if settings.get("format", "rich") not in _FORMATS:
+        raise UserError(f"The format {settings['format']!r} is not one of {', '.join(_FORMATS)}.")
+    return settings
 
 
 def _unquoted(value: str) -> str:
@@ -79,7 +82,7 @@ def _listed(value: str) -> list[str]:
     return [name.strip() for name in value.strip("[]").split(",") if name.strip()]
 
 
-def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, Any]:
+def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, MetricProtocol]:
     """The metrics that are asked for, by id; all that need no parameters where none is named."""
     known = protocols()
     names = _listed(asked or ("psnr,ssim" if paired else "piqe"))
@@ -97,8 +100,8 @@ def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, 
     return chosen
 
 
-def _scores(images: Path, reference: str | None, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row per image, in the order of names."""
+def _scores(images: Path, reference: str | None, chosen: Mapping[str, MetricProtocol]) -> list[dict[str, Any]]:
+    """The scores, one row per image, in the order of names."""
     import torch
 
     from limpid.data.image_io import list_images, read_image

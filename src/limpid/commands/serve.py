@@ -23,14 +23,14 @@ otherwise; it has no password, so that on another address everybody who reaches 
 
 
 def run(arguments: list[str]) -> int:
-    """Serve until interrupted; the exit status."""
-    asked = _parser().parse_args(arguments)
-    if asked.max_megapixels <= 0:
-        raise UserError(f"--max-megapixels is {asked.max_megapixels:g}, but it must be above 0.")
-    _refuse_taken(asked.host, asked.port)
+    """The exit status, once the server was interrupted."""
+    flags = _parser().parse_args(arguments)
+    if flags.max_megapixels <= 0:
+        raise UserError(f"--max-megapixels is {flags.max_megapixels:g}, but it must be above 0.")
+    _refuse_taken(flags.host, flags.port)
     with tempfile.TemporaryDirectory(prefix="limpid-serve-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # where gradio puts uploads; it reads this when it is imported
-        return _serve(asked, Path(folder))
+        return _serve(flags, Path(folder))
 
 
 def _serve(asked: argparse.Namespace, folder: Path) -> int:

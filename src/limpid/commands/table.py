@@ -14,7 +14,7 @@ from limpid.results.rows import Row, rows
 
 
 def run(arguments: list[str]) -> int:
-    """Print the table that is asked for; the exit status."""
+    """The exit status, after the table is printed."""
     parser = CommandParser(prog="limpid table", description="Paper beside measured.")
     parser.add_argument("what", nargs="?", default="", help="paper, paper/table or paper/table/row; all if left out")
     formats = ("rich", "md", "json", "wandb-sweep")
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
 
 
 def why_not(row: Row) -> str | None:
-    """Why `row` cannot run here: it is not built, or a set it cannot do without is missing."""
+    """The reason why `row` cannot run here: it is not built, or a set it needs is missing; None if it can."""
     if row.not_built:
         return f"not built: {row.not_built}"
     return None if row.mode == "profile" else _missing_data(row.data, row.mode == "train")

@@ -19,7 +19,7 @@ HELP += score.HELP
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and perform, or score folders; the exit status."""
+    """The exit status, after composing and testing, or after scoring folders."""
     if any(argument.partition("=")[0] == "images" for argument in arguments):
         return score.run(arguments)
     return run_composed("test", HELP, arguments)

@@ -35,7 +35,7 @@ useful:  data.root=DIR  rerun=true  callbacks=ema  compile=true  trainer.max_ste
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and do the run; the exit status."""
+    """The exit status, after composing and doing the run."""
     return run_composed("train", HELP, arguments)
 
 

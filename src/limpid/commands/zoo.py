@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from limpid import zoo
 from limpid.commands.command_parser import CommandParser
@@ -109,22 +109,22 @@ def _show(card: Card, form: str) -> int:
     if form == "json":
         print(json.dumps(_plain(card), indent=2, ensure_ascii=False))
         return 0
-    plain = card.plain()
-    scores, config = plain.pop("scores", {}), plain.pop("network_config")
-    plain = {**plain, "settings": ", ".join(f"{key}={value}" for key, value in config.items()) or "the registry's"}
-    plain["file"] = str(card.weights)
-    width = max(map(len, plain))
-    for key, value in plain.items():
+    facts = {key: value for key, value in card.plain().items() if key not in ("scores", "network_config")}
+    settings = ", ".join(f"{key}={value}" for key, value in card.network_config.items())
+    facts["settings"] = settings or "the registry's"
+    facts["file"] = str(card.weights)
+    width = max(map(len, facts))
+    for key, value in facts.items():
         shown = f"{value:,}" if key in ("bytes", "parameters", "steps") else value
         print(f"{key.replace('_', ' '):<{width}}  {shown}")
-    for dataset, metrics in scores.items():
+    for dataset, metrics in card.scores.items():
         for metric, entry in metrics.items():
             print(f"  {dataset}: {metric} {entry['value']:.6g}, mean of {entry['n']} ({entry['protocol']})")
     return 0
 
 
 def _check() -> int:
-    """Verify every entry; the exit status: 2 where one is damaged."""
+    """The exit status after every entry was verified: 2 where one is damaged."""
     problems = []
     for card in zoo.cards().values():
         try:
@@ -143,7 +143,7 @@ def _enter(chosen: argparse.Namespace) -> int:
     name = chosen.name or f"{chosen.network}_imported"
     folder = chosen.to or zoo.own_folder()
     _refuse_taken(name, folder, chosen.overwrite)
-    said: dict[str, Any] = {field: getattr(chosen, field) for field in _SAID}
+    said: dict[str, object] = {field: getattr(chosen, field) for field in _SAID}
     said["default"] = True if chosen.default else None
     if chosen.what == "add":
         card = create.add(name, chosen.source, folder, **said)
@@ -167,8 +167,8 @@ def _refuse_taken(name: str, folder: Path, overwrite: bool) -> None:
             raise UserError(f"There is an entry {name} in {other} already; {remedy}.")
 
 
-def _setting(word: str) -> tuple[str, Any]:
-    """``blocks=19`` as a name and a value."""
+def _setting(word: str) -> tuple[str, object]:
+    """The name and the value in a word such as ``blocks=19``."""
     import yaml
 
     key, separator, value = word.partition("=")
@@ -177,6 +177,6 @@ def _setting(word: str) -> tuple[str, Any]:
     return key.removeprefix("network."), yaml.safe_load(value)
 
 
-def _plain(card: Card) -> dict[str, Any]:
+def _plain(card: Card) -> dict[str, object]:
     """The card with the place of its weights."""
     return {**dataclasses.asdict(card), "file": str(card.weights)}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -66,7 +68,8 @@ class LimpidSearchPath(SearchPathPlugin):
 def register() -> None:
     """Make Hydra know Limpid's search path, and a model for every network that has no model file."""
     Plugins.instance().register(LimpidSearchPath)
-    filed = {file.stem for folder in config_folders("conf") for file in (folder / "model").glob("*.yaml")}
+    files = chain.from_iterable((folder / "model").glob("*.yaml") for folder in config_folders("conf"))
+    filed = {file.stem for file in files}
     for name in registered():
         if name not in filed:
             node = {"defaults": ["restorer@model", {"override /network": name}]}
@@ -91,15 +94,17 @@ def beside_other_hydra() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _loader(files: tuple[tuple[str, int], ...]) -> ConfigLoader:
-    """Hydra's loader over the files as they are now; making one takes as long as composing with it."""
+    """The loader of Hydra over the files as they are now; making one takes as long as composing with it."""
     with beside_other_hydra():
         return GlobalHydra.instance().config_loader()
 
 
 def _files() -> tuple[tuple[str, int], ...]:
     """Every file of the configuration and when it was last changed."""
-    folders = [folder for kind in ("conf", "experiments") for folder in config_folders(kind)]
-    return tuple((str(file), file.stat().st_mtime_ns) for folder in folders for file in sorted(folder.rglob("*.yaml")))
+    files: list[Path] = []
+    for folder in chain(config_folders("conf"), config_folders("experiments")):
+        files += sorted(folder.rglob("*.yaml"))
+    return tuple((str(file), file.stat().st_mtime_ns) for file in files)
 
 
 def compose(overrides: Sequence[str], command: str = "train") -> Composed:
@@ -156,14 +161,14 @@ def refuse_allowed_by_file(config: DictConfig, overrides: Sequence[str]) -> None
         UserError: a file sets it.
     """
     if config.allow_targets and "allow_targets" not in map(key_of, overrides):
-        given = ",".join(config.allow_targets)
+        listed = ",".join(config.allow_targets)
         raise UserError(
-            f"A file in conf/ or experiments/ sets allow_targets=[{given}], which lets it run what is in there; take "
+            f"A file in conf/ or experiments/ sets allow_targets=[{listed}], which lets it run what is in there; take "
             "it out of the file, and type it if you trust that package."
         )
 
 
-def launch(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
+def launch(command: str, arguments: list[str], job: Callable[[DictConfig], object]) -> None:
     """Compose `command` with Hydra's command line and call `job` with each composed configuration.
 
     Exceptions come out as they are: `limpid.cli` says what they mean.
@@ -187,7 +192,7 @@ class CapturedJob:
         job: what is done with the composed configuration.
     """
 
-    def __init__(self, job: Callable[[DictConfig], Any]) -> None:
+    def __init__(self, job: Callable[[DictConfig], object]) -> None:
         self.job = job
         self.error: Exception | None = None
 
@@ -199,7 +204,7 @@ class CapturedJob:
             self.error = error
 
 
-def launch_once(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
+def launch_once(command: str, arguments: list[str], job: Callable[[DictConfig], object]) -> None:
     """Compose `command` and call `job` with the one configuration.
 
     Raises:

@@ -51,23 +51,23 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
     for split in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:split])
         try:
-            found: Any = importlib.import_module(module_name)
+            target: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
                 continue  # not a module; the name may be an attribute of the package above
             raise
         for name in parts[split:]:
-            if not hasattr(found, name):
-                hint = nearest(name, (n for n in dir(found) if not n.startswith("_")))
+            if not hasattr(target, name):
+                hint = nearest(name, (n for n in dir(target) if not n.startswith("_")))
                 raise UserError(f"{where}._target_ names {path!r}, but {module_name} has no {name!r}{hint or '.'}")
-            found = getattr(found, name)
+            target = getattr(target, name)
         if package not in allow:
-            _refuse_others(found, path, where)
-        return found
+            _refuse_others(target, path, where)
+        return target
     raise UserError(f"{where}._target_ names {path!r}, but there is no module {package!r} to import.")
 
 
-def _refuse_others(found: Any, path: str, where: str) -> None:
+def _refuse_others(found: object, path: str, where: str) -> None:
     """Refuse what `path` leads to but is no class or function that configs are meant to name."""
     origin = str(getattr(found, "__module__", None))
     parts = _CLASSES if inspect.isclass(found) else _FUNCTIONS
@@ -82,7 +82,9 @@ def _refuse_others(found: Any, path: str, where: str) -> None:
         )
 
 
-def check(config: Any, where: str, allow: Sequence[str] = (), given: Mapping[str, Sequence[str]] | None = None) -> None:
+def check(
+    config: object, where: str, allow: Sequence[str] = (), given: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Refuse unknown targets and unknown keyword arguments anywhere in `config`, before anything is made.
 
     Args:
@@ -101,8 +103,8 @@ def check(config: Any, where: str, allow: Sequence[str] = (), given: Mapping[str
         _check_numbers(target, key, arguments)
 
 
-def construct(config: Any, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
-    """Make what `config` describes; `extra` are further keyword arguments of the outermost object.
+def construct(config: object, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
+    """The object that `config` describes; `extra` are further keyword arguments of the outermost one.
 
     Lists and dicts without a `_target_` come back with their members made.
 
@@ -121,7 +123,7 @@ def construct(config: Any, where: str, allow: Sequence[str] = (), **extra: Any) 
     return config
 
 
-def _targets(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _targets(config: object, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every dict with a `_target_` in `config`, outermost first, with its key."""
     if isinstance(config, Mapping):
         if "_target_" in config:
@@ -134,7 +136,7 @@ def _targets(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _check_arguments(
-    target: Any, path: str, where: str, arguments: Mapping[str, Any], given: Sequence[str], partial: bool
+    target: object, path: str, where: str, arguments: Mapping[str, object], given: Sequence[str], partial: bool
 ) -> None:
     parameters = parameters_of(target)
     names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -159,14 +161,18 @@ def parameters_of(target: Any) -> dict[str, inspect.Parameter]:
     """
     if not inspect.isclass(target):
         return dict(inspect.signature(target).parameters)
-    found: dict[str, inspect.Parameter] = {}
+    parameters: dict[str, inspect.Parameter] = {}
     for init in _inits(target):
         own = dict(list(inspect.signature(init).parameters.items())[1:])
         rest = {name for name, p in own.items() if p.kind is p.VAR_KEYWORD}
-        found = {**{name: p for name, p in own.items() if name not in rest}, **found}
+        parameters = {**{name: p for name, p in own.items() if name not in rest}, **parameters}
         if not rest:
-            return found
-    return {**found, **{name: own[name] for name in rest}} if found else dict(inspect.signature(target).parameters)
+            return parameters
+    return (
+        {**parameters, **{name: own[name] for name in rest}}
+        if parameters
+        else dict(inspect.signature(target).parameters)
+    )
 
 
 def _inits(target: type) -> list[Any]:
@@ -174,7 +180,7 @@ def _inits(target: type) -> list[Any]:
     return [cls.__dict__["__init__"] for cls in target.__mro__ if inspect.isfunction(cls.__dict__.get("__init__"))]
 
 
-def _hints(target: Any) -> dict[str, Any]:
+def _hints(target: object) -> dict[str, Any]:
     """The annotations of the arguments that `parameters_of` gives."""
     if not inspect.isclass(target):
         return typing.get_type_hints(target)
@@ -186,7 +192,7 @@ def _hints(target: Any) -> dict[str, Any]:
     return hints
 
 
-def _check_numbers(target: Any, where: str, arguments: Mapping[str, Any]) -> None:
+def _check_numbers(target: object, where: str, arguments: Mapping[str, object]) -> None:
     """Refuse a word, or in our own signatures null, where only numbers are taken: the usual slip of a command line."""
     try:
         hints = _hints(target)

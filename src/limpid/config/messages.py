@@ -31,13 +31,12 @@ def sentence(error: Exception) -> str | None:
 
 
 def _nearest_group(name: str) -> str:
-    tables = {
-        str(folder.relative_to(root))
-        for root in config_folders("experiments")
-        for folder in root.glob("*/*")
-        if folder.is_dir()
-    }
-    groups = {folder.name for root in config_folders("conf") for folder in root.iterdir() if folder.is_dir()}
+    tables: set[str] = set()
+    for root in config_folders("experiments"):
+        tables |= {str(folder.relative_to(root)) for folder in root.glob("*/*") if folder.is_dir()}
+    groups: set[str] = set()
+    for root in config_folders("conf"):
+        groups |= {folder.name for folder in root.iterdir() if folder.is_dir()}
     if name in tables:
         return f"; a row is added with a plus: +{name}=..."
     return nearest(name, tables | groups) or "."

@@ -6,6 +6,7 @@ Hydra composes them, as it does for `limpid train`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from limpid.paths import config_folders
 
 def names(group: str) -> list[str]:
     """The options of a group, such as ``dataset`` or ``data``, the user's own among them."""
-    return sorted({file.stem for folder in config_folders("conf") for file in (folder / group).glob("*.yaml")})
+    files = chain.from_iterable((folder / group).glob("*.yaml") for folder in config_folders("conf"))
+    return sorted({file.stem for file in files})
 
 
 def option(group: str, name: str, root: str | Path | None = None) -> dict[str, Any]:
-    """One option of a group as plain values, its defaults merged in.
+    """The option of a group as plain values, its defaults merged in.
 
     Args:
         group: such as ``dataset``.
@@ -38,7 +40,7 @@ def option(group: str, name: str, root: str | Path | None = None) -> dict[str, A
 
 
 def options(group: str, chosen: Sequence[str], root: str | Path | None = None) -> dict[str, dict[str, Any]]:
-    """Several options of a group, each as plain values, by name; see `option`.
+    """The chosen options of a group as plain values, by name; see `option`.
 
     Raises:
         UserError: one of them is not there.
@@ -95,15 +97,18 @@ def recipe(name: str, root: str | Path | None = None, **settings: Any) -> dict[s
     return _plain(config.data)
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over`, dict by dict; lists are replaced."""
+def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, Any]:
+    """The values of `base` with those of `over` in their place, dict by dict; lists are replaced."""
     return _plain(OmegaConf.merge(dict(base), dict(over)))
 
 
 def _files(group: str) -> set[str]:
     """The files of a group and of the folders in it, relative to the group."""
     folders = [folder / group for folder in config_folders("conf")]
-    return {file.relative_to(folder).as_posix() for folder in folders for file in folder.rglob("*.yaml")}
+    files: set[str] = set()
+    for folder in folders:
+        files |= {file.relative_to(folder).as_posix() for file in folder.rglob("*.yaml")}
+    return files
 
 
 def _composed(name: str | None, overrides: list[str]) -> DictConfig:
@@ -114,6 +119,6 @@ def _composed(name: str | None, overrides: list[str]) -> DictConfig:
         raise UserError(f"A file of conf/ names another that is not there: {error}") from error
 
 
-def _plain(node: Any) -> dict[str, Any]:
+def _plain(node: object) -> dict[str, Any]:
     plain: Any = OmegaConf.to_container(node, resolve=True)
     return dict(plain)

@@ -13,7 +13,7 @@ PREFIX = "row:"
 _FORM = re.compile(r"row:([^/:]+)/([^/:]+)/([^/:]+)")
 
 
-def references(config: Mapping[str, Any]) -> dict[str, str]:
+def references(config: Mapping[str, object]) -> dict[str, str]:
     """Every reference in a configuration, by the dotted key at which it stands.
 
     A part whose `network` is null has no weights, and refers to none: the clear image in a teacher's place.
@@ -36,8 +36,8 @@ def row_word(reference: str) -> str:
     return f"+{paper}/{table}={row}"
 
 
-def replaced(value: Any, places: Mapping[str, str | None]) -> Any:
-    """`value` with every string that is a key of `places` replaced by what stands there, at any depth."""
+def replaced(value: object, places: Mapping[str, str | None]) -> Any:
+    """The plain `value` with every string that is a key of `places` replaced by what stands there, at any depth."""
     if isinstance(value, Mapping):
         return {key: replaced(member, places) for key, member in value.items()}
     if isinstance(value, list):
@@ -45,7 +45,7 @@ def replaced(value: Any, places: Mapping[str, str | None]) -> Any:
     return places.get(value, value) if isinstance(value, str) else value
 
 
-def _found(value: Any, key: str) -> Iterator[tuple[str, str]]:
+def _found(value: object, key: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         if "network" in value and value["network"] is None:
             return

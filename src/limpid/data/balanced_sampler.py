@@ -58,6 +58,6 @@ class BalancedSampler(StepSampler):
         chosen = []
         for position in range(first, first + self.share):
             turn, kind = divmod(position, len(self.sizes))
-            epoch, place = divmod(turn, self.sizes[kind])
-            chosen.append((epoch, self.begins[kind] + int(self._epochs_of_sets(kind, epoch)[place])))
+            epoch, index = divmod(turn, self.sizes[kind])
+            chosen.append((epoch, self.begins[kind] + int(self._epochs_of_sets(kind, epoch)[index])))
         return chosen

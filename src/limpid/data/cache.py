@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from limpid.data.datasets.base import FileSet, Sample, wrap_files
 from limpid.errors import UserError
+
+_Set = TypeVar("_Set")
 
 
 class Store:
@@ -112,13 +114,13 @@ class Cached:
         """Image `index`, from the cache or as the set loads it."""
         key = self._key(index)
         roles = self.images.roles
-        kept = {role: self.store.read(f"{key}-{role}") for role in roles}
-        if any(array is None for array in kept.values()):
+        arrays = {role: self.store.read(f"{key}-{role}") for role in roles}
+        if any(array is None for array in arrays.values()):
             sample = self.images.load(index, *rng)
             stored = {role: as_stored(sample[role]) for role in roles}
             self.store.write({f"{key}-{role}": array for role, array in stored.items()})
             return {**stored, "name": self.images.name_of(index)}
-        return {**kept, "name": self.images.name_of(index)}
+        return {**arrays, "name": self.images.name_of(index)}
 
     def _key(self, index: int) -> str:
         """A hash of the settings and files of image `index`, of their sizes and of when they were written."""
@@ -143,7 +145,7 @@ def as_stored(values: NDArray[np.float32]) -> NDArray[np.generic]:
     return values
 
 
-def cached(images: Any, folder: str | Path, gigabytes: float) -> Any:
+def cached(images: _Set, folder: str | Path, gigabytes: float) -> _Set:
     """The set with its files behind a cache; what is drawn rather than read stays as it is.
 
     Args:

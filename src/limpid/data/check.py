@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Plain values, for JSON."""
         return asdict(self)
 
@@ -108,7 +109,7 @@ def check(name: str, sets: Mapping[str, ImageSet], progress: Progress | None = N
     _unused(surveys, on_disk, report)
     for split, images in on_disk.items():
         _linked(split, images, surveys[split], report)
-    files = {file for survey in surveys.values() for file in survey.files()}
+    files = set(chain.from_iterable(survey.files() for survey in surveys.values()))
     in_halves = any(images.two_in_a_file for images in on_disk.values())
     seen = _inspect_files(sorted(files), in_halves, progress)
     for split, images in on_disk.items():
@@ -184,11 +185,11 @@ def _relative(file: str, root_dir: Path | None) -> str:
 
 def _unused(surveys: Mapping[str, _Survey], sets: Mapping[str, Files], report: Report) -> None:
     """References that no split uses: a note where the split is complete without them, else a problem."""
-    used = {file for survey in surveys.values() for file in survey.files()}
-    told: set[str] = set()
+    used = set(chain.from_iterable(survey.files() for survey in surveys.values()))
+    reported: set[str] = set()
     for split, survey in surveys.items():
-        left = [file for file in survey.unused if file not in used and file not in told]
-        told.update(left)
+        left = [file for file in survey.unused if file not in used and file not in reported]
+        reported.update(left)
         if not left:
             continue
         images = sets[split]
@@ -218,8 +219,8 @@ def _inspect_files(files: Sequence[str], in_halves: bool, progress: Progress | N
     """Every file, read once."""
     seen: dict[str, FileReport] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for file, found in zip(files, pool.map(partial(inspect_file, in_halves=in_halves), files), strict=True):
-            seen[file] = found
+        for file, report in zip(files, pool.map(partial(inspect_file, in_halves=in_halves), files), strict=True):
+            seen[file] = report
             if progress is not None:
                 progress(len(seen), len(files))
     return seen
@@ -255,8 +256,8 @@ def inspect_file(file: str, in_halves: bool = False) -> FileReport:
 
 def digest(pixels: NDArray[np.generic]) -> str:
     """A hash of an image's size, type and values."""
-    told = f"{pixels.shape} {pixels.dtype}".encode()
-    return hashlib.blake2b(told + np.ascontiguousarray(pixels).tobytes(), digest_size=16).hexdigest()
+    form = f"{pixels.shape} {pixels.dtype}".encode()
+    return hashlib.blake2b(form + np.ascontiguousarray(pixels).tobytes(), digest_size=16).hexdigest()
 
 
 #: What is wrong with single files, and how it is mended.

@@ -6,7 +6,6 @@ import math
 import multiprocessing
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -40,8 +39,11 @@ def to_tensors(sample: Sample) -> Sample:
 class TrainingView(Dataset[Sample]):
     """A set as training sees it: addressed by (epoch, index), all randomness seeded by (seed, epoch, index)."""
 
-    def __init__(self, images: ImageSet, crop: int | None, augment: Any | None, seed: int) -> None:
-        self.images, self.crop, self.augment, self.seed = images, crop, augment, seed
+    def __init__(self, images: ImageSet, crop: int | None, augment: object | None, seed: int) -> None:
+        self.images = images
+        self.crop = crop
+        self.augment = augment
+        self.seed = seed
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
@@ -76,8 +78,8 @@ class EvaluationView(Dataset[Sample]):
         self.images, self.count = images, count
 
     def __getitem__(self, index: int) -> Sample:
-        place = max(index, 0)  # -1 does not count; see StridedSampler
-        sample = self.images.load(place, np.random.default_rng([place]))
+        position = max(index, 0)  # -1 does not count; see StridedSampler
+        sample = self.images.load(position, np.random.default_rng([position]))
         _refuse_outside("image", str(sample["name"]))
         return {"domain": self.images.domain} | to_tensors(sample) | {"index": index}
 
@@ -115,7 +117,7 @@ class RestorationData(LightningDataModule):
         root: str = "data",
         batch_size: int = 8,
         crop: int | None = None,
-        augment: Any | None = None,
+        augment: object | None = None,
         workers: int = 0,
         seed: int = 0,
         test_images: int | None = None,
@@ -130,8 +132,13 @@ class RestorationData(LightningDataModule):
         for name in [*self.test, *([] if val is None else [val.name])]:
             _refuse_outside("set", name)
         self.epoch_steps, self.monitor_on_test = epoch_steps, monitor_on_test
-        self.root, self.batch_size, self.crop, self.augment = root, batch_size, crop, augment
-        self.workers, self.seed, self.test_images = workers, seed, test_images
+        self.root = root
+        self.batch_size = batch_size
+        self.crop = crop
+        self.augment = augment
+        self.workers = workers
+        self.seed = seed
+        self.test_images = test_images
         self.steps = 0  # of the whole run, as one epoch; see `plan`
         self.batches_done = 0  # by the run that is resumed
 
@@ -162,7 +169,9 @@ class RestorationData(LightningDataModule):
     @property
     def monitored(self) -> str:
         """What the checkpoint is chosen on, for the record: ``held out``, ``test``, or ``nothing``."""
-        return "nothing" if self.val is None else "test" if self.monitor_on_test else "held out"
+        if self.val is None:
+            return "nothing"
+        return "test" if self.monitor_on_test else "held out"
 
     def plan(self, max_steps: int | None, max_epochs: int | None, world: int = 1) -> int:
         """How many steps the run takes: `max_steps`, or `max_epochs` over the training set, whichever ends first.

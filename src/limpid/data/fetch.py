@@ -11,7 +11,6 @@ import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from limpid.config.recipes import names, option
 from limpid.errors import UserError
@@ -25,7 +24,7 @@ _CHUNK = 1 << 16  # bytes; what is lost at most where a download breaks off
 _TIMEOUT = 60  # seconds without a byte
 
 
-def fetch(name: str, card: Mapping[str, Any], root: Path, progress: Progress | None = None) -> str:
+def fetch(name: str, card: Mapping[str, object], root: Path, progress: Progress | None = None) -> str:
     """A sentence on the set that was downloaded and unpacked, or on how to get it.
 
     Args:
@@ -50,8 +49,8 @@ def fetch(name: str, card: Mapping[str, Any], root: Path, progress: Progress | N
     return f"{', '.join(done)}; it lies in {folder}.{licence}"
 
 
-def _fetch_one(file: Mapping[str, Any], folder: Path, progress: Progress | None) -> str:
-    archive = str(file["url"]).rpartition("/")[2]
+def _fetch_one(file: Mapping[str, str], folder: Path, progress: Progress | None) -> str:
+    archive = file["url"].rpartition("/")[2]
     mark = folder / f".{archive}.sha256"
     if mark.is_file() and mark.read_text(encoding="ascii") == file["sha256"]:
         return f"{archive} was there"
@@ -85,7 +84,7 @@ def download(url: str, sha256: str, folder: Path, progress: Progress | None = No
 
     name = url.rpartition("/")[2]
 
-    def resumed(url: str, output: str, _: Any) -> None:
+    def resumed(url: str, output: str, _: object) -> None:
         part = folder / f".{name}.part"
         _resume(url, part, progress)
         part.replace(output)

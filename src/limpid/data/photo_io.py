@@ -22,6 +22,8 @@ from limpid.errors import UserError
 from limpid.store.atomic_io import atomic_write
 
 Pixels = NDArray[np.float32]
+#: What a file holds: whole numbers of 8 or 16 bits.
+Samples = NDArray[np.unsignedinteger]
 
 #: The formats that can be written, by suffix.
 FORMATS = {
@@ -57,7 +59,7 @@ class Photograph:
     pixels: Pixels
     levels: int
     grey: bool
-    alpha: NDArray[Any] | None
+    alpha: Samples | None
     profile: bytes | None
     exif: bytes | None
     lossless: bool = True
@@ -187,12 +189,12 @@ def _is_lossless_webp(data: bytes) -> bool:
 def _of_16_bit(image: Image.Image, data: bytes, path: Path) -> Photograph:
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # Pillow would give 8 bits of colour
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # Pillow would give 8 bits of colour
     except cv2.error:  # OpenCV has a limit of its own, of a gigapixel
-        samples = None
-    if samples is None or samples.dtype != np.uint16:
+        decoded = None
+    if decoded is None or decoded.dtype != np.uint16:
         raise UserError(f"{path} is cut short, or of a kind of 16 bit that cannot be read; save it as PNG.")
-    samples = _upright(samples, image.getexif().get(_ORIENTATION, 1))
+    samples = _upright(decoded.astype(np.uint16, copy=False), image.getexif().get(_ORIENTATION, 1))
     alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
     grey = samples.ndim == 2 or samples.shape[2] == 1 or (image.format == "PNG" and data[25] in (0, 4))
     colour = np.atleast_3d(samples)[..., :3]
@@ -203,7 +205,7 @@ def _of_16_bit(image: Image.Image, data: bytes, path: Path) -> Photograph:
     return Photograph(pixels, 65535, grey, alpha, image.info.get("icc_profile"), _exif(image))
 
 
-def _upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+def _upright(samples: Samples, orientation: int) -> Samples:
     """Samples `(H, W, ...)` turned as the EXIF orientation 1 to 8 says (2, 4, 5 and 7 are mirrored)."""
     if orientation in (5, 6, 7, 8):
         samples = samples.swapaxes(0, 1)
@@ -246,38 +248,39 @@ def _encoded(form: str, pixels: Pixels, like: Photograph, quality: int) -> bytes
     return file.getvalue()
 
 
-def _samples(pixels: Pixels, levels: int, grey: bool) -> NDArray[Any]:
+def _samples(pixels: Pixels, levels: int, grey: bool) -> Samples:
     """Whole samples up to `levels`, `(H, W, 3)` or, grey, `(H, W)`; row by row, to need little memory."""
     height, width, _ = pixels.shape
-    samples = np.empty((height, width) if grey else pixels.shape, np.uint16 if levels == 65535 else np.uint8)
+    shape = (height, width) if grey else pixels.shape
+    samples: Samples = np.empty(shape, np.uint16 if levels == 65535 else np.uint8)
     for row, line in zip(samples, pixels, strict=True):
         row[...] = np.floor(np.clip(line @ _LUMA if grey else line, 0, 1) * np.float32(levels) + np.float32(0.5))
     return samples
 
 
-def _rescaled(alpha: NDArray[Any], levels: int) -> NDArray[Any]:
+def _rescaled(alpha: Samples, levels: int) -> Samples:
     """Alpha in samples up to `levels`."""
     if alpha.dtype == np.uint8:
         return alpha if levels == 255 else alpha.astype(np.uint16) * np.uint16(257)
     return alpha if levels == 65535 else ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _encoded_16_bit(form: str, samples: NDArray[Any], alpha: NDArray[Any] | None, like: Photograph) -> bytes:
+def _encoded_16_bit(form: str, samples: Samples, alpha: Samples | None, like: Photograph) -> bytes:
     if alpha is not None:  # grey with alpha at 16 bit is what few programs read: it becomes colour
         samples = np.dstack([samples if samples.ndim == 3 else np.repeat(samples[..., None], 3, axis=2), alpha])
     if form == "TIFF":
         return _tiff_of_16_bit(samples, like)
     if samples.ndim == 3:
         samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
-    given = {
+    blocks = {
         cv2.IMAGE_METADATA_EXIF: like.exif.removeprefix(b"Exif\0\0") if like.exif else None,
         cv2.IMAGE_METADATA_ICCP: like.profile,
     }
-    present = {kind: np.frombuffer(block, np.uint8)[None] for kind, block in given.items() if block}
+    present = {kind: np.frombuffer(block, np.uint8)[None] for kind, block in blocks.items() if block}
     return bytes(cv2.imencodeWithMetadata(".png", samples, list(present), list(present.values()))[1].tobytes())
 
 
-def _tiff_of_16_bit(samples: NDArray[Any], like: Photograph) -> bytes:
+def _tiff_of_16_bit(samples: Samples, like: Photograph) -> bytes:
     """OpenCV writes no profile into a TIFF, and Pillow no 16 bit of colour."""
     import tifffile  # it takes a moment to import, and such files are rare
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from limpid.errors import UserError
@@ -33,7 +33,7 @@ class SharedLoader(DataLoader[Any]):
         settings: see `torch.utils.data.DataLoader`.
     """
 
-    def __init__(self, dataset: Any, batch_sampler: SharedSampler, **settings: Any) -> None:
+    def __init__(self, dataset: Dataset[Any], batch_sampler: SharedSampler, **settings: Any) -> None:
         super().__init__(dataset, batch_sampler=batch_sampler, **settings)
         # Lightning looks here, and a DataLoader refuses that it is set.
         object.__setattr__(self, "sampler", batch_sampler)
@@ -100,7 +100,7 @@ class StepSampler(SharedSampler):
         """The (epoch, index) pairs of this process at `step`."""
         first = step * self.batch_size + self.rank * self.share
         places = (divmod(position, self.images) for position in range(first, first + self.share))
-        return [(epoch, int(self._permutation(epoch)[place])) for epoch, place in places]
+        return [(epoch, int(self._permutation(epoch)[index])) for epoch, index in places]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         return (self.batch(step) for step in range(self.start, self.steps))

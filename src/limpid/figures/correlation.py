@@ -144,14 +144,14 @@ def responses(
         rng: source of the noise.
     """
     reference = features_of(network, clean).after[phase - 1]
-    found: dict[str, NDArray[np.float64]] = {}
+    curves: dict[str, NDArray[np.float64]] = {}
     for kind in DISTORTIONS:
         levels = []
         for level in range(1, BINS + 1):
             after = features_of(network, [distorted(image, kind, level, rng) for image in clean]).after[phase - 1]
             levels.append((after - reference).abs().double().mean((0, 2, 3)).numpy())
-        found[kind] = np.stack(levels)
-    return found
+        curves[kind] = np.stack(levels)
+    return curves
 
 
 def distorted(image: Image, kind: str, level: int, rng: np.random.Generator) -> Image:
@@ -182,18 +182,18 @@ def clean_images(images: str, count: int, size: int) -> list[Image]:
     folder = Path(images).expanduser()
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}; give --images FOLDER, or leave it out for made scenes.")
-    found: list[Image] = []
+    crops: list[Image] = []
     for file in list_images(folder):
         pixels = read_image(file)
         top, left = ((side - size) // 2 for side in pixels.shape[:2])
-        if min(top, left) >= 0 and len(found) < count:
-            found.append(pixels[top : top + size, left : left + size])
-    if len(found) < count:
+        if min(top, left) >= 0 and len(crops) < count:
+            crops.append(pixels[top : top + size, left : left + size])
+    if len(crops) < count:
         raise UserError(
-            f"The folder {folder} has {len(found)} images of at least {size}x{size} pixels, and {count} are asked for; "
+            f"The folder {folder} has {len(crops)} images of at least {size}x{size} pixels, and {count} are asked for; "
             "set a smaller count or size."
         )
-    return found
+    return crops
 
 
 def _beside(ckpt: Path) -> Path:

@@ -80,14 +80,13 @@ def draw(
     if any(patch < 3 or patch % 2 == 0 for patch in patches):
         raise UserError(f"The patches are {patches}, but each must be odd and at least 3: a patch has a centre.")
     samples = list(_samples(clean_images(images, data_root), count))
-    levels = {name: by_patch(samples, statistics.fmean(level), airlight, patches) for name, level in WMCP_BETA.items()}
+    thickness = {name: statistics.fmean(choices) for name, choices in WMCP_BETA.items()}
+    levels = {name: by_patch(samples, beta, airlight, patches) for name, beta in thickness.items()}
     spread = {beta: deviation(samples, beta, airlight) for beta in betas}
     folder = Path(output)
-    rows = [
-        {"haze": name, "patch": patch, "psnr": value}
-        for name, found in levels.items()
-        for patch, value in found.psnr.items()
-    ]
+    rows: list[dict[str, object]] = []
+    for name, level in levels.items():
+        rows += [{"haze": name, "patch": patch, "psnr": value} for patch, value in level.psnr.items()]
     write_csv(folder / "patch_size.csv", rows)
     write_csv(folder / "deviation.csv", [{"beta": beta, "deviation": value} for beta, value in spread.items()])
     picture = _plot(levels, spread, f"{len(samples)} images of {images}")
@@ -103,18 +102,18 @@ def by_patch(samples: Sequence[tuple[Tensor, Tensor]], beta: float, airlight: fl
         airlight: brightness of the airlight.
         patches: sides in pixels, odd.
     """
-    found: dict[int, list[float]] = {patch: [] for patch in patches}
+    by_size: dict[int, list[float]] = {patch: [] for patch in patches}
     chosen, adaptive = [], []
     rule = WMCP()
     for image, depth in track(samples, f"beta {beta:g}", console=Console(stderr=True)):
         x = _hazy(image, depth, beta, airlight)
         for patch in patches:
             fixed = WMCP(smallest_patch=patch, largest_patch=patch)
-            found[patch].append(float(psnr(fixed(x), image)))
+            by_size[patch].append(float(psnr(fixed(x), image)))
         sigma = 255 * x.double().std(correction=0).item()
         chosen.append(patch_size(sigma, rule.patch_divisor, rule.smallest_patch, rule.largest_patch))
         adaptive.append(float(psnr(rule(x), image)))
-    means = {patch: statistics.fmean(values) for patch, values in found.items()}
+    means = {patch: statistics.fmean(values) for patch, values in by_size.items()}
     return Level(means, statistics.fmean(chosen), statistics.fmean(adaptive))
 
 

@@ -16,11 +16,12 @@ from limpid.errors import CannotRun
 from limpid.loggers.base import ImageLogger, RunLogger
 from limpid.loggers.csv_logger import StepCSVLogger
 from limpid.loggers.mlflow import MLflow
-from limpid.loggers.outcome import Outcome, Table, outcome
+from limpid.loggers.outcome import Cell, Outcome, Table, outcome
 from limpid.loggers.tensorboard import TensorBoard
 from limpid.loggers.wandb import STEP, Wandb
 from limpid.paths import runs
 from limpid.store.atomic_io import read_json, write_json
+from limpid.store.metrics_file import MetricsFile
 from limpid.store.run_directory import Run
 
 __all__ = [
@@ -50,7 +51,7 @@ _PACKAGES = {
 }
 
 
-def require(cards: Mapping[str, Any]) -> None:
+def require(cards: Mapping[str, Mapping[str, object]]) -> None:
     """Refuse loggers whose package is not installed, before anything begins.
 
     Args:
@@ -70,7 +71,7 @@ def require(cards: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def open_loggers(config: Mapping[str, Any], run: Run, writes: bool = True) -> Iterator[list[Logger]]:
+def open_loggers(config: Mapping[str, object], run: Run, writes: bool = True) -> Iterator[list[Logger]]:
     """The loggers of a run, told its configuration, and ended when it ends.
 
     Where a logger's card asks for a directory, an id or a name, it is the run's. The id is drawn when a run first has a
@@ -99,25 +100,27 @@ def open_loggers(config: Mapping[str, Any], run: Run, writes: bool = True) -> It
 
 
 def _made(config: Mapping[str, Any], run: Run) -> list[Logger]:
-    cards: Mapping[str, Any] = config["logger"]
+    cards: Mapping[str, Mapping[str, object]] = config["logger"]
     if not cards:
         return []
     file = run.path / "logging.json"
-    kept = read_json(file)
-    if kept is None:
-        kept = {"id": secrets.token_hex(8)}
-        write_json(file, kept)
-    place = run.path.as_posix().removeprefix(f"{runs().as_posix()}/")
-    own = {"save_dir": str(run.path), "id": kept["id"], "name": place}
-    filled = {name: {k: own.get(k, v) if v is None else v for k, v in card.items()} for name, card in cards.items()}
+    stored = read_json(file)
+    if stored is None:
+        stored = {"id": secrets.token_hex(8)}
+        write_json(file, stored)
+    run_name = run.path.as_posix().removeprefix(f"{runs().as_posix()}/")
+    own = {"save_dir": str(run.path), "id": stored["id"], "name": run_name}
+    filled = {}
+    for name, card in cards.items():
+        filled[name] = {key: own.get(key) if value is None else value for key, value in card.items()}
     return list(instantiate.construct(filled, "logger", config["allow_targets"]).values())
 
 
 def record_outcome(
     loggers: Sequence[Logger],
-    config: Mapping[str, Any],
-    results: Mapping[str, Any],
-    per_image: Sequence[Mapping[str, Any]],
+    config: Mapping[str, object],
+    results: MetricsFile,
+    per_image: Sequence[Mapping[str, Cell]],
     step: int,
 ) -> None:
     """Give every logger what came out of a run; see `outcome`.
@@ -129,9 +132,9 @@ def record_outcome(
         per_image: what per_image.csv holds.
         step: the run's last; 0 where nothing was trained.
     """
-    found = outcome(config, results, per_image)
+    result = outcome(config, results, per_image)
     for logger in loggers:
         if isinstance(logger, RunLogger):
-            logger.log_outcome(found, step)
+            logger.log_outcome(result, step)
         else:
-            logger.log_metrics(found.values, step)
+            logger.log_metrics(result.values, step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from limpid.loggers.outcome import Outcome
 from limpid.results.comparison_panel import Panel
@@ -21,7 +21,7 @@ class ImageLogger(Protocol):
 class RunLogger(Protocol):
     """A logger that keeps a run's configuration and outcome."""
 
-    def log_config(self, config: Mapping[str, Any]) -> None:
+    def log_config(self, config: Mapping[str, object]) -> None:
         """Keep the composed configuration; called when the run begins or goes on."""
 
     def log_outcome(self, outcome: Outcome, step: int) -> None:
@@ -33,7 +33,7 @@ class RunLogger(Protocol):
         """
 
     def close(self, status: str) -> str | None:
-        """End the log.
+        """A line for the user, or None, once the log is ended.
 
         Args:
             status: ``finished``, ``failed`` or ``killed``.

@@ -29,21 +29,21 @@ class StepCSVLogger(Logger):
 
     @property
     def name(self) -> str:
-        """Of the logger."""
+        """The name of the logger."""
         return "curves"
 
     @property
     def version(self) -> int:
-        """There is one."""
+        """The version, always 0: a run has one such file."""
         return 0
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Path:
-        """The file."""
+        """The path of the file."""
         return self.path
 
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, params: object, *args: Any, **kwargs: Any) -> None:
         """Nothing: config.yaml holds them."""
 
     @rank_zero_only

@@ -57,9 +57,9 @@ class MLflow(MLFlowLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The client of the tracking store; at first use the run is found again or begun."""
-        if not self._initialized and self._run_id is None and (found := self._begun()) is not None:
-            self._run_id = found
-            self._mlflow_client.update_run(found, status="RUNNING")
+        if not self._initialized and self._run_id is None and (run_id := self._begun()) is not None:
+            self._run_id = run_id
+            self._mlflow_client.update_run(run_id, status="RUNNING")
         return super().experiment
 
     def _begun(self) -> str | None:
@@ -71,7 +71,7 @@ class MLflow(MLFlowLogger):
         return str(runs[0].info.run_id) if runs else None
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log values at a step of the run."""
         if step is not None:  # None is Lightning's own bookkeeping
             super().log_metrics(metrics, step)

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from limpid.results.rows import Row, known_row
 from limpid.results.run_record import MEASURED, RunRecord, Score, record_of
+from limpid.store.metrics_file import MetricsFile
+
+#: What stands in a cell of a table.
+Cell = str | float | None
 
 
 @dataclass(frozen=True)
@@ -17,12 +20,12 @@ class Table:
     """Rows under named columns; cells are text, numbers, truth values or None."""
 
     columns: list[str]
-    rows: list[list[Any]]
+    rows: list[list[Cell]]
 
     @property
     def markdown(self) -> str:
         """The table in Markdown."""
-        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        lines: list[Sequence[Cell]] = [self.columns, ["---"] * len(self.columns), *self.rows]
         return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
@@ -39,7 +42,7 @@ class Outcome:
     tables: dict[str, Table]
 
 
-def outcome(config: Mapping[str, Any], results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]]) -> Outcome:
+def outcome(config: Mapping[str, object], results: MetricsFile, per_image: Sequence[Mapping[str, Cell]]) -> Outcome:
     """The outcome of a run: its means beside what the paper prints of its row.
 
     Args:
@@ -56,27 +59,31 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any], per_image: Se
     tables = {"results": _results(record, measured, printed)}
     if per_image:
         columns = list(dict.fromkeys(chain.from_iterable(per_image)))
-        tables["per_image"] = Table(columns, [list(map(line.get, columns)) for line in per_image])
+        tables["per_image"] = Table(columns, [_cells(line, columns) for line in per_image])
     return Outcome(values, tables)
+
+
+def _cells(line: Mapping[str, Cell], columns: Sequence[str]) -> list[Cell]:
+    return [line.get(column) for column in columns]
 
 
 def _printed_values(row: Row | None) -> dict[tuple[str, str], float]:
     """The paper's values of a row by `(set, metric)`; none without a row."""
-    found = {}
+    printed = {}
     for name, values in row.printed.items() if row else ():
         for metric, value in values.items():
-            found[name, metric] = float(value)
-    return found
+            printed[name, metric] = float(value)
+    return printed
 
 
 def _results(
     record: RunRecord, measured: Mapping[tuple[str, str], Score], printed: Mapping[tuple[str, str], float]
 ) -> Table:
-    """One line per set and metric that is measured or printed, by set, what was measured first."""
+    """The table with a line per set and metric that is measured or printed, by set, what was measured first."""
     columns = ["row", "set", "metric", "measured", "paper", "difference", "images", "protocol", "comparable"]
     both = list(dict.fromkeys([*measured, *printed]))
     sets = list(dict.fromkeys(name for name, _ in both))
-    rows: list[list[Any]] = []
+    rows: list[list[Cell]] = []
     for name, metric in sorted(both, key=lambda key: sets.index(key[0])):
         score = measured.get((name, metric))
         paper = printed.get((name, metric))
@@ -88,7 +95,7 @@ def _results(
     return Table(columns, rows)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value).replace("|", "\\|")

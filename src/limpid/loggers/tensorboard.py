@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -28,7 +27,7 @@ class TensorBoard(TensorBoardLogger):
         super().__init__(save_dir, name="", version="tensorboard", default_hp_metric=False, flush_secs=flush_secs)
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log values at a step of the run."""
         if step is not None:  # None is Lightning's own bookkeeping
             super().log_metrics(metrics, step)
@@ -40,7 +39,7 @@ class TensorBoard(TensorBoardLogger):
             self.experiment.add_image(key, made.pixels, step, dataformats="HWC")
 
     @rank_zero_only
-    def log_config(self, config: Mapping[str, Any]) -> None:
+    def log_config(self, config: Mapping[str, object]) -> None:
         """See `RunLogger`."""
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         self.experiment.add_text("config", "".join(f"    {line}\n" for line in text.splitlines()), 0)

@@ -46,7 +46,7 @@ class Wandb(WandbLogger):
         entity: str | None = None,
         group: str | None = None,
         tags: Sequence[str] = (),
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(
             name=name,
@@ -77,7 +77,7 @@ class Wandb(WandbLogger):
         return self._experiment
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, object], step: int | None = None) -> None:
         """Log values at a step of the run."""
         if step is not None:  # None is Lightning's own bookkeeping
             self.experiment.log({**metrics, STEP: step})
@@ -91,7 +91,7 @@ class Wandb(WandbLogger):
         self.log_metrics(shown, step)
 
     @rank_zero_only
-    def log_config(self, config: Mapping[str, Any]) -> None:
+    def log_config(self, config: Mapping[str, object]) -> None:
         """See `RunLogger`."""
         self.experiment.config.update(dict(config), allow_val_change=True)
 

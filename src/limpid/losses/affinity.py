@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import BackwardCFunction, FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 from limpid.errors import UserError
@@ -95,7 +94,7 @@ class _ByRows(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor, distance: str, memory_mb: float) -> Tensor:
+    def forward(ctx: FunctionCtx, student: Tensor, teacher: Tensor, distance: str, memory_mb: float) -> Tensor:
         """The distances; `student` `(N, C, P)`, `teacher` `(N, C', P)`."""
         positions = student.shape[-1]
         slopes, buffers = (_l1_slopes, 1) if distance == "l1" else (_kl_slopes, 2)
@@ -115,7 +114,7 @@ class _ByRows(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: BackwardCFunction, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         """The gradient found in `forward`, times that of each distance."""
         (gradient,) = ctx.saved_tensors
         return gradient * gradients[0][:, None, None], None, None, None
@@ -191,7 +190,10 @@ class FeatureAffinity(LossTerm):
         self.pairs = [(tap["student"], tap["teacher"]) for tap in taps]
         self.network_layers = tuple(dict.fromkeys(student for student, _ in self.pairs))
         self.teacher_layers = tuple(dict.fromkeys(teacher for _, teacher in self.pairs))
-        self.distance, self.pool, self.normalise, self.memory_mb = distance, pool, normalise, memory_mb
+        self.distance = distance
+        self.pool = pool
+        self.normalise = normalise
+        self.memory_mb = memory_mb
 
     def forward(self, step: Step) -> Tensor:
         """One number, in float32 or float64; gradients reach the student alone."""

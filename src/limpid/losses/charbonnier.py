@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limpid.inference import restored_image
+from limpid.inference import NetworkOutput, restored_image
 from limpid.losses.step import LossTerm, Step
 
 
-def stage_images(output: Any) -> Sequence[Tensor]:
+def stage_images(output: NetworkOutput) -> Sequence[Tensor]:
     """The images that a network supervises: the `.stages` of its named tuple, or else the restored image alone."""
     stages: Sequence[Tensor] = getattr(output, "stages", None) or (restored_image(output),)
     return stages

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,7 +45,9 @@ class ContrastiveRegularisation(LossTerm):
         super().__init__()
         if negatives not in ("own", "batch"):
             raise ValueError(f"negatives is {negatives!r}, but it must be own or batch.")
-        self.layers, self.epsilon, self.negatives = dict(layers), epsilon, negatives
+        self.layers = dict(layers)
+        self.epsilon = epsilon
+        self.negatives = negatives
         self.vgg = frozen_vgg19(weights, list(layers), normalise)
 
     def forward(self, step: Step) -> Tensor:
@@ -107,7 +108,7 @@ def contrastive_loss(
         return torch.cat([attraction, repulsion], 1).logsumexp(1) - attraction.logsumexp(1)
 
 
-def other_domains(domains: Sequence[Any] | Tensor, device: torch.device | None = None) -> Tensor:
+def other_domains(domains: Sequence[str] | Tensor, device: torch.device | None = None) -> Tensor:
     """Which images of a batch are of another degradation type than which, `(N, N)`.
 
     An image without any such partner gets all others instead, so that a batch of one type still contrasts. No image is
@@ -120,7 +121,7 @@ def other_domains(domains: Sequence[Any] | Tensor, device: torch.device | None =
     return torch.where(differs.any(1, keepdim=True), differs, others)
 
 
-def _plain(domains: Sequence[Any] | Tensor) -> list[Any]:
+def _plain(domains: Sequence[str] | Tensor) -> list[str | int]:
     return domains.tolist() if isinstance(domains, Tensor) else list(domains)
 
 
@@ -185,6 +186,7 @@ class ImageContrast(_ContrastiveTerm):
         """The mean over the batch, in float32; gradients reach the restored images alone."""
         anchors = self.embed(step.restored)
         other = step.teacher if self.positives == "teacher" else step.clear_output
+        assert other is not None
         with torch.no_grad():
             positives = self.embed(restored_image(other))
             negatives = self.embed(step.input)

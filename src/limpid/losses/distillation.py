@@ -43,6 +43,7 @@ class IdentityL1(LossTerm):
     def forward(self, step: Step) -> Tensor:
         """The mean over all pixels and channels, in float32."""
         assert step.clear is not None
+        assert step.clear_output is not None
         return F.l1_loss(restored_image(step.clear_output).float(), step.clear)
 
 
@@ -69,7 +70,9 @@ class ProjectedFeatures(LossTerm):
         # A layer's name may have dots, which the name of a module's part cannot have.
         self.part_of = {name: str(number) for number, name in enumerate(features)}
         wide = {self.part_of[name]: channels * times for name, times in features.items()}
-        each = {f"{kind}_{part}": c for kind in teachers for part, c in wide.items()}
+        each: dict[str, int] = {}
+        for kind in teachers:
+            each |= {f"{kind}_{part}": c for part, c in wide.items()}
         self.student = nn.ModuleDict({part: _projection(c, c // 2) for part, c in wide.items()})
         self.teachers = nn.ModuleDict({name: _projection(c, c // 2) for name, c in each.items()})
         self.back = nn.ModuleDict({name: _projection(c // 2, c) for name, c in each.items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from limpid.errors import UserError
 from limpid.losses.step import LossTerm, Step
 from limpid.networks.aosr import integrated_variable
 
@@ -25,6 +26,16 @@ class IntegratedVariableL1(LossTerm):
         self.control_alpha, self.control_beta = control_alpha, control_beta
 
     def forward(self, step: Step) -> Tensor:
-        """The mean over all pixels and channels, in float32."""
+        """The mean over all pixels and channels, in float32.
+
+        Raises:
+            UserError: the network's output has no `.phi`.
+        """
         phi = integrated_variable(step.reference, step.input, self.control_alpha, self.control_beta)
-        return F.l1_loss(step.output.phi.float(), phi)
+        own: Tensor | None = getattr(step.output, "phi", None)
+        if own is None:
+            raise UserError(
+                "The integrated-variable term needs a network that returns `.phi`, as aosr does; choose network=aosr, "
+                "or leave the term out by giving it the weight 0."
+            )
+        return F.l1_loss(own.float(), phi)

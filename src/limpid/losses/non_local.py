@@ -162,7 +162,10 @@ class _NonLocal(LossTerm):
                 "Non-local contrasts compare at least 2 patches of at least 1 pixel in a window of at least 2 places "
                 f"a side, but there are {min(counts)} of {patch} pixels in one of {search}."
             )
-        self.features, self.temperature, self.patch, self.search = dict(features), temperature, patch, search
+        self.features = dict(features)
+        self.temperature = temperature
+        self.patch = patch
+        self.search = search
 
     def places(self, images: Tensor, count: int) -> Tensor:
         """See `similar_places`."""

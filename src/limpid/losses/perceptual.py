@@ -66,9 +66,9 @@ def _read(path: Path, sha256_prefix: str) -> Mapping[str, Tensor]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not digest.startswith(sha256_prefix):
-        found = digest[: len(sha256_prefix)]
+        prefix = digest[: len(sha256_prefix)]
         raise UserError(
-            f"The file {str(path)!r} is not the published {FILE}: its sha256 begins with {found}, not with "
+            f"The file {str(path)!r} is not the published {FILE}: its sha256 begins with {prefix}, not with "
             f"{sha256_prefix}; download {URL} again, or set `weights=random` to go without it."
         )
     state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
 from limpid.errors import UserError
-from limpid.inference import restored_image
+from limpid.inference import NetworkOutput, restored_image
 
 
 class TeacherView(Protocol):
@@ -68,12 +68,12 @@ class Step:
 
     input: Tensor
     target: Tensor | None
-    output: Any
+    output: NetworkOutput
     domain: Sequence[str] | Tensor | None = None
     features: Mapping[str, Tensor] | None = None
     teacher: TeacherView | None = None
     clear: Tensor | None = None
-    clear_output: Any = None
+    clear_output: NetworkOutput | None = None
     clear_features: Mapping[str, Tensor] | None = None
     scores: Tensor | None = None
     rain: Tensor | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -25,18 +26,18 @@ class WeightedLoss(nn.Module):
 
     def __init__(self, terms: Mapping[str, Mapping[str, Any] | None]) -> None:
         super().__init__()
-        kept = {name: term for name, term in terms.items() if term is not None and term["weight"] != 0}
-        if not kept:
+        active = {name: term for name, term in terms.items() if term is not None and term["weight"] != 0}
+        if not active:
             raise UserError("The loss has no term with a weight other than 0; give loss.terms at least one.")
-        for name, entry in kept.items():
+        for name, entry in active.items():
             if not isinstance(entry["term"], LossTerm):
                 raise UserError(
                     f"The term {name} of the loss is a {type(entry['term']).__name__}, which does not take a training "
                     "step; if it takes a restored image and its target, write {_target_: limpid.losses.ImageLoss, "
                     "function: ...} around it."
                 )
-        self.weights = {name: float(term["weight"]) for name, term in kept.items()}
-        self.terms = nn.ModuleDict({name: term["term"] for name, term in kept.items()})
+        self.weights = {name: float(term["weight"]) for name, term in active.items()}
+        self.terms = nn.ModuleDict({name: term["term"] for name, term in active.items()})
 
     def forward(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         """The total and the unweighted value of each term, in float32 whatever the autocast.
@@ -45,7 +46,8 @@ class WeightedLoss(nn.Module):
         that average gradients wait for all of them.
         """
         values = {name: term(step) for name, term in self.terms.items() if self.weights[name] != 0}
-        idle = [p for name, term in self.terms.items() if name not in values for p in term.parameters()]
+        idle_terms = [term for name, term in self.terms.items() if name not in values]
+        idle = chain.from_iterable(term.parameters() for term in idle_terms)
         parts = [self.weights[name] * value.float() for name, value in values.items()]
         total = torch.stack(parts + [0 * p.float().sum() for p in idle if p.requires_grad]).sum()
         return total, values

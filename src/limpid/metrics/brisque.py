@@ -85,7 +85,8 @@ def _moments(rows: Tensor, above: Tensor) -> Tensor:
     """`moments` of some rows and of their products with four neighbours: `(5, 6)`."""
     # Whether a pixel is multiplied with the one below at the left or, this way, that one with it is all the same.
     neighbours = rows.roll(1, 1), above, above.roll(1, 1), above.roll(-1, 1)
-    return torch.stack([moments(samples.flatten()) for samples in (rows, *(rows * other for other in neighbours))])
+    products = [rows * neighbour for neighbour in neighbours]
+    return torch.stack([moments(samples.flatten()) for samples in (rows, *products)])
 
 
 def _machine(
@@ -111,7 +112,8 @@ def _machine(
 def _ranges(path: Path) -> tuple[Tensor, Tensor]:
     """The least and greatest value of each feature in LIVE's training images, from svm-scale's text."""
     rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()[2:] if line.strip()]
-    low, high = torch.tensor([[float(value) for value in row[1:]] for row in rows], dtype=torch.float64).unbind(1)
+    bounds = [list(map(float, row[1:])) for row in rows]
+    low, high = torch.tensor(bounds, dtype=torch.float64).unbind(1)
     return low, high
 
 

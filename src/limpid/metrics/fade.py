@@ -68,8 +68,8 @@ def fade(restored: Tensor, *, parameters: str | Path | None = None, patch: int =
     corpora = _corpus("fogfree", parameters).to(levels), _corpus("foggy", parameters).to(levels)
 
     def score(image: Tensor) -> Tensor:
-        found = features(image, patch)
-        clear, foggy = (distances(found, corpus).mean() for corpus in corpora)
+        values = features(image, patch)
+        clear, foggy = (distances(values, corpus).mean() for corpus in corpora)
         return clear / (foggy + 1)
 
     return images.per_image(score, levels)

@@ -66,12 +66,12 @@ def _block_features(normalised: Tensor, rows: int, columns: int) -> Tensor:
     """
     height, width = normalised.shape[-2] // rows, normalised.shape[-1] // columns
     blocks = normalised.view(-1, height, columns, width).transpose(1, 2)  # rows of blocks
-    found = []
+    by_scale = []
     for some in blocks.split(max(1, (1 << 16) // (height * columns * width))):  # that stay in a CPU's cache
         own = some.flatten(0, 1)
         products = (own * own.roll(shift, (1, 2)) for shift in _NEIGHBOURS)
-        found.append(torch.stack([moments(samples.flatten(1)) for samples in (own, *products)], dim=1))
-    shape, left, right, mean = asymmetric_fit_of(torch.cat(found))  # (N B, 5) each
+        by_scale.append(torch.stack([moments(samples.flatten(1)) for samples in (own, *products)], dim=1))
+    shape, left, right, mean = asymmetric_fit_of(torch.cat(by_scale))  # (N B, 5) each
     scale = gamma_ratio(shape, 1, 3).sqrt()
     left, right = left * scale, right * scale
     coefficients = torch.stack([shape[:, 0], (left[:, 0] + right[:, 0]) / 2], dim=1)

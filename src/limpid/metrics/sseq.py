@@ -41,8 +41,8 @@ def sseq(restored: Tensor, *, parameters: str | Path | None = None, least: int =
     model = _model(find(SSEQ_LIVE, "model.mat", parameters))
 
     def score(image: Tensor) -> Tensor:
-        found = features(image).cpu()
-        scaled = (2 * (found - model.low) / (model.high - model.low) - 1)[None]
+        values = features(image).cpu()
+        scaled = (2 * (values - model.low) / (model.high - model.low) - 1)[None]
         qualities = torch.cat([regressor(scaled) for regressor in model.regressors])
         return (50 * (model.classifier.probabilities(scaled)[0] @ qualities) + 50).to(image.device)
 
@@ -51,14 +51,14 @@ def sseq(restored: Tensor, *, parameters: str | Path | None = None, least: int =
 
 def features(levels: Tensor, *, scales: int = 3, block: int = 8) -> Tensor:
     """The 12 features of `(1, H, W)` grey levels: at each scale the mean and the skewness of both entropies."""
-    found, image = [], levels
+    parts, image = [], levels
     for scale in range(scales):
         if scale > 0:
             image = half_size(image, whole_levels=True)
         blocks = _blocks(image, block)
         for entropies in (spatial_entropy(blocks), spectral_entropy(blocks)):
-            found += [_trimmed_mean(entropies), _skewness(entropies)]
-    return torch.stack(found)
+            parts += [_trimmed_mean(entropies), _skewness(entropies)]
+    return torch.stack(parts)
 
 
 def _blocks(image: Tensor, size: int) -> Tensor:
@@ -148,7 +148,7 @@ def _model(path: Path) -> _Model:
     )
 
 
-def _dense(matrix: Any) -> Tensor:
+def _dense(matrix: object) -> Tensor:
     return torch.from_numpy(matrix.toarray() if hasattr(matrix, "toarray") else matrix).double()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,15 +97,25 @@ def couple(pairwise: Tensor, *, least: float = 1e-7, tolerance: float = 0.005, r
     return p
 
 
+def _sparse_vector(words: Sequence[str]) -> dict[int, float]:
+    """The values of words such as ``3:0.5``, by column from 1 on; columns that are 0 are left out of such a text."""
+    pairs = (word.split(":") for word in words)
+    return {int(column): float(value) for column, value in pairs}
+
+
+def _dense_vector(entry: Mapping[int, float], width: int) -> list[float]:
+    return [entry.get(column, 0.0) for column in range(1, width + 1)]
+
+
 @functools.cache
 def read_libsvm(path: Path) -> Regressor:
     """A regression model in LIBSVM's text format."""
     header, _, body = path.read_text(encoding="ascii").partition("SV\n")
     settings = dict(line.split(maxsplit=1) for line in header.splitlines())
     rows = [line.split() for line in body.splitlines() if line.strip()]
-    entries = [{int(k): float(v) for k, v in (entry.split(":") for entry in row[1:])} for row in rows]
-    width = max(max(entry) for entry in entries)
-    vectors = [[entry.get(column, 0.0) for column in range(1, width + 1)] for entry in entries]
+    entries = [_sparse_vector(row[1:]) for row in rows]
+    width = max(map(max, entries))
+    vectors = [_dense_vector(entry, width) for entry in entries]
     return Regressor(
         vectors=torch.tensor(vectors, dtype=torch.float64),
         coefficients=torch.tensor([float(row[0]) for row in rows], dtype=torch.float64),

@@ -198,8 +198,9 @@ class _Pairs(NamedTuple):
 def _neighbours(levels: Tensor) -> Tensor:
     """Levels `(H, W)`, and the lesser and the greater of each and the one above, then the one left: `(5, H, W)`."""
     above, left = (pad_symmetric(levels, dim, 1, 0).narrow(dim, 0, levels.shape[dim]) for dim in (0, 1))
-    pairs = [choose(levels, other) for other in (above, left) for choose in (torch.minimum, torch.maximum)]
-    return torch.stack([levels, *pairs])
+    of_above = torch.minimum(levels, above), torch.maximum(levels, above)
+    of_left = torch.minimum(levels, left), torch.maximum(levels, left)
+    return torch.stack([levels, *of_above, *of_left])
 
 
 def _pairs(grid: Tensor) -> _Pairs:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+from lightning import Callback
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
@@ -32,8 +35,8 @@ class Adversarial(Restorer):
     clip: float | None = None
     rate: float = 0.0  #: the generators' learning rate in their last step
 
-    def configure_callbacks(self) -> list[Any]:
-        """Take over accumulating and clipping, before Lightning looks whether it has to refuse them."""
+    def configure_callbacks(self) -> list[Callback]:
+        """No callbacks; called so early, it takes over accumulating and clipping before Lightning refuses them."""
         if self.trainer.state.fn == TrainerFn.FITTING:
             self.automatic_optimization = False
             self.accumulate = self.trainer.accumulate_grad_batches
@@ -52,10 +55,7 @@ class Adversarial(Restorer):
 
     def configure_optimizers(self) -> Any:
         """An optimizer and a learning rate over the whole training for the generators, and for the discriminator."""
-        optimizers = [
-            self.make_optimizer(p for module in modules for p in module.parameters() if p.requires_grad)
-            for modules in (self.generators(), [self.discriminator])
-        ]
+        optimizers = [self.make_optimizer(_learnt(side)) for side in (self.generators(), [self.discriminator])]
         make = self.lr_scheduler
         if make is None:
             return optimizers
@@ -63,7 +63,7 @@ class Adversarial(Restorer):
         return optimizers, [{"scheduler": make(o, steps=steps), "interval": "step"} for o in optimizers]
 
     def generators(self) -> list[nn.Module]:
-        """What learns against the discriminator: the network, and what the loss learns."""
+        """The modules that learn against the discriminator: the network, and the loss."""
         return [self.network] if self.loss is None else [self.network, self.loss]
 
     def optimize(self, player: int, loss: Tensor, batch_idx: int) -> None:
@@ -79,16 +79,17 @@ class Adversarial(Restorer):
             self.rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         if (batch_idx + 1) % self.accumulate and not self.trainer.is_last_batch:
             return
-        optimizer: Any = self.optimizers()[player]  # type: ignore[index]
+        optimizer: LightningOptimizer = self.optimizers()[player]  # type: ignore[index]
         if self.clip:
-            clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.clip)
+            groups = (group["params"] for group in optimizer.param_groups)
+            clip_grad_norm_(list(chain.from_iterable(groups)), self.clip)
         optimizer.step()
         optimizer.zero_grad()
         if self.lr_scheduler is not None:
             self.lr_schedulers()[player].step()  # type: ignore[index]
 
     def log_turn(self, total: Tensor, terms: Mapping[str, Tensor], discriminator_loss: Tensor) -> StepOutput:
-        """Log the losses of both sides, and give what `training_step` returns.
+        """The output of `training_step`, once the losses of both sides are logged.
 
         Args:
             total: the generators' loss.
@@ -99,6 +100,12 @@ class Adversarial(Restorer):
         return {**output, "loss": total.detach()}
 
 
+def _learnt(modules: Sequence[nn.Module]) -> Iterator[nn.Parameter]:
+    """The parameters of `modules` that learn."""
+    parameters = chain.from_iterable(module.parameters() for module in modules)
+    return (p for p in parameters if p.requires_grad)
+
+
 def clear_images(batch: Batch) -> Tensor:
     """The clear images of `batch`; of pairs, each image's is the reference of the one before it.
 
@@ -106,7 +113,7 @@ def clear_images(batch: Batch) -> Tensor:
         UserError: there are none.
     """
     if "clear" in batch:
-        clear: Tensor = batch["clear"]
+        clear = batch["clear"]
     elif "target" in batch:
         clear = batch["target"].roll(1, 0)
     else:

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Required, TypedDict, cast
 
 import torch
 from torch import Tensor
 
 from limpid.errors import UserError
 
-Batch = Mapping[str, Any]
+
+class Batch(TypedDict, total=False):
+    """A batch as a model sees it; what else a data set gives stays in it.
+
+    Attributes:
+        input: the degraded images, `(N, 3, H, W)` in [0, 1].
+        target: the references, of the same shape, where there are any.
+        index: of each image in its set, `(N,)`; negative where it does not count.
+        name: of each image.
+        domain: the type of degradation of each image.
+        clear: clear images `(M, 3, H, W)` that belong to none of the inputs.
+        small: what a network that enlarges sees; `limpid.models.SuperResolution` adds it.
+    """
+
+    input: Required[Tensor]
+    target: Tensor
+    index: Required[Tensor]
+    name: Required[Sequence[str]]
+    domain: Required[Sequence[str]]
+    clear: Tensor
+    small: Tensor
+
 
 #: The type of degradation of images that come without one.
 UNKNOWN = "unknown"
@@ -33,7 +54,7 @@ class BatchDefaults:
         for key in [key for key in self._numbered if key[0] == stage]:
             del self._numbered[key]
 
-    def complete(self, batch: Any, stage: str, loader: int = 0, rank: int = 0, world: int = 1) -> dict[str, Any]:
+    def complete(self, batch: object, stage: str, loader: int = 0, rank: int = 0, world: int = 1) -> Batch:
         """The batch as a dict with `input`, `index`, `name` and `domain`.
 
         Args:
@@ -46,7 +67,7 @@ class BatchDefaults:
         Raises:
             UserError: it holds no images.
         """
-        made = _as_dict(batch)
+        made = _as_batch(batch)
         count = len(made["input"] if "input" in made else made["target"])
         if "index" not in made:
             first = self._numbered[stage, loader]
@@ -54,18 +75,19 @@ class BatchDefaults:
             made["index"] = torch.arange(first, first + count) * world + rank
         if "name" not in made:
             made["name"] = [f"{int(index):06d}" for index in made["index"]]
-        made.setdefault("domain", [UNKNOWN] * count)
+        if "domain" not in made:
+            made["domain"] = [UNKNOWN] * count
         return made
 
 
-def _as_dict(batch: Any) -> dict[str, Any]:
-    """`batch` as a new dict; see `BatchDefaults`."""
+def _as_batch(batch: object) -> Batch:
+    """The batch as a new dict, whose defaults are still missing; see `BatchDefaults`."""
     if isinstance(batch, Mapping) and ("input" in batch or "target" in batch):
-        return dict(batch)
+        return cast(Batch, dict(batch))
     if isinstance(batch, Tensor):
-        return {"input": batch}
+        return cast(Batch, {"input": batch})
     if isinstance(batch, tuple | list) and len(batch) in (1, 2) and all(isinstance(part, Tensor) for part in batch):
-        return dict(zip(("input", "target"), batch, strict=False))
+        return cast(Batch, dict(zip(("input", "target"), batch, strict=False)))
     described = f"a dict of {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
     raise UserError(
         f"A batch is {described}, but models of Limpid take a dict with input and target, or a tuple (input, target), "

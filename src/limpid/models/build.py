@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,51 @@ from limpid.store.fingerprint import scored_metrics, weighted_terms
 WORDS = "overrides"
 
 _Model = TypeVar("_Model", bound=Restorer)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The blocks of a configuration that make a model, each as plain values with a `_target_`.
+
+    Attributes:
+        model: the LightningModule.
+        network: the network it trains.
+        loss: the terms that are switched on.
+        optimizer: with `_partial_`: it waits for the parameters.
+        lr_scheduler: with `_partial_`: it waits for the optimizer; None keeps the learning rate.
+        metrics: those that are not skipped, by name.
+        inference: how whole images go through the network.
+        memory_format: ``channels_last`` or ``contiguous_format``.
+        compile: whether the network is compiled for training steps.
+        allow_targets: packages besides Limpid's usual ones that a `_target_` may come from.
+    """
+
+    model: Mapping[str, object]
+    network: Mapping[str, object]
+    loss: Mapping[str, object] | None
+    optimizer: Mapping[str, object] | None
+    lr_scheduler: Mapping[str, object] | None
+    metrics: Mapping[str, object]
+    inference: Mapping[str, object]
+    memory_format: str
+    compile: bool
+    allow_targets: Sequence[str]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> ModelConfig:
+        """The blocks in a whole configuration, as composed."""
+        return cls(
+            model=config["model"],
+            network=config["network"],
+            loss=weighted_terms(config["loss"]),
+            optimizer=config["optimizer"],
+            lr_scheduler=config["lr_scheduler"],
+            metrics=scored_metrics(config),
+            inference=config["inference"],
+            memory_format=config["memory_format"],
+            compile=config["compile"],
+            allow_targets=config["allow_targets"],
+        )
 
 
 def model(name: str, *overrides: str) -> Restorer:
@@ -45,18 +91,19 @@ def _composed_model(composed: Composed) -> Restorer:
     loss = weighted_terms(config["loss"])
     instantiate.check({**{key: config[key] for key in _PARTS}, "loss": loss}, "", config["allow_targets"], _GIVEN)
     others = dict.fromkeys(references(config["model"]).values())
-    made = build_model({**config, "model": replaced(config["model"], others)}, composed.choices["network"])
+    parts = replace(ModelConfig.of(config), model=replaced(config["model"], others))
+    made = build_model(parts, composed.choices["network"])
     made.save_hyperparameters({WORDS: list(composed.overrides)}, logger=False)
     return made
 
 
 def build_model(
-    config: Mapping[str, Any], network_name: str, training: bool = True, provenance: Mapping[str, Any] | None = None
+    config: ModelConfig, network_name: str, training: bool = True, provenance: Mapping[str, object] | None = None
 ) -> Restorer:
-    """The model that a composed configuration describes, with its network, loss, optimizer, learning rate and metrics.
+    """The model that a configuration describes, with its network, loss, optimizer, learning rate and metrics.
 
     Args:
-        config: plain values, as composed.
+        config: its blocks.
         network_name: the network's name in the registry.
         training: False leaves out the loss, whose terms may need files, such as VGG-19's weights, that a test does not.
         provenance: plain facts about the run, stored in its checkpoints.
@@ -65,23 +112,26 @@ def build_model(
         CannotRun: the loss needs a file that is not there.
         UserError: the loss requires what the model does not provide.
     """
-    allow: Sequence[str] = config["allow_targets"]
-    parts = {key: instantiate.construct(config[key], key, allow) for key in ("network", "optimizer", "lr_scheduler")}
-    if training:
-        parts["loss"] = instantiate.construct(weighted_terms(config["loss"]), "loss", allow)
-    settings = {key: value for key, value in config["network"].items() if key != "_target_"}
+    allow = config.allow_targets
+    network = instantiate.construct(config.network, "network", allow)
+    optimizer = instantiate.construct(config.optimizer, "optimizer", allow)
+    lr_scheduler = instantiate.construct(config.lr_scheduler, "lr_scheduler", allow)
+    loss = {"loss": instantiate.construct(config.loss, "loss", allow)} if training else {}
     made: Restorer = instantiate.construct(
-        config["model"],
+        config.model,
         "model",
         allow,
-        **parts,
+        network=network,
+        optimizer=optimizer,
+        lr_scheduler=lr_scheduler,
+        **loss,
         network_name=network_name,
-        network_config=settings,
-        metrics=instantiate.construct(scored_metrics(config), "metrics", allow),
+        network_config={key: value for key, value in config.network.items() if key != "_target_"},
+        metrics=instantiate.construct(config.metrics, "metrics", allow),
         provenance=provenance,
     )
-    made.configure_network(config["memory_format"], config["compile"])
-    made.inference = instantiate.construct(config["inference"], "inference", allow)
+    made.configure_network(config.memory_format, config.compile)
+    made.inference = instantiate.construct(config.inference, "inference", allow)
     return made
 
 
@@ -113,7 +163,7 @@ def rebuilt(kind: type[_Model], path: str | Path) -> _Model:
             f"The checkpoint {path} holds a {type(made).__name__}, not a {kind.__name__}; load it with "
             f"{type(made).__name__}.load_from_checkpoint."
         )
-    made.on_load_checkpoint(loaded)
+    made.on_load_checkpoint(dict(loaded))
     try:
         made.load_state_dict(loaded["state_dict"])
     except RuntimeError as error:

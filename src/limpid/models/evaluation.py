@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from torch import Tensor, distributed
 
 from limpid.data.sampling import StridedSampler
+from limpid.models.batches import Batch
+from limpid.store.metrics_file import Summary
 
+#: One image's line: `set`, `index`, `name`, and its value of each metric.
 Row = dict[str, Any]
 
 #: Marks the score of the degraded image itself, such as `input_psnr`.
@@ -32,22 +36,28 @@ class PerImageScores:
         """Forget everything and begin to count over `sets`."""
         self.sets, self.rows = list(sets), []
 
-    def add(self, set_index: int, batch: Mapping[str, Any], restored: Tensor) -> None:
+    def add(self, set_index: int, batch: Batch, restored: Tensor) -> None:
         """Score a batch of the set at `set_index`; without a target, only metrics that need none.
 
         The input is scored beside the restored image: what is not better than doing nothing has shown little. Images
         of a negative index do not count (see `limpid.data.sampling.StridedSampler`).
         """
-        values = {
-            f"{prefix}{name}": metric(image, batch.get("target")).tolist()
-            for prefix, image in (("", restored), (INPUT_PREFIX, batch.get("input")))
-            for name, metric in self.metrics.items()
-            if image is not None and (batch.get("target") is not None or not getattr(metric, "needs_reference", True))
-        }
+        values = self._values(restored, batch.get("target"))
+        degraded = batch.get("input")
+        if degraded is not None:
+            values |= self._values(degraded, batch.get("target"), INPUT_PREFIX)
         for i, (index, name) in enumerate(zip(batch["index"].tolist(), batch["name"], strict=True)):
             row = {"set": self.sets[set_index], "index": index, "name": name}
             if index >= 0:
                 self.rows.append(row | {metric: column[i] for metric, column in values.items()})
+
+    def _values(self, images: Tensor, target: Tensor | None, prefix: str = "") -> dict[str, list[float]]:
+        """The value of every image, by the metrics' names behind `prefix`; of the metrics that need no more than is."""
+        values: dict[str, list[float]] = {}
+        for name, metric in self.metrics.items():
+            if target is not None or not getattr(metric, "needs_reference", True):
+                values[prefix + name] = metric(images, target).tolist()
+        return values
 
     def finish(self, counts: Sequence[int | None]) -> None:
         """Bring the rows of all processes together, in the sets' order.
@@ -62,7 +72,7 @@ class PerImageScores:
         if distributed.is_available() and distributed.is_initialized():
             gathered: list[list[Row]] = [[] for _ in range(distributed.get_world_size())]
             distributed.all_gather_object(gathered, self.rows)
-            self.rows = [row for rows in gathered for row in rows]
+            self.rows = list(chain.from_iterable(gathered))
         self.rows.sort(key=lambda row: (self.sets.index(row["set"]), row["index"]))
         for name, count in zip(self.sets, counts, strict=True):
             if count is None:
@@ -81,13 +91,15 @@ class PerImageScores:
                 means[metric] = sum(values) / len(values)
         return means
 
-    def summary(self, prefix: str = "") -> dict[str, dict[str, dict[str, Any]]]:
-        """`{set: {metric: {"mean", "n", "protocol"}}}`: the mean of the images' own values, never of pooled errors.
+    def summary(self, prefix: str = "") -> Summary:
+        """The mean of each metric over each set, `{set: {metric: {"mean", "n", "protocol"}}}`.
+
+        It is the mean of the images' own values, never one of pooled errors.
 
         Args:
             prefix: `INPUT_PREFIX` for the scores of the degraded images themselves.
         """
-        result: dict[str, dict[str, dict[str, Any]]] = {}
+        result: Summary = {}
         for name in self.sets:
             rows = [row for row in self.rows if row["set"] == name]
             result[name] = {}
@@ -103,14 +115,14 @@ class PerImageScores:
         return result
 
 
-def loaders_of(given: Any) -> list[Any]:
+def loaders_of(given: object) -> list[Any]:
     """The DataLoaders that a Trainer holds for a stage: one, a list, or a mapping of them."""
     if isinstance(given, Mapping):
         return list(given.values())
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
-def loader_names(given: Any, stage: str, named: Any = None) -> list[str]:
+def loader_names(given: object, stage: str, named: object = None) -> list[str]:
     """A name for each DataLoader of a stage.
 
     Args:
@@ -124,8 +136,8 @@ def loader_names(given: Any, stage: str, named: Any = None) -> list[str]:
     return [stage] if count == 1 else [f"{stage}_{i}" for i in range(count)]
 
 
-def image_counts(given: Any, whole: bool) -> list[int | None]:
-    """How many images each DataLoader must give, each exactly once, or None where that is not certain.
+def image_counts(given: object, whole: bool) -> list[int | None]:
+    """The number of images that each DataLoader must give, each exactly once; None where that is not certain.
 
     It is certain of a loader with Limpid's own sampler, over a whole pass: others may repeat or leave out images.
 

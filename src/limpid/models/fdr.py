@@ -12,6 +12,7 @@ from limpid.losses import Step
 from limpid.losses.svdo import channel_correlation
 from limpid.models.batches import Batch
 from limpid.models.restorer import Restorer, StepOutput
+from limpid.networks.fdr import FDROutput
 
 #: The terms whose gradients are compared.
 _ORTHOGONALITY, _PIXELS = "svdo", "l1"
@@ -59,11 +60,11 @@ class FDR(Restorer):
         with torch.compiler.set_stance("force_eager"):
             output = self(batch["input"])
             values = fdm_correlations(output.entering, output.features)
-            means = {f"correlation/{place}": value.nanmean() for place, value in values.items() if len(value)}
+            means = {f"correlation/{where}": value.nanmean() for where, value in values.items() if len(value)}
             ratio = self._gradient_ratio(output, batch)
         return means if ratio is None else {**means, "gradient_ratio/svdo": ratio}
 
-    def _gradient_ratio(self, output: Any, batch: Mapping[str, Tensor]) -> Tensor | None:
+    def _gradient_ratio(self, output: FDROutput, batch: Mapping[str, Tensor]) -> Tensor | None:
         assert self.loss is not None
         terms, weights = self.loss.terms, self.loss.weights
         # Sharded weights have no gradients of their own outside the training step.
@@ -92,11 +93,12 @@ def fdm_correlations(entering: tuple[Tensor, ...], features: tuple[Tensor, ...])
     """
     layers = len(features) // max(1, len(entering))
     last = features[layers - 1 :: layers] if layers else ()
-    named = {"before": entering, "after": last}
-    with torch.no_grad():
-        return {
-            place: torch.stack([channel_correlation(of_phase).nanmean() for of_phase in phases])
-            if phases
-            else torch.empty(0)
-            for place, phases in named.items()
-        }
+    return {"before": _mean_correlations(entering), "after": _mean_correlations(last)}
+
+
+@torch.no_grad()
+def _mean_correlations(phases: tuple[Tensor, ...]) -> Tensor:
+    """The mean absolute correlation of two channels in each of `phases`, `(phases,)`."""
+    if not phases:
+        return torch.empty(0)
+    return torch.stack([channel_correlation(of_phase).nanmean() for of_phase in phases])

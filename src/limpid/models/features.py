@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from limpid.inference import restored_image
+from limpid.inference import NetworkOutput, restored_image
 from limpid.networks.feature_hooks import forward_with_features
 
 
@@ -23,16 +23,32 @@ class OutputWithFeatures(NamedTuple):
     features: dict[str, Tensor]
 
 
-def output_with_features(network: nn.Module, x: Tensor, layers: Sequence[str]) -> Any:
+@runtime_checkable
+class _HasFeatures(Protocol):
+    """A network's named tuple with features in it."""
+
+    @property
+    def features(self) -> Mapping[str, Tensor]:
+        """The features `(N, C, h, w)`, by the names of layers."""
+
+
+def features_of(output: NetworkOutput) -> Mapping[str, Tensor]:
+    """The features `(N, C, h, w)`, by the names of layers, in an output of `output_with_features`."""
+    assert isinstance(output, _HasFeatures)
+    return output.features
+
+
+def output_with_features(network: nn.Module, x: Tensor, layers: Sequence[str]) -> NetworkOutput:
     """The output of `network` for `x` `(N, 3, H, W)`, with `.features` where any layers are named.
 
     MPRNet gives features by names of its own, which are those of whole images; the layers of another network are its
     parts, or ``output`` for its restored image.
     """
     if not layers:
-        return network(x)
-    own = getattr(network, "FEATURES", ())
-    if own:
-        return network(x, features=layers)
+        plain: NetworkOutput = network(x)
+        return plain
+    if getattr(network, "FEATURES", ()):
+        own: NetworkOutput = network(x, features=layers)
+        return own
     output, features = forward_with_features(network, x, layers)
     return OutputWithFeatures(restored_image(output), {name: restored_image(f) for name, f in features.items()})

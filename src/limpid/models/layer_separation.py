@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from limpid.inference import restored_image
+from limpid.inference import NetworkOutput, restored_image
 from limpid.losses import Step
 from limpid.losses.adversarial import discriminator_loss
 from limpid.losses.step import Reapplication
@@ -56,7 +56,7 @@ class LayerSeparation(Adversarial):
         return [*super().generators(), self.rain]
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
-        """One step of the discriminator and one of the generators; their terms are logged under their names."""
+        """The losses of one step of the discriminator and one of the generators; terms are logged under their names."""
         assert self.loss is not None
         degraded, clear = batch["input"], clear_images(batch)
         output, features = self.network_with_features(degraded)
@@ -72,7 +72,7 @@ class LayerSeparation(Adversarial):
         return self.log_turn(total, terms, judged)
 
     def _completed(self, step: Step, features: Mapping[str, Tensor], rain: Tensor, clear: Tensor) -> Step:
-        """`step` with what the terms require of both networks."""
+        """The step with what the terms require of both networks."""
         assert self.loss is not None
         required = self.loss.requires
         if required & {"scores", "background_features"}:
@@ -89,8 +89,8 @@ class LayerSeparation(Adversarial):
             step = replace(step, reapplications=[of_degraded, of_clear])
         return step
 
-    def network_with_features(self, x: Tensor) -> tuple[Any, dict[str, Tensor]]:
-        """What the network makes of `x`, and the features of it that the loss compares."""
+    def network_with_features(self, x: Tensor) -> tuple[NetworkOutput, dict[str, Tensor]]:
+        """The network's output for `x`, and the features of it that the loss compares."""
         return forward_with_features(self.network, x.contiguous(memory_format=self.memory_format), self.layers)
 
     def discriminator_with_features(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -32,7 +32,7 @@ class Pix2pix(Adversarial):
         self.discriminator = discriminator
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
-        """One step of the discriminator, one of the generator; the terms are logged, the discriminator's loss too."""
+        """The losses of one step of the discriminator and one of the generator, which are logged."""
         assert self.loss is not None
         step = self.make_step(batch)
         clear_scores = self.discriminate(step.input, step.reference)

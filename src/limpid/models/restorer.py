@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from itertools import chain
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NotRequired, Self, TypedDict
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
@@ -17,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from limpid.checkpoint import FORMAT
 from limpid.errors import UserError
-from limpid.inference import Adaptive, Full, Inference, Tiled
+from limpid.inference import Adaptive, Full, Inference, NetworkOutput, Tiled
 from limpid.losses import Step, WeightedLoss
 from limpid.models import auxiliary_maps, fsdp, run_length
 from limpid.models.batches import Batch, BatchDefaults
@@ -28,9 +29,21 @@ from limpid.models.requirements import refuse_unmet
 # Any data module is welcome; Lightning says each time that a model's hook is used beside it.
 warnings.filterwarnings("ignore", message="You have overridden `on_after_batch_transfer` in `LightningModule`")
 
-#: What `training_step` returns: `loss`, `terms` by name, and `log`, every value that was logged, by its key; under
-#: `log_always` values that are measured more rarely than each step.
-StepOutput = dict[str, Any]
+
+class StepOutput(TypedDict):
+    """What `training_step` returns.
+
+    Attributes:
+        loss: the total.
+        terms: of it, unweighted, by name.
+        log: every value that was logged, by its key.
+        log_always: values that are measured more rarely than in each step, by their keys.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    log: dict[str, Tensor | float]
+    log_always: NotRequired[dict[str, Tensor]]
 
 
 class Restorer(LightningModule):
@@ -67,12 +80,12 @@ class Restorer(LightningModule):
         self,
         network: nn.Module,
         network_name: str = "",
-        network_config: Mapping[str, Any] | None = None,
+        network_config: Mapping[str, object] | None = None,
         loss: WeightedLoss | None = None,
         optimizer: Callable[..., Optimizer] | None = None,
         lr_scheduler: Callable[..., LRScheduler] | None = None,
         metrics: Mapping[str, Callable[..., Tensor]] | None = None,
-        provenance: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -81,7 +94,7 @@ class Restorer(LightningModule):
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
-        self.provenance = dict(provenance or {})
+        self.provenance: dict[str, Any] = dict(provenance or {})
         self.scores = PerImageScores(metrics or {})
         self.inference: Inference = Full()  # how whole images go through the network
         self.memory_format: torch.memory_format = torch.contiguous_format
@@ -114,17 +127,17 @@ class Restorer(LightningModule):
             fsdp.shard(self, self._device_mesh["data_parallel"])
             self._sharded = True
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, x: Tensor) -> NetworkOutput:
         """The network's output for `x` `(N, 3, H, W)` in [0, 1]; in training with the features that the loss needs."""
         x = x.contiguous(memory_format=self.memory_format)
         return output_with_features(self.network, x, self.layers if self.training else ())
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
+    def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> Batch:
         """The batch as a dict, with defaults for what it lacks; see `limpid.models.batches`."""
         stage = self.trainer.state.stage
         name = "train" if stage is None else stage.value
-        place = (self.trainer.global_rank, self.trainer.world_size)
-        return self._defaults.complete(batch, name, dataloader_idx, *place)
+        process = (self.trainer.global_rank, self.trainer.world_size)
+        return self._defaults.complete(batch, name, dataloader_idx, *process)
 
     # Training ---------------------------------------------------------------------------------------------------
 
@@ -135,12 +148,12 @@ class Restorer(LightningModule):
         return self.log_losses(total, terms)
 
     def make_step(self, batch: Batch) -> Step:
-        """What the terms of the loss see of a batch."""
+        """The step that the terms of the loss see of a batch."""
         output = self(batch["input"])
         features = output.features if self.layers else None
         return Step(batch["input"], batch.get("target"), output, domain=batch.get("domain"), features=features)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over what the network and the loss learn, and its learning rate over the whole training.
 
         Raises:
@@ -153,7 +166,7 @@ class Restorer(LightningModule):
         schedule = self.lr_scheduler(optimizer, steps=run_length.optimizer_steps(self.trainer))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def make_optimizer(self, parameters: Any) -> Optimizer:
+    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """The optimizer of `parameters`.
 
         Raises:
@@ -164,7 +177,7 @@ class Restorer(LightningModule):
             raise UserError(f"This model was made without {lacking}=, so it cannot be trained; give it one.")
         return self.optimizer(parameters)
 
-    def load_extra_state(self, saved: Mapping[str, Any]) -> None:
+    def load_extra_state(self, saved: Mapping[str, object]) -> None:
         """Take up what a checkpoint that is tested says besides weights; here nothing."""
 
     # Evaluation -------------------------------------------------------------------------------------------------
@@ -175,7 +188,7 @@ class Restorer(LightningModule):
             return self.inference(self.network, x)
 
     def auxiliary_maps(self, batch: Batch) -> dict[str, Tensor]:
-        """What is found in a batch's `input` besides the image; see `limpid.models.auxiliary_maps`.
+        """The maps that are found in a batch's `input` besides the image; see `limpid.models.auxiliary_maps`.
 
         Nothing where images go through the network in tiles.
         """
@@ -213,19 +226,19 @@ class Restorer(LightningModule):
         fsdp.unshard(self)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score one batch of a validation set; the restored images go on to the callbacks."""
+        """The restored images of a batch of a validation set, for the callbacks; their scores are kept."""
         restored = self.restore(batch["input"])
         self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score one batch of a test set; the restored images go on to the callbacks."""
+        """The restored images of a batch of a test set, for the callbacks; their scores are kept."""
         restored = self.restore(batch["input"])
         self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Restore one batch."""
+        """The restored images of one batch."""
         return self.restore(batch["input"])
 
     def on_validation_epoch_end(self) -> None:
@@ -249,13 +262,13 @@ class Restorer(LightningModule):
 
     @property
     def batches_done(self) -> int:
-        """How many batches are trained, the present one included."""
+        """The number of batches that are trained, the present one included."""
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
 
     def log_losses(
         self, total: Tensor, terms: Mapping[str, Tensor], more: Mapping[str, Tensor] | None = None, lr: float = 0.0
     ) -> StepOutput:
-        """Log a step's losses and learning rate, and give what `training_step` returns.
+        """The output of `training_step`, once the step's losses and learning rate are logged.
 
         Args:
             total: the loss.
@@ -268,7 +281,11 @@ class Restorer(LightningModule):
         values |= {key: value.detach() for key, value in (more or {}).items()}
         if self._trainer is not None:
             values["lr"] = lr if not self.automatic_optimization else self.trainer.optimizers[0].param_groups[0]["lr"]
-        result = {"loss": total, "terms": {name: value.detach() for name, value in terms.items()}, "log": values}
+        result: StepOutput = {
+            "loss": total,
+            "terms": {name: value.detach() for name, value in terms.items()},
+            "log": values,
+        }
         self.log_values(values)
         return result
 
@@ -291,12 +308,12 @@ class Restorer(LightningModule):
 
     @property
     def _logger(self) -> bool | None:
-        """What `self.log` takes as `logger`; None is the Trainer's loggers if there are any."""
+        """The value that `self.log` takes as `logger`; None is the Trainer's loggers if there are any."""
         return None if self.log_to_loggers else False
 
     # Checkpoints ------------------------------------------------------------------------------------------------
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Add what a checkpoint is rebuilt from: the network's name and plain settings, and where it came from."""
         checkpoint["limpid"] = FORMAT
         checkpoint["network"] = self.network_name
@@ -330,7 +347,7 @@ class Restorer(LightningModule):
 
 
 def _exact(value: float) -> Tensor:
-    """`value` on the CPU with all its digits, which `self.log` would round to float32."""
+    """The `value` as a float64 tensor on the CPU: `self.log` would round it to float32."""
     return torch.tensor(value, dtype=torch.float64)
 
 

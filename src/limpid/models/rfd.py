@@ -50,13 +50,13 @@ class RichFeatureDistillation(Restorer):
 
     def setup(self, stage: str) -> None:
         """Load the teacher for training, if any term asks for it."""
-        asked = self.loss is not None and "teacher" in self.loss.requires
-        if stage == "fit" and asked and self.teacher is None:
+        required = self.loss is not None and "teacher" in self.loss.requires
+        if stage == "fit" and required and self.teacher is None:
             self.teacher, origin = load_teacher(**self.teacher_settings)
             self.provenance["teacher"] = {**origin, "input_scale": self.input_scale}
 
     def make_step(self, batch: Batch) -> Step:
-        """What the terms see of a batch, with the teacher's features for its clear images."""
+        """The step that the terms see, with the teacher's features for the batch's clear images."""
         if self.teacher is None:
             return super().make_step(batch)
         target = batch.get("target")
@@ -67,7 +67,7 @@ class RichFeatureDistillation(Restorer):
 
     @torch.no_grad()
     def teacher_forward(self, clear: Tensor) -> TeacherOutput:
-        """What the teacher makes of `clear` `(N, 3, H, W)` in [0, 1], and its features, in float32."""
+        """The teacher's images and features for `clear` `(N, 3, H, W)` in [0, 1], in float32."""
         assert self.teacher is not None
         with torch.autocast(clear.device.type, enabled=False):
             if self.input_scale != 1:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
@@ -17,13 +17,14 @@ from limpid.errors import UserError
 from limpid.models.batches import Batch
 from limpid.models.evaluation import PerImageScores
 from limpid.models.restorer import Restorer, StepOutput
+from limpid.store.metrics_file import MetricSummary, Summary
 
 #: How images may be scaled.
 INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 def scaled(image: Tensor, size: tuple[int, int], interpolation: str = "bicubic") -> Tensor:
-    """`image` `(N, 3, H, W)` in [0, 1] at another (height, width), antialiased, clamped to [0, 1].
+    """The `image` `(N, 3, H, W)` in [0, 1] at another (height, width), antialiased, clamped to [0, 1].
 
     Bicubic is Keys' cubic with a = -0.5, as MATLAB's and Pillow's; near the border its weights are renormalised, as
     Pillow's are.
@@ -40,12 +41,15 @@ class TeacherScores(PerImageScores):
         super().__init__(metrics)
         self.facts: dict[str, float] = {}
 
-    def summary(self, prefix: str = "") -> dict[str, dict[str, dict[str, Any]]]:
-        """See `PerImageScores`; each set of the restored images has the facts too."""
+    def summary(self, prefix: str = "") -> Summary:
+        """The means of `PerImageScores.summary`; each set of the restored images has the facts too."""
         summary = super().summary(prefix)
-        for values in summary.values() if not prefix else ():
+        if prefix:
+            return summary
+        for values in summary.values():
             n = max((entry["n"] for entry in values.values()), default=0)
-            values |= {name: {"mean": value, "n": n, "protocol": name} for name, value in self.facts.items()}
+            for name, value in self.facts.items():
+                values[name] = MetricSummary(mean=value, n=n, protocol=name)
         return summary
 
 
@@ -97,7 +101,9 @@ class SuperResolution(Restorer):
                 f"be {' or '.join(INTERPOLATIONS)} and the second a whole number from 1 on."
             )
         self.provenance["target_scale"] = target_scale
-        self.scale, self.target_scale, self.interpolation = int(scale), int(target_scale), interpolation
+        self.scale = int(scale)
+        self.target_scale = int(target_scale)
+        self.interpolation = interpolation
         self.full_precision = full_precision
         self.best: dict[str, float] | None = None
         self._images_per_step = 0
@@ -105,11 +111,15 @@ class SuperResolution(Restorer):
         if (optimizer := self.optimizer) is not None and last_layer is not None:
             self.optimizer = lambda parameters: self._grouped(optimizer, parameters, last_layer, last_layer_rate)
 
-    def _grouped(self, optimizer: Callable[..., Optimizer], parameters: Any, last_layer: str, rate: float) -> Optimizer:
+    def _grouped(
+        self, optimizer: Callable[..., Optimizer], parameters: Iterable[nn.Parameter], last_layer: str, rate: float
+    ) -> Optimizer:
         """The optimizer over two groups, of which the second has `rate` times the learning rate."""
-        slow = {id(p) for p in self.network.get_submodule(last_layer).parameters()}
-        kept = list(parameters)
-        made = optimizer([{"params": [p for p in kept if (id(p) in slow) == late]} for late in (False, True)])
+        last = {id(p) for p in self.network.get_submodule(last_layer).parameters()}
+        learnt = list(parameters)
+        fast = [p for p in learnt if id(p) not in last]
+        slow = [p for p in learnt if id(p) in last]
+        made = optimizer([{"params": fast}, {"params": slow}])
         made.param_groups[1]["lr"] *= rate
         return made
 
@@ -139,10 +149,11 @@ class SuperResolution(Restorer):
                 f"Super-resolution makes its pairs from clean images, and {batch['name'][0]} comes without one; choose "
                 "data with references, such as data=scenes."
             )
-        assert isinstance(batch, dict)
         small, target = self.pair(batch["target"])
         plain = scaled(small, (target.shape[-2], target.shape[-1]), self.interpolation)
-        batch.update(small=small, input=plain, target=target)
+        batch["small"] = small
+        batch["input"] = plain
+        batch["target"] = target
         return batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
@@ -154,14 +165,14 @@ class SuperResolution(Restorer):
             return super().training_step({**batch, "input": batch["small"]}, batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score one batch of the validation set; the enlarged images go on to the callbacks."""
+        """The enlarged images of a batch of a validation set, for the callbacks; their scores are kept."""
         batch = self.degrade(batch)
         restored = self.restore(batch["small"])
         self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score one batch of a test set; the enlarged images go on to the callbacks."""
+        """The enlarged images of a batch of a test set, for the callbacks; their scores are kept."""
         batch = self.degrade(batch)
         restored = self.restore(batch["small"])
         self.scores.add(dataloader_idx, batch, restored)
@@ -179,7 +190,7 @@ class SuperResolution(Restorer):
             self.best = {"psnr": psnr, "epoch": self._epochs_done()}
 
     def _epochs_done(self) -> float:
-        """How often every training image was seen, on average."""
+        """The number of times that every training image was seen, on average."""
         dataset = getattr(self.trainer.train_dataloader, "dataset", None)
         if not isinstance(dataset, Sized):
             return float(self.trainer.current_epoch)
@@ -192,12 +203,12 @@ class SuperResolution(Restorer):
         if self.best is not None:
             self.scores.facts["epoch"] = self.best["epoch"]
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Add the best validation so far."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["best"] = self.best
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Go on from the best validation so far."""
         self.load_extra_state(checkpoint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from limpid import checkpoint
 from limpid.config.registry import build
 from limpid.errors import CannotRun, UserError
 from limpid.losses.charbonnier import stage_images
-from limpid.models.features import output_with_features
+from limpid.models.features import features_of, output_with_features
 from limpid.networks.frozen import Frozen
 
 
@@ -26,7 +27,7 @@ class Teacher(NamedTuple):
     """
 
     network: Frozen
-    origin: dict[str, Any]
+    origin: dict[str, object]
 
 
 class TeacherOutput(NamedTuple):
@@ -80,7 +81,7 @@ def load_teacher(
                 f"give a checkpoint of that network, or set {key}.network={loaded['network']}."
             )
         module = checkpoint.network(loaded, path)
-        source: dict[str, Any] = {"trained": dict(loaded["provenance"])}
+        source: dict[str, object] = {"trained": dict(loaded["provenance"])}
     elif weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -100,7 +101,7 @@ def load_teacher(
 def load_teachers(
     teachers: Mapping[str, Mapping[str, Any]],
     weights: str | None,
-    student: tuple[str, Mapping[str, Any]] | None = None,
+    student: tuple[str, Mapping[str, object]] | None = None,
     row: str = "uni_removal/teachers={kind}",
 ) -> dict[str, Teacher]:
     """The teachers by type of degradation.
@@ -148,7 +149,7 @@ def teacher_of(teachers: nn.ModuleDict, kind: str) -> nn.Module:
 def each_by_its_teacher(
     teachers: nn.ModuleDict, x: Tensor, domains: Sequence[str], layers: Sequence[str]
 ) -> TeacherOutput:
-    """What the teachers make of `x`, each of the images of its own type.
+    """The teachers' images and features for `x`, each image by the teacher of its type.
 
     Args:
         teachers: by type of degradation.
@@ -159,11 +160,17 @@ def each_by_its_teacher(
     Raises:
         UserError: there is a type that no teacher knows.
     """
-    positions = {kind: [i for i, k in enumerate(domains) if k == kind] for kind in dict.fromkeys(domains)}
+    positions: dict[str, list[int]] = {}
+    for position, kind in enumerate(domains):
+        positions.setdefault(kind, []).append(position)
     outputs = [output_with_features(teacher_of(teachers, kind), x[at], layers) for kind, at in positions.items()]
-    order = torch.tensor([i for at in positions.values() for i in at], device=x.device).argsort()
-    stages = tuple(torch.cat(s)[order] for s in zip(*(stage_images(o) for o in outputs), strict=True))
-    features = {name: torch.cat([o.features[name] for o in outputs])[order] for name in layers}
+    order = torch.tensor(list(chain.from_iterable(positions.values())), device=x.device).argsort()
+    stages_of_teachers = zip(*map(stage_images, outputs), strict=True)
+    stages = tuple(torch.cat(images)[order] for images in stages_of_teachers)
+    features: dict[str, Tensor] = {}
+    for name in layers:
+        parts = [features_of(output)[name] for output in outputs]
+        features[name] = torch.cat(parts)[order]
     return TeacherOutput(stages[-1], stages, features)
 
 

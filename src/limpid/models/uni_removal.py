@@ -47,7 +47,7 @@ class KnowledgeTransfer(FadingLoss):
     def __init__(
         self,
         *arguments: Any,
-        teachers: Mapping[str, Mapping[str, Any]],
+        teachers: Mapping[str, Mapping[str, object]],
         weights: str | None = None,
         **settings: Any,
     ) -> None:
@@ -58,8 +58,8 @@ class KnowledgeTransfer(FadingLoss):
 
     def setup(self, stage: str) -> None:
         """Load the teachers for training."""
-        asked = self.loss is not None and "teacher" in self.loss.requires
-        if stage != "fit" or not asked or self.teachers:
+        required = self.loss is not None and "teacher" in self.loss.requires
+        if stage != "fit" or not required or self.teachers:
             return
         student = (self.network_name, self.network_config)
         loaded = load_teachers(self.teacher_settings, self.weights, student, self.TEACHER_ROW)
@@ -81,7 +81,7 @@ class KnowledgeTransfer(FadingLoss):
         return f"loss.terms.{name}.weight"
 
     def make_step(self, batch: Batch) -> Step:
-        """What the terms see of a batch, with what the teachers make of it where one requires that."""
+        """The step that the terms see of a batch, with the teachers' output where a term requires it."""
         assert self.loss is not None
         if "teacher" not in self.loss.requires:
             return super().make_step(batch)
@@ -89,7 +89,7 @@ class KnowledgeTransfer(FadingLoss):
         return replace(super().make_step(batch), teacher=teacher)
 
     def teacher_forward(self, batch: Batch) -> TeacherOutput:
-        """What the teachers make of `batch`, each of the images of its own type.
+        """The teachers' images and features for `batch`, each image by the teacher of its type.
 
         Raises:
             UserError: the batch holds a type that no teacher knows.
@@ -130,7 +130,7 @@ class TeacherEnsemble(Restorer):
         self,
         network: nn.Module,
         *arguments: Any,
-        teachers: Mapping[str, Mapping[str, Any]],
+        teachers: Mapping[str, Mapping[str, object]],
         weights: str | None = None,
         **settings: Any,
     ) -> None:
@@ -140,7 +140,7 @@ class TeacherEnsemble(Restorer):
         self.provenance["teachers"] = {kind: teacher.origin for kind, teacher in loaded.items()}
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Score images, each restored by the teacher for its type; the restored images go on to the callbacks."""
+        """The images of a batch, each restored by the teacher for its type, for the callbacks; scores are kept."""
         assert isinstance(self.network, nn.ModuleDict)
         teachers = [teacher_of(self.network, kind) for kind in batch["domain"]]
         images = batch["input"].split(1)

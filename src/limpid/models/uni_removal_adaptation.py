@@ -51,7 +51,7 @@ class DomainAdaptation(Adversarial, FadingLoss):
         self,
         *arguments: Any,
         discriminator: nn.Module,
-        start: Mapping[str, Any],
+        start: Mapping[str, str | None],
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
@@ -61,11 +61,11 @@ class DomainAdaptation(Adversarial, FadingLoss):
     def setup(self, stage: str) -> None:
         """Load the student that adaptation starts from."""
         if stage == "fit" and "start" not in self.provenance:
-            settings = (self.start.get("ckpt"), self.start.get("weights"))
-            self.provenance["start"] = load_start(self.network, self.network_name, self.network_config, *settings)
+            student = (self.network, self.network_name, self.network_config)
+            self.provenance["start"] = load_start(*student, self.start.get("ckpt"), self.start.get("weights"))
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
-        """One step of the student and one of the discriminator; the student's terms are logged under their names."""
+        """The losses of one step of the student and one of the discriminator; the student's terms are logged."""
         assert self.loss is not None
         clear = clear_images(batch)
         step = replace(self.make_step(batch), clear=clear)
@@ -94,9 +94,9 @@ class DomainAdaptation(Adversarial, FadingLoss):
 
 
 def load_start(
-    network: nn.Module, name: str, settings: Mapping[str, Any], ckpt: str | Path | None, weights: str | None
+    network: nn.Module, name: str, settings: Mapping[str, object], ckpt: str | Path | None, weights: str | None
 ) -> dict[str, Any]:
-    """Put the weights that adaptation starts from into `network`, and say where they come from.
+    """The origin of the weights that adaptation starts from, which are put into `network`: plain facts.
 
     Args:
         network: the student.

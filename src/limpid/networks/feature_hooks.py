@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,8 +34,8 @@ def forward_with_features(network: nn.Module, x: Tensor, layers: Sequence[str]) 
     features: dict[str, Tensor] = {}
     hooks = []
 
-    def keep(layer: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+    def keep(layer: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
             features[layer] = output
 
         return hook

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 
@@ -17,12 +18,12 @@ class _LowerBound(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bound: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, x: Tensor, bound: Tensor) -> Tensor:
         ctx.save_for_backward(x, bound)
         return torch.maximum(x, bound)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (gradient,) = gradients
         x, bound = ctx.saved_tensors
         passes = (x >= bound) | (gradient < 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import torch
@@ -219,7 +219,7 @@ class MPRNet(nn.Module):
 
     #: Names of the features that can be asked for; `stage1` ones are joined from their patches.
     FEATURES = (
-        *(f"stage{s}.{part}.level{i}" for s in (1, 2) for part in ("encoder", "decoder") for i in (1, 2, 3)),
+        *(f"stage{s}.{part}.level{i}" for s, part, i in product((1, 2), ("encoder", "decoder"), (1, 2, 3))),
         "stage3.orsnet",
     )
 
@@ -273,19 +273,18 @@ class MPRNet(nn.Module):
         refined = self.orsnet(fused, self.slope, encoded2, decoded2)
         restored3 = self.tail(refined) + whole
 
-        levels = {
-            f"stage{s}.{part}.level{i}": tensor
-            for s, part, tensors in (
-                (1, "encoder", encoded1),
-                (1, "decoder", decoded1),
-                (2, "encoder", encoded2),
-                (2, "decoder", decoded2),
-            )
-            for i, tensor in enumerate(tensors, 1)
-        } | {"stage3.orsnet": refined}
-        kept = {name: levels[name] for name in features}
-        for name in kept:
+        levels = {"stage3.orsnet": refined}
+        parts = {
+            "stage1.encoder": encoded1,
+            "stage1.decoder": decoded1,
+            "stage2.encoder": encoded2,
+            "stage2.decoder": decoded2,
+        }
+        for part, tensors in parts.items():
+            levels |= {f"{part}.level{i}": tensor for i, tensor in enumerate(tensors, 1)}
+        wanted = {name: levels[name] for name in features}
+        for name in wanted:
             if name.startswith("stage1"):
-                kept[name] = _join(kept[name], 2)
+                wanted[name] = _join(wanted[name], 2)
         stages = tuple(image[..., :height, :width] for image in (_join(restored1, 2), restored2, restored3))
-        return MPRNetOutput(stages[-1], stages, kept)
+        return MPRNetOutput(stages[-1], stages, wanted)

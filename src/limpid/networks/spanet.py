@@ -121,8 +121,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, features: Tensor, attention: Tensor | float = 1.0) -> Tensor:
         """Refine `features` `(N, C, H, W)` where `attention` `(N, 1, H, W)` says so."""
-        found = self.conv3(self.conv2(self.conv1(features).relu()).relu())
-        return (found * attention + features).relu()
+        rain = self.conv3(self.conv2(self.conv1(features).relu()).relu())
+        return (rain * attention + features).relu()
 
 
 class SPANet(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,5 +50,5 @@ def write_panel(path: Path, made: Panel) -> None:
 def read_panel(path: Path) -> Panel:
     """The panel in the PNG at `path`; a picture that names no columns is taken for one column without a name."""
     with Image.open(path) as picture:
-        text: dict[str, Any] = getattr(picture, "text", {})
+        text: dict[str, str] = getattr(picture, "text", {})
         return Panel(tuple(text.get(_COLUMNS, "").split(",")), np.asarray(picture.convert("RGB")))

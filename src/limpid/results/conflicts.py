@@ -18,7 +18,7 @@ def conflicting_printed_values(row: Row, known: Sequence[Row]) -> list[str]:
         row: whose values are looked at.
         known: all rows, `row` among them.
     """
-    found = []
+    phrases = []
     for other in known:
         if other.run_id != row.run_id or other.id == row.id:
             continue
@@ -29,8 +29,8 @@ def conflicting_printed_values(row: Row, known: Sequence[Row]) -> list[str]:
             digits = min(_digits(one, metric, known) for one in (row, other))
             if abs(value - theirs) > 0.5000001 * 10.0**-digits:
                 there = f"{other.table}/{other.name}"
-                found.append(f"{metric} on {name} is {value:g} here and {theirs:g} in {there}, the same run")
-    return found
+                phrases.append(f"{metric} on {name} is {value:g} here and {theirs:g} in {there}, the same run")
+    return phrases
 
 
 def _values(row: Row) -> Iterator[tuple[str, str, float]]:

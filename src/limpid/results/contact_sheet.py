@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +66,7 @@ def write_jpeg(path: Path, picture: Image.Image, quality: int = 90) -> None:
         picture.save(file, "JPEG", quality=quality)
 
 
-def _picture(pixels: NDArray[Any]) -> Image.Image:
+def _picture(pixels: Pixels) -> Image.Image:
     return Image.fromarray(np.floor(np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 

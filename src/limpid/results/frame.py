@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from limpid.paths import runs as default_store
 from limpid.results.grouping import group_of, settings_of, training_fingerprint
@@ -74,7 +74,7 @@ def frame_of(measured: Iterable[MeasuredRow], free: Iterable[RunRecord] = (), pe
     """The frame that `results` describes, of some rows and of some runs without a row."""
     import pandas as pd
 
-    lines: list[tuple[Any, ...]] = []
+    lines: list[tuple[object, ...]] = []
     runs: list[tuple[Row | None, RunRecord]] = []
     for one in measured:
         lines += _printed_lines(one.row)
@@ -96,24 +96,24 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype({name: _TYPES.get(name, object) for name in frame.columns})
 
 
-def _run_columns(row: Row | None, run: RunRecord) -> tuple[Any, ...]:
+def _run_columns(row: Row | None, run: RunRecord) -> tuple[object, ...]:
     """The values of the columns that every line of a run shares, those before `_VALUE`."""
     names = (None, None, None) if row is None else (row.paper, row.table, row.name)
     model = run.model or (row.model if row else None)
-    asked = (run.mode, run.budget, run.seed, run.status, run.comparable, shlex.join(run.overrides))
+    facts = (run.mode, run.budget, run.seed, run.status, run.comparable, shlex.join(run.overrides))
     settings = ", ".join(settings_of(run))
     training = training_fingerprint(run)
-    return (*names, model, run.data, *asked, settings, run.fingerprint, training, group_of(run), run.path)
+    return (*names, model, run.data, *facts, settings, run.fingerprint, training, group_of(run), run.path)
 
 
-def _printed_lines(row: Row) -> Iterator[tuple[Any, ...]]:
+def _printed_lines(row: Row) -> Iterator[tuple[object, ...]]:
     columns = (row.paper, row.table, row.name, row.model, row.data, *[None] * len(_RUN))
     for name, values in row.printed.items():
         for metric, value in values.items():
             yield (*columns, name, None, None, metric, None, float(value), PAPER, None)
 
 
-def _run_lines(row: Row | None, run: RunRecord) -> Iterator[tuple[Any, ...]]:
+def _run_lines(row: Row | None, run: RunRecord) -> Iterator[tuple[object, ...]]:
     columns = _run_columns(row, run)
     for score in run.scores:
         figure = (score.metric, score.protocol, score.value, score.source, score.n)

@@ -23,7 +23,7 @@ from limpid.results.run_record import RunRecord
 
 
 def group_of(record: RunRecord) -> str:
-    """Eight hex digits that are equal for runs of one training; see the head of this module."""
+    """The eight hex digits that are equal for runs of one training; see the head of this module."""
     facts = (
         record.budget,
         record.mode,
@@ -51,7 +51,7 @@ def _protocols(record: RunRecord) -> list[str]:
 
 
 def settings_of(record: RunRecord) -> tuple[str, ...]:
-    """What was set of a run besides its row, budget and seed, for people.
+    """The settings of a run besides its row, budget and seed, for people.
 
     These are its overrides in alphabetical order with its own seed as `seed-*`, the settings of a narrower network, and
     what its weights were trained on where that are not the data it is tested on.

@@ -7,7 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from limpid.results.frame import PAPER
 from limpid.results.run_record import INPUT, MEASURED
@@ -34,8 +34,28 @@ class Figure:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus printed, or None where the paper prints nothing."""
+        """The mean minus the paper's value, or None where the paper prints nothing."""
         return None if self.printed is None else self.mean - self.printed
+
+
+class FrameLine(Protocol):
+    """A line of the frame, as pandas gives it: an attribute for each column of `limpid.results.frame.COLUMNS`."""
+
+    source: str
+    set: str
+    metric: str
+    value: float
+    protocol: str
+    n: int
+    mode: str
+    budget: str
+    seed: int
+    settings: str
+    status: str
+    comparable: bool
+    training: str
+    group: str
+    run: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +98,8 @@ def lines_of(frame: pd.DataFrame | None) -> Iterator[Line]:
     if frame is None:
         return
     printed: dict[str, dict[str, float]] = {}
-    groups: dict[str, list[Any]] = {}
+    groups: dict[str, list[FrameLine]] = {}
+    value: FrameLine
     for value in frame.itertuples():
         if value.source == PAPER:
             printed.setdefault(value.set, {})[value.metric] = value.value
@@ -91,12 +112,12 @@ def lines_of(frame: pd.DataFrame | None) -> Iterator[Line]:
         yield from _group_lines(members, printed, name_training=seen[_visible_settings(members[0])] > 1)
 
 
-def _visible_settings(value: Any) -> tuple[str, ...]:
+def _visible_settings(value: FrameLine) -> tuple[str, ...]:
     return (value.budget, value.settings, value.status, value.mode)
 
 
 def _group_lines(
-    values: Sequence[Any], printed: Mapping[str, Mapping[str, float]], name_training: bool
+    values: Sequence[FrameLine], printed: Mapping[str, Mapping[str, float]], name_training: bool
 ) -> Iterator[Line]:
     """The lines of runs of one training.
 
@@ -131,7 +152,7 @@ def _group_lines(
         yield Line(MEASURED, name, _figures(members, printed.get(name, {})), images=images, **facts)
 
 
-def _figures(of_set: Iterable[Any], printed: Mapping[str, float]) -> dict[str, Figure]:
+def _figures(of_set: Iterable[FrameLine], printed: Mapping[str, float]) -> dict[str, Figure]:
     """The figures of one set by metric, each over the runs that have it.
 
     Args:
@@ -143,11 +164,11 @@ def _figures(of_set: Iterable[Any], printed: Mapping[str, float]) -> dict[str, F
     for line in of_set:
         values.setdefault(line.metric, []).append(line.value)
         ids.setdefault(line.metric, []).append(line.protocol)
-    found = {}
+    figures = {}
     for metric, members in values.items():
         mean, deviation = mean_and_deviation(members)
-        found[metric] = Figure(mean, deviation, printed.get(metric), tuple(dict.fromkeys(ids[metric])))
-    return found
+        figures[metric] = Figure(mean, deviation, printed.get(metric), tuple(dict.fromkeys(ids[metric])))
+    return figures
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
@@ -164,7 +185,7 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def describe(line: Line) -> str:
-    """What a line is, in words: ``budget mini, seeds 0, 1, not comparable``."""
+    """The description of a line in words, such as ``budget mini, seeds 0, 1, not comparable``."""
     if line.source == PAPER:
         return "paper"
     if line.source == INPUT:
@@ -197,18 +218,18 @@ def figure_text(line: Line, metric: str) -> str:
 
 def metrics_of(lines: Iterable[Line], source: str) -> list[str]:
     """The metrics that the lines of one source have, in order of appearance."""
-    found: dict[str, None] = {}
+    metrics: dict[str, None] = {}
     for line in lines:
         if line.source == source:
-            found.update(dict.fromkeys(line.figures))
-    return list(found)
+            metrics.update(dict.fromkeys(line.figures))
+    return list(metrics)
 
 
 def protocols(lines: Iterable[Line]) -> dict[str, list[str]]:
     """The protocols under which each metric was measured, by metric."""
-    found: dict[str, dict[str, None]] = {}
+    ids_of_metrics: dict[str, dict[str, None]] = {}
     for line in lines:
         if line.source == MEASURED:
             for metric, figure in line.figures.items():
-                found.setdefault(metric, {}).update(dict.fromkeys(figure.protocols))
-    return {metric: list(ids) for metric, ids in found.items()}
+                ids_of_metrics.setdefault(metric, {}).update(dict.fromkeys(figure.protocols))
+    return {metric: list(ids) for metric, ids in ids_of_metrics.items()}

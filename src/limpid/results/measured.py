@@ -26,22 +26,22 @@ class MeasuredRow:
 
 
 def measured_rows(rows: Iterable[Row], store: Path) -> list[MeasuredRow]:
-    """Rows with all their runs, in the order of `rows`.
+    """The rows with all their runs, in the order of `rows`.
 
     Args:
         rows: which.
         store: the run store.
     """
-    kept: dict[str, list[RunRecord]] = {}  # by paper
-    found = []
+    kept_records: dict[str, list[RunRecord]] = {}  # by paper
+    measured = []
     for row in rows:
-        if row.paper not in kept:
-            kept[row.paper] = read_kept(measured_file(row.paper))
+        if row.paper not in kept_records:
+            kept_records[row.paper] = read_kept(measured_file(row.paper))
         runs = [read_record(run) for run in find(store / row.run_id)]
         present = {run.store_path for run in runs}
-        runs += [run for run in kept[row.paper] if run.row == row.run_id and run.store_path not in present]
-        found.append(MeasuredRow(row, tuple(runs)))
-    return found
+        runs += [run for run in kept_records[row.paper] if run.row == row.run_id and run.store_path not in present]
+        measured.append(MeasuredRow(row, tuple(runs)))
+    return measured
 
 
 def free_runs(store: Path) -> list[RunRecord]:
@@ -55,7 +55,7 @@ def read_kept(file: Path) -> list[RunRecord]:
 
 
 def keep(measured: Iterable[MeasuredRow]) -> list[Path]:
-    """Copy the figures of finished runs into each paper's measured.json; the files that were written.
+    """The measured.json files that were written, each with the figures of a paper's finished runs.
 
     What a file kept of a row is replaced where the row has finished runs. Smoke runs are left out: they say nothing
     about how well a row does.
@@ -77,7 +77,7 @@ def keep(measured: Iterable[MeasuredRow]) -> list[Path]:
 
 
 def measured_file(paper: str) -> Path:
-    """Where the figures kept of a paper's rows lie: beside its rows.
+    """The path of the figures that are kept of a paper's rows: beside its rows.
 
     Raises:
         UserError: there is no such paper.

@@ -143,8 +143,8 @@ def differences(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[tuple
 
 def _seed_means(scores: pd.DataFrame, shared: pd.DataFrame) -> pd.Series:
     """The mean over shared images of each `(set, metric, seed)`."""
-    kept = scores.join(shared[[]], on=_SCORE, how="inner")
-    return kept.groupby(["set", "metric", "seed"], sort=False)["value"].mean()
+    shared_scores = scores.join(shared[[]], on=_SCORE, how="inner")
+    return shared_scores.groupby(["set", "metric", "seed"], sort=False)["value"].mean()
 
 
 def _seed_interval(pairs: pd.DataFrame) -> tuple[float, float] | None:
@@ -168,12 +168,12 @@ def compare_to_reference(scores: pd.DataFrame) -> Comparison | None:
         return None
     own = [name for name, members in methods.items() if _is_papers_own(members)]
     reference = own[0] if own else next(iter(methods))
-    found: list[PairedDifference] = []
+    compared: list[PairedDifference] = []
     for name, members in methods.items():
         if name != reference:
             pairs = differences(members, methods[reference])
-            found += [PairedDifference(name, set_name, metric, one) for set_name, metric, one in pairs]
-    return Comparison(reference, tuple(found)) if found else None
+            compared += [PairedDifference(name, set_name, metric, one) for set_name, metric, one in pairs]
+    return Comparison(reference, tuple(compared)) if compared else None
 
 
 def _methods(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:

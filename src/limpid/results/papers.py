@@ -78,13 +78,13 @@ def papers(only: str = "*") -> dict[str, Paper]:
     Raises:
         UserError: a file misspells or lacks something.
     """
-    found: dict[str, Paper] = {}
+    by_name: dict[str, Paper] = {}
     for folder in config_folders("experiments"):
         for file in sorted(folder.glob(f"{only}/{FILE_NAME}")):
             paper = read_paper(file)
             name = file.parent.name
-            found[name] = _joined(found[name], paper) if name in found else paper
-    return found
+            by_name[name] = _joined(by_name[name], paper) if name in by_name else paper
+    return by_name
 
 
 def read_paper(file: Path) -> Paper:
@@ -94,11 +94,11 @@ def read_paper(file: Path) -> Paper:
         UserError: the file misspells or lacks something; the sentence says where.
     """
     content = read_yaml(file)
-    _check_keys(content, _PAPER_KEYS, f"The file {file}")
-    found = content.get("tables") or {}
-    if not isinstance(found, dict):
-        raise UserError(f"The file {file} must have tables by their names, but they are {found!r}.")
-    tables = {str(name): _table(table, f"{file}, {name}") for name, table in found.items()}
+    _checked(content, _PAPER_KEYS, f"The file {file}")
+    listed = content.get("tables") or {}
+    if not isinstance(listed, dict):
+        raise UserError(f"The file {file} must have tables by their names, but they are {listed!r}.")
+    tables = {str(name): _table(table, f"{file}, {name}") for name, table in listed.items()}
     return Paper(str(content.get("title") or file.parent.name), tables)
 
 
@@ -119,8 +119,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def _table(content: Any, where: str) -> PrintedTable:
-    _check_keys(content, _TABLE_KEYS, f"The table in {where},")
+def _table(content: object, where: str) -> PrintedTable:
+    content = _checked(content, _TABLE_KEYS, f"The table in {where},")
     rows = content.get("rows") or {}
     if not isinstance(rows, dict):
         raise UserError(f"The table in {where}, must have rows by their names, but they are {rows!r}.")
@@ -128,9 +128,9 @@ def _table(content: Any, where: str) -> PrintedTable:
     return PrintedTable(str(content.get("caption") or ""), entries)
 
 
-def _entry(content: Any, where: str) -> Entry:
+def _entry(content: object, where: str) -> Entry:
     row = f"The row in {where},"
-    _check_keys(content, _ENTRY_KEYS, row)
+    content = _checked(content, _ENTRY_KEYS, row)
     for needed in ("label", "kind"):
         if needed not in content:
             raise UserError(f"{row} lacks {needed!r}; add it.")
@@ -143,7 +143,7 @@ def _entry(content: Any, where: str) -> Entry:
     return entry
 
 
-def _check_printed(printed: Any, row: str) -> None:
+def _check_printed(printed: object, row: str) -> None:
     sets = printed.values() if isinstance(printed, dict) else [None]
     for values in sets:
         numbers = values.values() if isinstance(values, dict) else [None]
@@ -151,13 +151,15 @@ def _check_printed(printed: Any, row: str) -> None:
             raise UserError(f"{row} has values that are not numbers; write printed: {{SET: {{METRIC: NUMBER}}}}.")
 
 
-def _check_keys(content: Any, known: Iterable[str], what: str) -> None:
+def _checked(content: object, known: Iterable[str], what: str) -> dict[str, Any]:
+    """`content`, if it is a mapping with none but the `known` keys."""
     if not isinstance(content, dict):
         raise UserError(f"{what} must have the keys {', '.join(known)}, but it is {content!r}.")
     for name in content:
         if name not in known:
             hint = nearest(str(name), known) or f"; it takes {', '.join(known)}."
             raise UserError(f"{what} sets {name!r}, which is not known there{hint}")
+    return content
 
 
 def _joined(first: Paper, second: Paper) -> Paper:

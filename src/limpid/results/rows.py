@@ -52,7 +52,7 @@ class Row:
 
     @property
     def id(self) -> str:
-        """`paper/table/name`."""
+        """The row's id, ``paper/table/name``."""
         return f"{self.paper}/{self.table}/{self.name}"
 
     @property
@@ -128,11 +128,11 @@ def option_of(content: Mapping[str, Any], group: str) -> str | None:
 
 def _row_files() -> dict[str, Path]:
     """The file of every row by its id, the user's own first."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in config_folders("experiments"):
         for file in folder.glob("*/*/*.yaml"):
-            found.setdefault("/".join([*file.parts[-3:-1], file.stem]), file)
-    return found
+            files.setdefault("/".join([*file.parts[-3:-1], file.stem]), file)
+    return files
 
 
 def _require_files(printed: Mapping[str, Paper], files: Mapping[str, Path]) -> None:
@@ -156,15 +156,15 @@ def _printed_names(paper: Paper) -> Iterator[tuple[str, str]]:
             yield name, row
 
 
-def _print_order(printed: Mapping[str, Paper], row_id: str) -> tuple[Any, ...]:
-    """What rows are sorted by: printed tables before others, printed rows before others, the rest by name."""
+def _print_order(printed: Mapping[str, Paper], row_id: str) -> tuple[str, int, str, int, str]:
+    """The sort key of a row: printed tables before others, printed rows before others, the rest by name."""
     paper, table, name = row_id.split("/")
     tables = printed[paper].tables if paper in printed else {}
     entries = tables[table].entries if table in tables else {}
     return (paper, _position(table, tables), table, _position(name, entries), name)
 
 
-def _position(name: str, ordered: Mapping[str, Any]) -> int:
+def _position(name: str, ordered: Mapping[str, object]) -> int:
     """The position of a key in a mapping; behind all where it is not in it."""
     return list(ordered).index(name) if name in ordered else len(ordered)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from limpid.store.metrics_file import MetricsFile, Summary
 from limpid.store.run_directory import Run
 
 MEASURED = "measured"
@@ -72,7 +73,7 @@ class RunRecord:
     status: str
     fingerprint: str | None
     overrides: tuple[str, ...]
-    narrowed: Mapping[str, Any]
+    narrowed: Mapping[str, object]
     comparable: bool
     scores: tuple[Score, ...]
     provenance: Mapping[str, Any]
@@ -80,7 +81,7 @@ class RunRecord:
 
     @property
     def trained(self) -> Mapping[str, Any]:
-        """Where the tested weights come from (row, budget, seed, data, ...); empty where nothing was trained."""
+        """The origin of the tested weights (row, budget, seed, data, ...); empty where nothing was trained."""
         return self.provenance.get("trained") or {}
 
     @property
@@ -105,7 +106,7 @@ class RunDetails:
     command: tuple[str, ...]
     absent: tuple[str, ...]
     config_text: str
-    test_sets: Mapping[str, Mapping[str, Any]]
+    test_sets: Mapping[str, Mapping[str, object]]
     set_choices: Mapping[str, str]
     protocols: Mapping[str, str]
 
@@ -115,7 +116,7 @@ def read_record(run: Run) -> RunRecord:
     return record_of(run.config() or {}, run.results() or {}, run.status()["status"], run.path)
 
 
-def record_of(config: Mapping[str, Any], results: Mapping[str, Any], status: str, path: Path) -> RunRecord:
+def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path: Path) -> RunRecord:
     """The record of a run.
 
     Args:
@@ -147,7 +148,7 @@ def record_of(config: Mapping[str, Any], results: Mapping[str, Any], status: str
 
 
 def read_details(run: Run) -> RunDetails:
-    """What the page of a run shows besides its record."""
+    """The details that the page of a run shows besides its record."""
     config = run.config() or {}
     facts = _facts(config)
     choices: Mapping[str, str] = facts.get("choices") or {}
@@ -164,9 +165,9 @@ def read_details(run: Run) -> RunDetails:
     )
 
 
-def plain(record: RunRecord) -> dict[str, Any]:
+def plain(record: RunRecord) -> dict[str, object]:
     """The record as plain values for JSON, scores as metrics.json nests them; `from_plain` reads it."""
-    nested: dict[str, dict[str, dict[str, Any]]] = {MEASURED: {}, INPUT: {}}
+    nested: dict[str, Summary] = {MEASURED: {}, INPUT: {}}
     for score in record.scores:
         values = nested[score.source].setdefault(score.set, {})
         values[score.metric] = {"mean": score.value, "n": score.n, "protocol": score.protocol}
@@ -227,13 +228,13 @@ def _portable(overrides: Iterable[str], path: Path) -> Iterator[str]:
             yield override.replace(store, "runs/")
 
 
-def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(config: Mapping[str, object]) -> dict[str, Any]:
     """The run's own facts in its configuration: the block `run`, and the budget."""
     facts = config.get("run")
     return {**facts, "budget": config.get("budget")} if isinstance(facts, Mapping) else {}
 
 
-def _command(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+def _command(config: Mapping[str, object], facts: Mapping[str, Any]) -> Iterator[str]:
     """The words of the command that makes the run."""
     if facts.get("typed"):
         yield from (str(config.get("command") or "train"), *map(str, facts["typed"]))

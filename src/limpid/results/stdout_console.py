@@ -9,6 +9,6 @@ PIPED = 200
 
 
 def answers() -> Console:
-    """Rich's console on stdout, as wide as the terminal, or `PIPED` where there is none."""
+    """The console of rich on stdout, as wide as the terminal, or `PIPED` where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=PIPED)

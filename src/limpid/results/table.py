@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from limpid.results.conflicts import conflicting_printed_values
 from limpid.results.frame import PAPER, frame_of
@@ -37,7 +36,7 @@ class TableRow:
 
 
 def table_rows(chosen: Iterable[Row], store: Path, why_not: Callable[[Row], str | None]) -> list[TableRow]:
-    """Rows with what the paper prints of them and all their runs: those of the store, and those that were kept.
+    """The rows with what the paper prints of them and all their runs: those of the store, and those that were kept.
 
     Args:
         chosen: the rows.
@@ -47,13 +46,13 @@ def table_rows(chosen: Iterable[Row], store: Path, why_not: Callable[[Row], str 
     known = every_row()
     measured = measured_rows(chosen, store)
     by_row = dict(iter(frame_of(measured).groupby(["paper", "table", "row"], sort=False)))
-    found = []
+    shown = []
     for one in measured:
         row = one.row
         frame = by_row.get((row.paper, row.table, row.name))
         conflicts = tuple(conflicting_printed_values(row, known))
-        found.append(TableRow(row, one.runs, tuple(lines_of(frame)), why_not(row), conflicts))
-    return found
+        shown.append(TableRow(row, one.runs, tuple(lines_of(frame)), why_not(row), conflicts))
+    return shown
 
 
 def single_run(row: Row | None, run: RunRecord) -> list[Line]:
@@ -93,7 +92,7 @@ def markdown(table: Sequence[TableRow]) -> str:
     return "\n".join([*out, *(["", "Protocols: " + "; ".join(notes)] if notes else [])])
 
 
-def as_json(one: TableRow) -> dict[str, Any]:
+def as_json(one: TableRow) -> dict[str, object]:
     """A row as plain values, its runs as metrics.json nests their values."""
     row = one.row
     return {

@@ -20,9 +20,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from limpid.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 _REPORT = "LIMPID_REPORT"  # tells a process where to say how it ended, and that a command watches it
 _GRACE = 3.0  # seconds that the processes have to close their loggers before they are killed
@@ -70,8 +73,8 @@ class Place:
     watched: bool = False
 
     @property
-    def environment(self) -> Any:
-        """What tells Lightning about the processes."""
+    def environment(self) -> ClusterEnvironment:
+        """The environment that tells Lightning about the processes."""
         from lightning.fabric.plugins.environments.lightning import LightningEnvironment
         from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
         from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -84,22 +87,22 @@ class Place:
 
 
 def outside() -> Outside | None:
-    """What started this process as one of several, if anything did.
+    """The launcher that started this process as one of several, or None.
 
     Raises:
         UserError: srun was not told how many processes a machine has.
     """
-    told = os.environ
-    if "TORCHELASTIC_RUN_ID" in told and int(told["WORLD_SIZE"]) > 1:
-        return Outside("torchrun", int(told["RANK"]), int(told["WORLD_SIZE"]), int(told["LOCAL_WORLD_SIZE"]))
+    env = os.environ
+    if "TORCHELASTIC_RUN_ID" in env and int(env["WORLD_SIZE"]) > 1:
+        return Outside("torchrun", int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"]))
     # Only srun sets the number of a step's tasks; a batch script without srun is one process.
-    if (world := int(told.get("SLURM_STEP_NUM_TASKS", "1"))) > 1:
-        if "SLURM_NTASKS_PER_NODE" not in told:
+    if (world := int(env.get("SLURM_STEP_NUM_TASKS", "1"))) > 1:
+        if "SLURM_NTASKS_PER_NODE" not in env:
             raise UserError(
                 f"srun started {world} processes without saying how many run on each machine; add --ntasks-per-node=D, "
                 "D being the devices of one machine."
             )
-        return Outside("srun", int(told["SLURM_PROCID"]), world, int(told["SLURM_NTASKS_PER_NODE"]))
+        return Outside("srun", int(env["SLURM_PROCID"]), world, int(env["SLURM_NTASKS_PER_NODE"]))
     return None
 
 
@@ -131,8 +134,8 @@ def place(trainer: Mapping[str, Any]) -> Place:
     return Place(started.rank, started.world, machines)
 
 
-def _devices(trainer: Mapping[str, Any]) -> int:
-    """How many devices of this machine the settings ask for.
+def _devices(trainer: Mapping[str, object]) -> int:
+    """The number of devices of this machine that the settings ask for.
 
     Raises:
         UserError: they are not there.
@@ -189,20 +192,20 @@ class _Process:
             _REPORT: str(self.report_file),
         }
         command = [sys.executable, "-m", "limpid.runs.runner", str(run)]
-        out: Any = 2  # the first process shows its progress; stdout is for the answer
+        out: int | BinaryIO = 2  # the first process shows its progress; stdout is for the answer
         if rank > 0:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             out = self.log.open("ab")
         self.popen = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
         )
-        if rank > 0:
+        if not isinstance(out, int):
             out.close()
         self.ended: float | None = None
 
     @property
     def code(self) -> int | None:
-        """Its exit status, or None while it runs."""
+        """The exit status of the process, or None while it runs."""
         code = self.popen.poll()
         if code is not None and self.ended is None:
             self.ended = time.time()
@@ -210,7 +213,7 @@ class _Process:
 
     @property
     def report(self) -> dict[str, Any]:
-        """How it says it ended; nothing if it could not say."""
+        """The process's own report on how it ended; empty if it left none."""
         return json.loads(self.report_file.read_text(encoding="utf-8")) if self.report_file.is_file() else {}
 
     def kill(self) -> None:
@@ -278,14 +281,17 @@ def _watch(processes: list[_Process]) -> None:
 
 
 def told(failure: ProcessFailed) -> str:
-    """What a person is told: the traceback of the process that failed, if it left one, and the sentence."""
+    """The text for the user: the traceback of the process that failed, if it left one, and the sentence."""
     return "\n".join([*getattr(failure, "__notes__", []), str(failure)])
 
 
 def _likely_cause(process: _Process) -> tuple[int, float]:
-    """Smaller for what came first: a refusal, then a kill, then an error; a lost connection is an error too."""
+    """The sort key of a failed process, least for the likely cause: a refusal, then a kill, then an error, by time."""
     report, code = process.report, process.code or 0
-    order = 0 if "refused" in report else 1 if code < 0 and code != -signal.SIGABRT else 2
+    killed = code < 0 and code != -signal.SIGABRT
+    order = 1 if killed else 2
+    if "refused" in report:
+        order = 0
     return order, report.get("time", process.ended or time.time())
 
 
@@ -308,7 +314,7 @@ def watched() -> bool:
 
 
 def take_part(job: Callable[[], object]) -> int:
-    """Do `job` as one of several processes; leave a report for the command that watches; the exit status.
+    """The exit status after doing `job` as one of several processes, with a report for the command that watches.
 
     The process ends at once when the command that started it does, however that ended.
     """
@@ -328,7 +334,7 @@ def take_part(job: Callable[[], object]) -> int:
     return 0
 
 
-def _leave(report: dict[str, Any]) -> None:
+def _leave(report: dict[str, object]) -> None:
     file = Path(os.environ[_REPORT])
     beside = file.with_suffix(".part")
     beside.write_text(json.dumps({**report, "time": time.time()}), encoding="utf-8")

@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 from importlib.metadata import version
-from typing import Any
 
 import torch
 
@@ -25,8 +24,8 @@ _PACKAGES = (
 )
 
 
-def describe() -> dict[str, Any]:
-    """Plain facts for environment.json."""
+def describe() -> dict[str, object]:
+    """The versions, the machine and the commit, as plain values for environment.json."""
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "limpid": __version__,
@@ -47,10 +46,10 @@ def _commit() -> str | None:
     if not (folder / ".git").exists():
         return None
     try:
-        told = [
+        outputs = [
             subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         ]
     except (OSError, subprocess.SubprocessError):
         return None
-    return told[0].strip() + ("+" if told[1].strip() else "")
+    return outputs[0].strip() + ("+" if outputs[1].strip() else "")

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from limpid.errors import CannotRun, UserError
 from limpid.paths import runs
@@ -39,11 +39,11 @@ def noted() -> Iterator[Path]:
 
 
 def attempt(job: Callable[[], Results], label: str, number: int) -> Results | None:
-    """Do `job`; inside a sweep note how it ended instead of letting its exception end the others."""
+    """The results of `job`; inside a sweep its end is noted, and None stands for one that raised an exception."""
     folder = os.environ.get(_FOLDER)
     if folder is None:
         return job()
-    outcome: dict[str, Any] = {"job": label, "number": number, "status": "done", "why": ""}
+    outcome: dict[str, str | int] = {"job": label, "number": number, "status": "done", "why": ""}
     result = None
     try:
         result = job()
@@ -61,7 +61,7 @@ def attempt(job: Callable[[], Results], label: str, number: int) -> Results | No
 
 
 def end(folder: Path) -> int:
-    """List what became of each job on stderr; return the sweep's exit status.
+    """The sweep's exit status, after the end of each job is listed on stderr.
 
     1 if a job crashed, 2 if one was refused, else 0: a row that cannot run is no failure.
     """
@@ -76,7 +76,9 @@ def end(folder: Path) -> int:
         file=sys.stderr,
     )
     _compare([Run(outcome["run"]) for outcome in outcomes if outcome.get("run")])
-    return 1 if "crashed" in counts else 2 if "refused" in counts else 0
+    if "crashed" in counts:
+        return 1
+    return 2 if "refused" in counts else 0
 
 
 def _compare(runs: list[Run]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,12 @@ def with_own_data(overrides: Sequence[str], recipe: str | None) -> list[str]:
         return list(overrides)
     # What was typed for one of the sets belongs to the other recipe.
     of_sets = ("data.train", "data.val", "data.test.")
-    kept = [word for word in overrides if not key_of(word).startswith(of_sets)]
-    return [f"data={recipe}" if key_of(word) == "data" else word for word in kept]
+    others = [word for word in overrides if not key_of(word).startswith(of_sets)]
+    return [f"data={recipe}" if key_of(word) == "data" else word for word in others]
 
 
 def beyond_the_row(overrides: Sequence[str], row: Row | None) -> tuple[str, ...]:
-    """What was typed besides the row, the budget, the seed, and what changes no result."""
+    """The words that were typed besides the row, the budget, the seed, and what changes no result."""
     table = () if row is None else (f"{row.paper}/{row.table}",)
     silent = {*_NAMED_OTHERWISE, *table}
     return tuple(word for word in overrides if key_of(word) not in silent and not key_of(word).endswith(".root"))
@@ -116,8 +117,8 @@ def _is_group(key: str) -> bool:
 
 
 def _tables() -> set[str]:
-    folders = config_folders("experiments")
-    return {f"{table.parent.name}/{table.name}" for root in folders for table in root.glob("*/*") if table.is_dir()}
+    folders = chain.from_iterable(root.glob("*/*") for root in config_folders("experiments"))
+    return {f"{folder.parent.name}/{folder.name}" for folder in folders if folder.is_dir()}
 
 
 def refuse_network(overrides: Sequence[str], path: Path, network: str) -> None:
@@ -135,7 +136,7 @@ def refuse_network(overrides: Sequence[str], path: Path, network: str) -> None:
 
 
 def explained(error: UserError, composed: Composed) -> UserError:
-    """`error`, with what to do where a network was put into a model that sets another network's widths."""
+    """The error, with what to do where a network was put into a model that sets another network's widths."""
     typed = {key_of(word): word for word in composed.overrides}
     if "network" not in typed or not re.match(r"network\.\w+ is not an argument", str(error)):
         return error

@@ -21,7 +21,7 @@ _PATIENCE = 1.0
 
 
 def fulfil(spec: RunSpec, perform: Callable[[RunSpec], object]) -> RunSpec:
-    """`spec` with the checkpoints of its prerequisites, and where they come from.
+    """The run `spec` with the checkpoints of its prerequisites, and where they come from.
 
     Args:
         spec: the run, as `limpid.runs.resolve` makes it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from limpid import paths
 from limpid.config import instantiate
@@ -44,7 +43,7 @@ class _BareRow:
     row: Row
     composed: Composed
     mode: str
-    parts: Mapping[str, Any]
+    parts: Mapping[str, object]
 
     @property
     def fingerprint(self) -> str:
@@ -52,7 +51,7 @@ class _BareRow:
 
     @property
     def run(self) -> Run:
-        """Its run, whether it is there or not."""
+        """The run of the row, whether it is there or not."""
         config = self.composed.config
         return Run(paths.runs() / directory_name(self.row.run_id, config["budget"], config["seed"], None))
 
@@ -134,8 +133,8 @@ def _row_of(composed: Composed) -> Row | None:
 
 
 def _bare_row(row: Row, composed: Composed) -> _BareRow:
-    kept = [word for word in composed.overrides if key_of(word) in ("budget", "seed")]
-    words = [f"+{row.paper}/{row.table}={row.name}", *kept]
+    common = [word for word in composed.overrides if key_of(word) in ("budget", "seed")]
+    words = [f"+{row.paper}/{row.table}={row.name}", *common]
     as_it_is = composed.config["command"] == "train" and sorted(words) == sorted(composed.overrides)
     bare = composed if as_it_is else compose(words)
     without = _sorted_references(bare)[1]
@@ -154,7 +153,7 @@ def _check(composed: Composed) -> None:
         raise explained(error, composed) from error
 
 
-def _refuse_seed(seed: Any) -> None:
+def _refuse_seed(seed: object) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise UserError(f"The seed is {seed!r}, but it must be a whole number from 0 on.")
 
@@ -167,7 +166,7 @@ def _named_choices(composed: Composed) -> dict[str, str]:
     return choices
 
 
-def _narrowed(composed: Composed) -> dict[str, Any]:
+def _narrowed(composed: Composed) -> dict[str, object]:
     """The settings of the network that the budget makes other than the paper's."""
     own, full = composed.config["network"], composed.paper_network
     return {key: own[key] for key in own if own[key] != full.get(key)}
@@ -176,10 +175,10 @@ def _narrowed(composed: Composed) -> dict[str, Any]:
 def _directory(composed: Composed, row: Row | None, own: str, bare: _BareRow | None) -> Path:
     config, choices = composed.config, _named_choices(composed)
     if row is None or bare is None:
-        place, suffix = f"free/{choices['model']}-{choices['data']}/{own}", None
+        name, suffix = f"free/{choices['model']}-{choices['data']}/{own}", None
     else:
-        place, suffix = row.run_id, None if own == bare.fingerprint else own
-    return paths.runs() / directory_name(place, config["budget"], config["seed"], suffix)
+        name, suffix = row.run_id, None if own == bare.fingerprint else own
+    return paths.runs() / directory_name(name, config["budget"], config["seed"], suffix)
 
 
 # References and tested weights ------------------------------------------------------------------------------------
@@ -194,16 +193,16 @@ def _sorted_references(composed: Composed) -> tuple[tuple[str, ...], tuple[str, 
         UserError: `prerequisites` is none of `PREREQUISITES`.
     """
     config = composed.config
-    asked = config["prerequisites"] or "ask"
-    if asked not in PREREQUISITES:
+    treatment = config["prerequisites"] or "ask"
+    if treatment not in PREREQUISITES:
         listed = f"{', '.join(PREREQUISITES[:-1])} or {PREREQUISITES[-1]}"
-        raise UserError(f"prerequisites={asked} is unknown; it is {listed}.")
+        raise UserError(f"prerequisites={treatment} is unknown; it is {listed}.")
     typed = {key_of(word) for word in composed.overrides}
     needed: list[str] = []
     without: list[str] = []
     for key, reference in references(config).items():
         of_a_test = config["command"] == "test" and key != "ckpt" and composed.choices["network"] != "identity"
-        dropped = of_a_test or (asked == "none" and key not in typed) or config["mode"] == "profile"
+        dropped = of_a_test or (treatment == "none" and key not in typed) or config["mode"] == "profile"
         (without if dropped else needed).append(reference)
     return tuple(dict.fromkeys(needed)), tuple(dict.fromkeys(without))
 
@@ -267,7 +266,7 @@ def _own_checkpoint(bare: _BareRow) -> Path:
     return file
 
 
-def _is_the_papers(budget: str, parts: Mapping[str, Any], bare: _BareRow, tested: TestedWeights | None) -> bool:
+def _is_the_papers(budget: str, parts: Mapping[str, object], bare: _BareRow, tested: TestedWeights | None) -> bool:
     """Whether the result may stand beside the paper's: its data, its whole training, nothing else changed."""
     if tested is None:
         return budget == "paper" and fingerprint(parts) == bare.fingerprint

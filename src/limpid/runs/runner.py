@@ -10,9 +10,9 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from limpid.config.registry import network_config
 from limpid.data.datamodule import RestorationData
 from limpid.errors import UserError
 from limpid.models import Restorer
-from limpid.models.build import WORDS, build_model
+from limpid.models.build import WORDS, ModelConfig, build_model
 from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.results.rows import NO_SET
@@ -36,6 +36,7 @@ from limpid.runs.environment import describe
 from limpid.runs.prerequisites import fulfil
 from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, read_spec
+from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
 
 
@@ -51,12 +52,12 @@ class Results:
     """
 
     directory: Path
-    document: Mapping[str, Any]
+    document: MetricsFile
     skipped: bool = False
 
     @property
-    def metrics(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-        """By set and metric: the mean, how many images it is of, and under which protocol."""
+    def metrics(self) -> Summary:
+        """The mean of each metric on each set, with the number of images and the protocol's id."""
         return dict(self.document.get("metrics") or {})
 
 
@@ -76,7 +77,7 @@ class Runner:
         self.config = spec.settled()
 
     def run(self) -> Results:
-        """Do the run and return its results.
+        """The results of the run, which is done here.
 
         Raises:
             CannotRun: a data set is not there; nothing was written then.
@@ -120,16 +121,17 @@ class Runner:
 
     def build_model(self) -> Restorer:
         """The LightningModule with its network, loss, optimizer, learning-rate shape and metrics."""
-        spec, config = self.spec, self.config
+        spec = self.spec
+        config = ModelConfig.of(self.config)
         if spec.tested is not None:
             target = network_config(spec.tested.network)["_target_"]
-            config = {**config, "network": {"_target_": target, **spec.tested.settings}}
+            config = replace(config, network={"_target_": target, **spec.tested.settings})
         model = build_model(config, spec.network, training=spec.mode == "train", provenance=spec.origin)
         model.save_hyperparameters({WORDS: list(spec.overrides)}, logger=False)
         return model
 
     def build_trainer(self, data: RestorationData, place: Place, opened: Sequence[Logger] = ()) -> lightning.Trainer:
-        """Lightning's trainer over one pass of the whole run: the step is its clock, so one epoch holds it all."""
+        """The Trainer of Lightning over one pass of the whole run: the step is its clock, so one epoch holds it all."""
         settings = {k: v for k, v in self.config["trainer"].items() if k not in ("max_steps", "max_epochs")}
         val_every = settings.pop("val_check_interval")
         if self.spec.mode == "train":
@@ -196,7 +198,7 @@ class Runner:
             trainer.test(model, datamodule=data, verbose=False)
 
     def _fit_and_test(self, place: Place, data: RestorationData) -> Results:
-        """Train and test, in this process or as one of several, and tell the loggers."""
+        """The results after training and testing, in this process or as one of several; the loggers get them."""
         stored = self.spec.stored()
         with loggers.open_loggers(stored, self.directory, writes=place.rank == 0) as opened:
             lightning.seed_everything(self.spec.seed, workers=False, verbose=False)
@@ -220,8 +222,8 @@ class Runner:
             loggers.record_outcome(opened, stored, document, model.scores.rows, data.steps)
         return Results(self.spec.directory, document)
 
-    def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> dict[str, Any]:
-        """metrics.json: per set the mean of each metric, the network's size, and where the weights come from."""
+    def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> MetricsFile:
+        """The content of metrics.json: per set the mean of each metric, the network's size, and the weights' origin."""
         parameters = sum(parameter.numel() for parameter in model.network.parameters())
         metrics = model.scores.summary()
         for entry in metrics.values():
@@ -246,7 +248,7 @@ class Runner:
         }
 
     def _profile(self) -> Results:
-        """Measure what the network costs, on the machine's accelerator if it has one, and store it as a run."""
+        """The cost of the network, measured on the machine's accelerator if it has one, and stored as a run."""
         network = self._construct("network")
         height, width = self.config["cost"]["image_size"]
         device = torch.accelerator.current_accelerator() or torch.device("cpu")
@@ -258,12 +260,11 @@ class Runner:
                 "gflops": (measured.gflops, "two_per_multiply_add"),
                 "ms": (measured.latency_ms, f"median_forward_{device.type}"),
             }
-            values = {
-                name: {"mean": value, "n": 1, "protocol": protocol}
-                for name, (value, protocol) in figures.items()
-                if value is not None
-            }
-            document = {
+            values: dict[str, MetricSummary] = {}
+            for name, (value, protocol) in figures.items():
+                if value is not None:
+                    values[name] = {"mean": value, "n": 1, "protocol": protocol}
+            document: MetricsFile = {
                 "metrics": {NO_SET: values},
                 "input": {},
                 "comparable": False,  # a time is one machine's own
@@ -309,7 +310,7 @@ class Runner:
 
 
 def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Results:
-    """Do a run, the runs it starts from first where that is asked for, and return its results.
+    """The results of a run, which is done here, after the runs it starts from where that is asked for.
 
     Args:
         spec: the run.
@@ -322,7 +323,7 @@ def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Res
 
 
 def run(overrides: Sequence[str]) -> Results:
-    """Do in Python what `limpid train OVERRIDES` does, and return the results.
+    """The results of the run that `limpid train OVERRIDES` does, done in Python.
 
     Args:
         overrides: the words of the command line, such as ``["+rfd/table5=student", "budget=smoke"]``.
@@ -360,7 +361,7 @@ def _quieten() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Do the run in the directory given as the one argument."""
+    """The exit status after doing the run in the directory given as the one argument."""
     if len(arguments) != 1:
         print("Give one run directory: python -m limpid.runs.runner RUN", file=sys.stderr)
         return 2

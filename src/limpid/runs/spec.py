@@ -37,7 +37,7 @@ class TestedWeights:
 
     file: Path
     network: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     sha256: str
     trained: Mapping[str, Any]
 
@@ -70,7 +70,7 @@ class RunSpec:
     choices: Mapping[str, str]
     overrides: tuple[str, ...]
     changes: tuple[str, ...]
-    narrowed: Mapping[str, Any]
+    narrowed: Mapping[str, object]
     fingerprint: str
     comparable: bool
     directory: Path
@@ -97,13 +97,13 @@ class RunSpec:
 
     @property
     def allow_targets(self) -> tuple[str, ...]:
-        """Packages besides Limpid's usual ones that a `_target_` may come from."""
+        """The packages besides Limpid's usual ones that a `_target_` may come from."""
         return tuple(self.config["allow_targets"])
 
     @property
-    def origin(self) -> dict[str, Any]:
-        """Where a result comes from, in plain values: what its checkpoints and its metrics.json say of the run."""
-        facts: dict[str, Any] = {
+    def origin(self) -> dict[str, object]:
+        """The origin of a result in plain values, as its checkpoints and its metrics.json state it."""
+        facts: dict[str, object] = {
             "row": self.row,
             "budget": self.budget,
             "seed": self.seed,
@@ -121,8 +121,8 @@ class RunSpec:
         plain: dict[str, Any] = replaced(self.config, places)
         return plain
 
-    def stored(self) -> dict[str, Any]:
-        """What config.yaml holds: the configuration, and under `run` the run's own facts."""
+    def stored(self) -> dict[str, object]:
+        """The content of config.yaml: the configuration, and under `run` the run's own facts."""
         facts = {
             "row": self.row,
             "mode": self.mode,
@@ -140,7 +140,7 @@ class RunSpec:
         return {**self.config, "run": facts}
 
     def with_checkpoints(self, checkpoints: Mapping[str, str], origins: tuple[Origin, ...]) -> RunSpec:
-        """This run once the weights it starts from are there."""
+        """The run once the weights it starts from are there."""
         return replace(self, checkpoints=checkpoints, started_from=origins, prerequisites={})
 
 

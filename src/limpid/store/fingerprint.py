@@ -34,7 +34,7 @@ _NEUTRAL = ("root", "roots", "how_to_get", "licence", "workers", "seed", "cache"
 
 def affecting(
     config: Mapping[str, Any], mode: str, network: str, weights: str | None = None, without: Collection[str] = ()
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The part of a configuration that can change the result, under registry names.
 
     Args:
@@ -44,21 +44,21 @@ def affecting(
         weights: the sha256 of the weights that are tested; None where they are trained, or where nothing learns.
         without: references such as ``row:rfd/table4/dsc_mc_fsrcnn`` that the run starts without.
     """
-    kept = {group: config.get(group) for group in _GROUPS}
-    kept["data"] = _left_out(kept["data"], _NEUTRAL)
-    kept["loss"] = weighted_terms(config.get("loss"))
-    kept["trainer"] = _only(config.get("trainer"), _TRAINER)
-    kept["callbacks"] = _only(config.get("callbacks"), _CALLBACKS)
+    parts = {group: config.get(group) for group in _GROUPS}
+    parts["data"] = _left_out(parts["data"], _NEUTRAL)
+    parts["loss"] = weighted_terms(config.get("loss"))
+    parts["trainer"] = _only(config.get("trainer"), _TRAINER)
+    parts["callbacks"] = _only(config.get("callbacks"), _CALLBACKS)
     metrics = scored_metrics(config)
-    kept["metrics"] = {name: _only(metric, _METRIC) for name, metric in metrics.items()}
-    named: dict[str, Any] = _named(kept, frozenset(without))
+    parts["metrics"] = {name: _only(metric, _METRIC) for name, metric in metrics.items()}
+    named: dict[str, Any] = _named(parts, frozenset(without))
     settings = {key: value for key, value in (named["network"] or {}).items() if key != "_target_"}
     named["network"] = {"name": network, **settings}
     return {**named, "mode": mode, "weights": weights}
 
 
-def fingerprint(parts: Mapping[str, Any]) -> str:
-    """Eight hex digits of what `affecting` gives."""
+def fingerprint(parts: Mapping[str, object]) -> str:
+    """The eight hex digits that stand for what `affecting` gives."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -93,8 +93,8 @@ def registry_name(target: str) -> str:
     return FORMER_NAMES.get(name, name)
 
 
-def _named(value: Any, without: frozenset[str]) -> Any:
-    """`value` with every `_target_` replaced by its `registry_name`, and with null for references in `without`."""
+def _named(value: object, without: frozenset[str]) -> Any:
+    """The plain `value` with `_target_`s replaced by their `registry_name`, and null for references in `without`."""
     if isinstance(value, Mapping):
         return {
             key: registry_name(member) if key == "_target_" else _named(member, without)
@@ -105,12 +105,12 @@ def _named(value: Any, without: frozenset[str]) -> Any:
     return None if isinstance(value, str) and value in without else value
 
 
-def _only(block: Mapping[str, Any] | None, keys: Collection[str]) -> dict[str, Any]:
+def _only(block: Mapping[str, object] | None, keys: Collection[str]) -> dict[str, object]:
     return {key: (block or {}).get(key) for key in keys}
 
 
-def _left_out(value: Any, names: Collection[str]) -> Any:
-    """`value` without the keys `names`, at any depth."""
+def _left_out(value: object, names: Collection[str]) -> object:
+    """The plain `value` without the keys `names`, at any depth."""
     if isinstance(value, Mapping):
         return {key: _left_out(member, names) for key, member in value.items() if key not in names}
     if isinstance(value, list):

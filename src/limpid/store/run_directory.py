@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import yaml
 from filelock import FileLock, Timeout
@@ -17,10 +17,39 @@ from filelock import FileLock, Timeout
 from limpid.errors import UserError
 from limpid.paths import leads_out
 from limpid.store.atomic_io import read_json, write_csv, write_json, write_text
+from limpid.store.metrics_file import MetricsFile
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class RunStatus(TypedDict, total=False):
+    """What status.json holds.
+
+    Attributes:
+        status: ``missing``, ``running``, ``done``, ``failed`` or ``interrupted``.
+        started: when the run began; times are in ISO 8601, UTC.
+        resumed: when it was last taken up again.
+        ended: when it was done or failed.
+        step: how many batches are trained, of `steps`.
+        steps: how many there will be.
+        message: why it failed.
+        pid: the process that wrote this.
+        host: the machine of the process.
+        time: when it was written, in seconds since 1970.
+    """
+
+    status: Required[str]
+    started: str
+    resumed: str
+    ended: str
+    step: int
+    steps: int
+    message: str
+    pid: int
+    host: str
+    time: float
 
 
 class InUse(UserError):  # noqa: N818 - it is no failure
@@ -42,12 +71,12 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path:
-        """Where the newest checkpoint of the training lies."""
+        """The path of the newest checkpoint of the training."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
     def best_checkpoint(self) -> Path:
-        """Where the checkpoint with the best validation lies."""
+        """The path of the checkpoint with the best validation."""
         return self.path / "checkpoints" / "best.ckpt"
 
     @property
@@ -60,16 +89,16 @@ class Run:
         file = self.path / "config.yaml"
         return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
-    def status(self) -> dict[str, Any]:
-        """`{status: ..., ...}`: missing, running, done, failed, or interrupted (killed while it ran)."""
-        status = read_json(self.path / "status.json") or {"status": "missing"}
+    def status(self) -> RunStatus:
+        """The content of status.json; a run that was killed while it ran is ``interrupted`` in it."""
+        status: RunStatus = read_json(self.path / "status.json") or RunStatus(status="missing")
         if status["status"] == "running" and not self._is_locked():
             status["status"] = "interrupted"
-        return dict(status)
+        return status
 
-    def results(self) -> dict[str, Any] | None:
-        """What metrics.json holds, or None before the run is done."""
-        results: dict[str, Any] | None = read_json(self.path / "metrics.json")
+    def results(self) -> MetricsFile | None:
+        """The content of metrics.json, or None before the run is done."""
+        results: MetricsFile | None = read_json(self.path / "metrics.json")
         return results
 
     @property
@@ -118,7 +147,7 @@ class Run:
         lock.release()
         return False
 
-    def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+    def begin(self, config: Mapping[str, object], environment: Mapping[str, object]) -> None:
         """Write the configuration and the environment, and say that the run is running.
 
         Raises:
@@ -141,7 +170,7 @@ class Run:
         """Note how far the training is."""
         self._write_status("running", step=step, steps=steps)
 
-    def finish(self, results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]]) -> None:
+    def finish(self, results: MetricsFile, per_image: Sequence[Mapping[str, object]]) -> None:
         """Store the results, and say that the run is done."""
         write_csv(self.path / "per_image.csv", per_image)
         write_json(self.path / "metrics.json", results)
@@ -160,16 +189,16 @@ class Run:
                 continue
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
-    def _write_status(self, status: str, **facts: Any) -> None:
+    def _write_status(self, status: str, **facts: object) -> None:
         before = read_json(self.path / "status.json") or {}
-        kept = {k: before[k] for k in ("started", "resumed", "step", "steps") if before.get(k) is not None}
-        given = {k: v for k, v in facts.items() if v is not None}
+        earlier = {k: before[k] for k in ("started", "resumed", "step", "steps") if before.get(k) is not None}
+        known = {k: v for k, v in facts.items() if v is not None}
         process = {"pid": os.getpid(), "host": socket.gethostname(), "time": time.time()}
-        write_json(self.path / "status.json", {"status": status, **kept, **given, **process})
+        write_json(self.path / "status.json", {"status": status, **earlier, **known, **process})
 
 
 def directory_name(place: str, budget: str, seed: int, fingerprint: str | None) -> Path:
-    """Where a run lies in its store.
+    """The path of a run in its store.
 
     Args:
         place: ``<paper>/<table>/<row>``, or ``free/<model>-<data>/<fingerprint>`` without a row.
@@ -191,22 +220,22 @@ def find(folder: Path) -> list[Run]:
     return [Run(file.parent) for file in sorted(folder.rglob("config.yaml"))]
 
 
-def _fingerprint(config: Mapping[str, Any]) -> Any:
+def _fingerprint(config: Mapping[str, object]) -> object:
     """The fingerprint in a stored configuration; None in one of an older form."""
     facts = config.get("run")
     return facts.get("fingerprint") if isinstance(facts, Mapping) else None
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> str:
+def _difference(before: Mapping[str, object], now: Mapping[str, object], where: str = "") -> str:
     """The first few keys in which two configurations differ, with both values."""
-    found: list[str] = []
+    differences: list[str] = []
 
-    def walk(a: Any, b: Any, key: str) -> None:
+    def walk(a: object, b: object, key: str) -> None:
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             for name in dict.fromkeys([*a, *b]):
                 walk(a.get(name), b.get(name), f"{key}.{name}" if key else str(name))
         elif a != b:
-            found.append(f"{key}: {a!r} then, {b!r} now")
+            differences.append(f"{key}: {a!r} then, {b!r} now")
 
     ignored = ("logger", "log_every", "rerun", "run")
     walk(
@@ -214,4 +243,4 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = 
         {k: v for k, v in now.items() if k not in ignored},
         where,
     )
-    return "; ".join(found[:3]) or "an older form of them"
+    return "; ".join(differences[:3]) or "an older form of them"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
@@ -24,6 +24,20 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The type of each field whose annotation is one type, or that type or nothing.
 _KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool}
+
+
+class CardScore(TypedDict):
+    """The mean of a metric over the images of a set.
+
+    Attributes:
+        value: the mean.
+        n: of how many images.
+        protocol: the id of how it was measured.
+    """
+
+    value: float
+    n: int
+    protocol: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +87,7 @@ class Card:
     seed: int | None = None
     commit: str | None = None
     source: str | None = None
-    scores: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    scores: dict[str, dict[str, CardScore]] = dataclasses.field(default_factory=dict)
     good_for: str = ""
     limits: str = ""
     file: Path = Path()
@@ -83,23 +97,33 @@ class Card:
         """The file of weights, beside the card."""
         return self.file.with_suffix(".safetensors")
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """The card as plain values in the order of its fields, without those that are None or empty."""
-        values = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("file", "default")}
-        kept = {k: v for k, v in values.items() if v not in (None, "") and (v or k != "scores")}
-        return {**kept, "default": True} if self.default else kept
+        fields = dataclasses.asdict(self)
+        values: dict[str, object] = {}
+        for name, value in fields.items():
+            if name not in ("file", "default") and value not in (None, "") and (value or name != "scores"):
+                values[name] = value
+        return {**values, "default": True} if self.default else values
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, object]:
         """The facts that a run with these weights records of them."""
         known = {"row": self.row, "budget": self.budget, "seed": self.seed, "data": self.trained_on, "step": self.steps}
         return {"zoo": self.name, **known}
 
     def summary(self) -> str:
-        """One line on which weights these are."""
-        training = [f"row {self.row}" if self.row else "", f"budget {self.budget}" if self.budget else ""]
-        training += [f"{self.steps:,} steps" if self.steps else "", f"from {self.source}" if self.source else ""]
-        inside = ", ".join(word for word in training if word)
-        return f"{PREFIX}{self.name}, trained on {self.trained_on}" + (f" ({inside})" if inside else "")
+        """The line that says which weights these are."""
+        training = []
+        if self.row:
+            training.append(f"row {self.row}")
+        if self.budget:
+            training.append(f"budget {self.budget}")
+        if self.steps:
+            training.append(f"{self.steps:,} steps")
+        if self.source:
+            training.append(f"from {self.source}")
+        inside = f" ({', '.join(training)})" if training else ""
+        return f"{PREFIX}{self.name}, trained on {self.trained_on}{inside}"
 
     def verify(self) -> None:
         """Compare the file of weights with the card.
@@ -109,10 +133,10 @@ class Card:
         """
         if not self.weights.is_file():
             raise UserError(f"The zoo card {self.file} has no weights beside it ({self.weights.name} is missing).")
-        found = sha256(self.weights)
-        if found != self.sha256:
+        digest = sha256(self.weights)
+        if digest != self.sha256:
             raise UserError(
-                f"The weights {self.weights} are damaged or were exchanged: their sha256 is {found[:12]}..., and the "
+                f"The weights {self.weights} are damaged or were exchanged: their sha256 is {digest[:12]}..., and the "
                 f"card says {self.sha256[:12]}...; copy or install them again."
             )
 
@@ -120,7 +144,7 @@ class Card:
 _FIELDS = {field.name: field for field in dataclasses.fields(Card) if field.name != "file"}
 
 
-def parse(content: Any, file: Path) -> Card:
+def parse(content: object, file: Path) -> Card:
     """The card with the plain values `content`, found in `file`.
 
     Raises:
@@ -131,11 +155,10 @@ def parse(content: Any, file: Path) -> Card:
     for key in content:
         if key not in _FIELDS:
             raise UserError(f"The zoo card {file} has an unknown field {key!r}{nearest(str(key), _FIELDS) or '.'}")
-    # Unquoted, YAML reads a date as one.
-    content = {k: v.isoformat() if isinstance(v, datetime.date) else v for k, v in content.items()}
+    fields: dict[str, Any] = {key: _date_as_text(value) for key, value in content.items()}
     for key in _FIELDS:
-        _check_field(key, content, file)
-    card = Card(**content, file=file)
+        _check_field(key, fields, file)
+    card = Card(**fields, file=file)
     if card.name != file.stem or not NAME.fullmatch(card.name):
         raise UserError(
             f"The zoo card {file} is named {card.name!r}, but its name must be the file's, of small letters, digits, "
@@ -149,7 +172,12 @@ def parse(content: Any, file: Path) -> Card:
     return card
 
 
-def _check_field(key: str, content: Mapping[str, Any], file: Path) -> None:
+def _date_as_text(value: object) -> object:
+    """The `value`, or its text where it is a date: YAML reads an unquoted one as a date."""
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _check_field(key: str, content: Mapping[str, object], file: Path) -> None:
     """Refuse a card without the field `key`, or with another kind of value in it."""
     field = _FIELDS[key]
     if key not in content:
@@ -164,7 +192,7 @@ def _check_field(key: str, content: Mapping[str, Any], file: Path) -> None:
         raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
 
 
-def _is_score(entry: Any) -> bool:
+def _is_score(entry: object) -> bool:
     return isinstance(entry, Mapping) and {"value", "n", "protocol"} == set(entry)
 
 
@@ -198,7 +226,7 @@ def own_folder() -> Path:
 
 
 def folders() -> list[Path]:
-    """Where entries are looked for: those that come with Limpid first, then the user's own."""
+    """The folders in which entries are looked for: Limpid's own first, then the user's."""
     return [Path(__file__).parent / "weights", own_folder()]
 
 
@@ -208,16 +236,16 @@ def cards() -> dict[str, Card]:
     Raises:
         UserError: one of them is broken.
     """
-    found: dict[str, Card] = {}
+    by_name: dict[str, Card] = {}
     for folder in folders():
         for file in sorted(folder.glob("*.yaml")):
-            if file.stem not in found:
-                found[file.stem] = read(file)
-    return found
+            if file.stem not in by_name:
+                by_name[file.stem] = read(file)
+    return by_name
 
 
 def parse_zoo_name(place: str | os.PathLike[str] | None) -> str | None:
-    """NAME where `place` is ``zoo:NAME``, else None."""
+    """The NAME in ``zoo:NAME``; None where `place` is something else."""
     words = os.fspath(place) if place is not None else ""
     return words.removeprefix(PREFIX) if words.startswith(PREFIX) else None
 
@@ -232,7 +260,8 @@ def find(name: str) -> Card:
         for folder in folders():
             if (file := folder / f"{name}.yaml").is_file():
                 return read(file)
-    known = sorted({file.stem for file in chain.from_iterable(folder.glob("*.yaml") for folder in folders())})
+    files = chain.from_iterable(folder.glob("*.yaml") for folder in folders())
+    known = sorted({file.stem for file in files})
     hint = nearest(name, known) or (f"; there are {', '.join(known)}." if known else "; the zoo is empty.")
     raise UserError(f"There are no weights {PREFIX}{name}{hint}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,18 @@ from limpid import checkpoint
 from limpid.config.registry import build
 from limpid.errors import UserError
 from limpid.store.atomic_io import read_json, write_text
+from limpid.store.metrics_file import MetricsFile, MetricSummary
 from limpid.store.run_directory import Run
 from limpid.zoo import files, renames
-from limpid.zoo.card import Card, parse, sha256, text
+from limpid.zoo.card import Card, CardScore, parse, sha256, text
+from limpid.zoo.renames import RenameTable
 
 #: What a card says where nobody said it.
 UNSTATED = "not stated"
 
 
-def add(name: str, source: Path, folder: Path, **said: Any) -> Card:
-    """Write the entry `name` from what was trained here.
+def add(name: str, source: Path, folder: Path, **said: object) -> Card:
+    """The card of the entry `name`, which is written from what was trained here.
 
     Args:
         name: of the entry.
@@ -41,20 +43,20 @@ def add(name: str, source: Path, folder: Path, **said: Any) -> Card:
             f"The run {source} is not finished (its status is {run.status()['status']}); let it end, or give the path "
             "of one of its checkpoints, whose card then has no scores."
         )
-    place = run.chosen_checkpoint if run else source
-    content = checkpoint.read(place)
+    file = run.chosen_checkpoint if run else source
+    content = checkpoint.read(file)
     state, provenance = checkpoint.weights(content), content["provenance"]
     known = {key: provenance.get(key) for key in ("row", "budget", "seed")}
     known |= {"steps": provenance.get("step"), "trained_on": provenance.get("data") or UNSTATED}
     known |= _of_run(run, checkpoint.weights_fingerprint(state)) if run else {}
-    module = checkpoint.network(content, place)
+    module = checkpoint.network(content, file)
     return _write(name, folder, content["network"], content["network_config"], module, provenance, known, said)
 
 
 def published(
-    network: str, file: Path, name: str, folder: Path, settings: Mapping[str, Any] | None = None, **said: Any
+    network: str, file: Path, name: str, folder: Path, settings: Mapping[str, object] | None = None, **said: object
 ) -> Card:
-    """Write the entry `name` from weights that others published for `network`, renamed by its table.
+    """The card of the entry `name`, made of weights that others published for `network`, renamed by its table.
 
     Args:
         network: its name in the registry.
@@ -83,16 +85,15 @@ def published(
 
 
 def _fitting(
-    network: str, state: Mapping[str, Tensor], rules: Mapping[str, Any], settings: Mapping[str, Any], file: Path
+    network: str, state: Mapping[str, Tensor], rules: RenameTable, settings: Mapping[str, object], file: Path
 ) -> tuple[dict[str, Any], nn.Module]:
     """The settings of `network` that `state` fits, and the network with it.
 
     Names that are ours already are taken as they are; otherwise the table is tried with each of its settings.
     """
-    has_table, others = "rename" in rules, rules.get("settings", [{}])
-    tries: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
-        ({}, trained) for trained in ({}, *filter(None, others))
-    ]
+    has_table = "rename" in rules
+    others: Sequence[dict[str, Any]] = rules.get("settings", [{}])
+    tries = [(RenameTable(), trained) for trained in ({}, *filter(None, others))]
     tries += [(rules, trained) for trained in others if has_table]
     problems = []
     for table, trained in tries:
@@ -110,8 +111,8 @@ def _fitting(
     raise UserError(f"The weights in {file} do not fit the network {network}: {problems[0]}.{hint}")
 
 
-def _opened(file: Path) -> Any:
-    """What `file` holds, tensors and plain values only."""
+def _opened(file: Path) -> object:
+    """The content of `file`, tensors and plain values only."""
     if file.suffix == files.SUFFIX:
         return files.tensors(file)[0]
     import numpy as np
@@ -123,18 +124,19 @@ def _opened(file: Path) -> Any:
         return checkpoint.unpickled(file)
 
 
-def _scores(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _scores(metrics: Mapping[str, MetricSummary]) -> dict[str, CardScore]:
     """The scores of a run on one set as a card has them: each a value, an n and a protocol."""
-    scores = {}
+    scores: dict[str, CardScore] = {}
     for metric, entry in metrics.items():
         if metric != "params_m":
             scores[metric] = {"value": round(entry["mean"], 6), "n": entry["n"], "protocol": entry["protocol"]}
     return scores
 
 
-def _of_run(run: Run, fingerprint: str) -> dict[str, Any]:
-    """What a run that is done knows of its weights, whose fingerprint is `fingerprint`."""
-    results, config = run.results() or {}, run.config() or {}
+def _of_run(run: Run, fingerprint: str) -> dict[str, object]:
+    """The facts that a run which is done gives for a card of its weights."""
+    results = run.results() or MetricsFile()
+    config = run.config() or {}
     environment = read_json(run.path / "environment.json") or {}
     train = (config.get("data") or {}).get("train") or {}
     if results["provenance"].get("weights") != fingerprint:
@@ -152,13 +154,13 @@ def _write(
     name: str,
     folder: Path,
     network: str,
-    network_config: Mapping[str, Any],
+    network_config: Mapping[str, object],
     module: nn.Module,
-    provenance: Mapping[str, Any],
-    known: Mapping[str, Any],
-    said: Mapping[str, Any],
+    provenance: Mapping[str, object],
+    known: Mapping[str, object],
+    said: Mapping[str, object],
 ) -> Card:
-    """Write weights and card into `folder`; the card last, so that there is none without its weights."""
+    """The card, once it and its weights are in `folder`; it is written last, so that none is without weights."""
     file = folder / f"{name}.yaml"
     weights = file.with_suffix(files.SUFFIX)
     plain = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -23,8 +22,8 @@ def write(
     path: Path,
     state: Mapping[str, Tensor],
     network: str,
-    network_config: Mapping[str, Any],
-    provenance: Mapping[str, Any] | None = None,
+    network_config: Mapping[str, object],
+    provenance: Mapping[str, object] | None = None,
 ) -> None:
     """Write `state` whole or not at all; numbers that are not float32 become so, whole numbers stay.
 
@@ -66,7 +65,7 @@ def tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[st
         ) from error
 
 
-def read(path: Path, device: str = "cpu") -> dict[str, Any]:
+def read(path: Path, device: str = "cpu") -> dict[str, object]:
     """The file at `path` in the form of a checkpoint.
 
     Raises:

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import yaml
@@ -34,7 +34,22 @@ _FOLDER = Path(__file__).parent / "renames"
 _ARITHMETIC = re.compile(r"<(\d)([-/])(\d+)>")
 
 
-def table(network: str) -> dict[str, Any]:
+class RenameTable(TypedDict, total=False):
+    """A table as the module's docstring describes it; `unwrap` and `strip_prefix` are those that all tables share."""
+
+    source: str
+    licence: str
+    unwrap: list[str]
+    strip_prefix: list[str]
+    settings: list[dict[str, Any]]
+    ignore: list[str]
+    rename: list[tuple[str, str]]
+    stack: list[str]
+    scale: list[tuple[str, float]]
+    add: list[tuple[str, float]]
+
+
+def table(network: str) -> RenameTable:
     """The table of `network` with what all share; without one of its own, only the latter."""
     common, own = (_read(_FOLDER / f"{name}.yaml") for name in ("common", network))
     return {**common, **own, "unwrap": [*own.get("unwrap", []), *common["unwrap"]]}
@@ -45,7 +60,7 @@ def with_tables() -> list[str]:
     return sorted(file.stem for file in _FOLDER.glob("*.yaml") if file.stem != "common")
 
 
-def unwrapped(content: Any, rules: Mapping[str, Any], where: Path) -> dict[str, Tensor]:
+def unwrapped(content: object, rules: RenameTable, where: Path) -> dict[str, Tensor]:
     """The state dict inside what a file holds.
 
     Raises:
@@ -54,18 +69,26 @@ def unwrapped(content: Any, rules: Mapping[str, Any], where: Path) -> dict[str, 
     state = content
     for _ in range(3):  # a state dict in a dict in a dict is as deep as releases go
         if isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values()):
-            prefix = next((p for p in rules["strip_prefix"] if all(str(name).startswith(p) for name in state)), "")
+            prefix = _common_prefix(state, rules["strip_prefix"])
             return {str(name).removeprefix(prefix): value for name, value in state.items()}
-        inside = [key for key in rules["unwrap"] if isinstance(state, Mapping) and isinstance(state.get(key), Mapping)]
+        if not isinstance(state, Mapping):
+            break
+        inside = [key for key in rules["unwrap"] if isinstance(state.get(key), Mapping)]
         if not inside:
             break
         state = state[inside[0]]
     raise UserError(f"The file {where} holds no weights by name (a state dict), so there is nothing to import.")
 
 
-def renamed(
-    state: Mapping[str, Tensor], rules: Mapping[str, Any], shapes: Mapping[str, torch.Size]
-) -> dict[str, Tensor]:
+def _common_prefix(names: Collection[object], prefixes: Sequence[str]) -> str:
+    """The first of `prefixes` that all `names` begin with; empty where there is none."""
+    for prefix in prefixes:
+        if all(str(name).startswith(prefix) for name in names):
+            return prefix
+    return ""
+
+
+def renamed(state: Mapping[str, Tensor], rules: RenameTable, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
     """The published weights `state` under our names and in our form.
 
     Args:
@@ -121,7 +144,7 @@ def _by(shape: torch.Size) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> RenameTable:
     return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
@@ -145,8 +168,8 @@ def _stacked(state: Mapping[str, Tensor], pattern: str) -> dict[str, Tensor]:
         else:
             rest[name] = value
     stacked = {}
-    for stem, found in parts.items():
-        stacked[stem] = torch.stack([found[i] for i in sorted(found)])
+    for stem, members in parts.items():
+        stacked[stem] = torch.stack([members[i] for i in sorted(members)])
     return {**rest, **stacked}
 
 

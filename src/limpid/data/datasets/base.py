@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -109,16 +109,18 @@ class FileSet(Protocol):
 
 
 #: Gives a set that stands for a set of files, such as one with a cache.
-Wrap = Callable[[FileSet], Any]
+Wrap = Callable[[FileSet], ImageSet]
+
+_Set = TypeVar("_Set")
 
 
-def wrap_files(images: Any, wrap: Wrap) -> Any:
+def wrap_files(images: _Set, wrap: Wrap) -> _Set:
     """The set `images` with `wrap` applied to each set of files that it is, or that it is made from.
 
     A set of files has a method `wrap_files(wrap)`, and so has a set that is made from others. What has none, such as
     scenes that are drawn, comes back as it is.
     """
-    own = getattr(images, "wrap_files", None)
+    own: Callable[[Wrap], _Set] | None = getattr(images, "wrap_files", None)
     return images if own is None else own(wrap)
 
 
@@ -154,7 +156,7 @@ class Files:
     root: str | Path
     roots: Sequence[str]
     split: str = "all"
-    splits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    splits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     layouts: Sequence[Mapping[str, Any]] = ()
     expected: int | None = None
     version: str = ""
@@ -177,7 +179,7 @@ class Files:
         changed = dict.fromkeys(chain.from_iterable(self.layouts))
         self._unchanged = {key: getattr(self, key, None) for key in changed}
 
-    def _change(self, values: Mapping[str, Any], where: str) -> None:
+    def _change(self, values: Mapping[str, object], where: str) -> None:
         known = {f.name for f in fields(self)} - {"name", "domain", "root", "split", "splits"}
         for key, value in values.items():
             if key not in known:
@@ -235,8 +237,8 @@ class Files:
 
     @cached_property
     def _settings(self) -> str:
-        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DESCRIBES}
-        return f"{type(self).__name__} {sorted(kept.items())}"
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DESCRIBES}
+        return f"{type(self).__name__} {sorted(settings.items())}"
 
     def settings_of(self, index: int) -> str:
         """All settings that decide the pixels of image `index`, given its files."""

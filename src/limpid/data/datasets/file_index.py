@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 
 from limpid.data.image_io import image_names
@@ -24,13 +25,13 @@ def folders(root_dir: Path, pattern: str) -> list[tuple[str, Path]]:
         Pairs (what the parts with a star matched, joined by ``/``; folder), sorted; without a star one pair whose
         first member is empty.
     """
-    found = [("", root_dir)]
+    matching = [("", root_dir)]
     for part in Path(pattern).parts:
         if any(sign in part for sign in _WILD):
-            found = [below for key, folder in found for below in _matching(key, folder, part)]
+            matching = list(chain.from_iterable(_matching(key, folder, part) for key, folder in matching))
         else:
-            found = [(key, folder / part) for key, folder in found]
-    return sorted((key, folder) for key, folder in found if folder.is_dir())
+            matching = [(key, folder / part) for key, folder in matching]
+    return sorted((key, folder) for key, folder in matching if folder.is_dir())
 
 
 def _matching(key: str, folder: Path, pattern: str) -> list[tuple[str, Path]]:
@@ -56,12 +57,12 @@ def images(root_dir: Path, patterns: str | Iterable[str]) -> list[tuple[str, str
         Pairs (key, file), sorted. The key is the file's stem, after what the stars of the pattern matched:
         ``*/blur`` finds ``GOPR0372/blur/000047.png`` under the key ``GOPR0372/000047``.
     """
-    found = []
+    files = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         for where, folder in folders(root_dir, pattern):
             front, path = f"{where}/" if where else "", f"{folder}{os.sep}"
-            found += [(front + name.rpartition(".")[0], path + name) for name in image_names(folder)]
-    return sorted(found)
+            files += [(front + name.rpartition(".")[0], path + name) for name in image_names(folder)]
+    return sorted(files)
 
 
 def by_key(named: Iterable[tuple[str, str]]) -> dict[str, str]:

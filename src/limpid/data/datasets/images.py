@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limpid.data.datasets import file_index
-from limpid.data.datasets.base import Files, Matched, Sample, Wrap
+from limpid.data.datasets.base import Files, ImageSet, Matched, Sample, Wrap
 from limpid.data.datasets.side_by_side import halves
 from limpid.data.image_io import read_image
 from limpid.errors import UserError
@@ -35,8 +35,8 @@ class _Single(Files):
         return bool(self._in(folder))
 
     def _in(self, folder: Path) -> list[tuple[str, str]]:
-        found = file_index.images(folder, self.images)
-        return [(key, file) for key, file in found if key.endswith(self.suffix)]
+        files = file_index.images(folder, self.images)
+        return [(key, file) for key, file in files if key.endswith(self.suffix)]
 
     @cached_property
     def _named(self) -> list[tuple[str, str]]:
@@ -65,7 +65,7 @@ class _Single(Files):
         depth = self.depth_file(Path(file))
         return (file,) if depth is None else (file, str(depth))
 
-    def wrap_files(self, wrap: Wrap) -> Any:
+    def wrap_files(self, wrap: Wrap) -> ImageSet:
         """The set as `wrap` gives it."""
         return wrap(self)
 

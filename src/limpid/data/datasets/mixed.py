@@ -59,10 +59,10 @@ class Mixture:
         sizes = self.sizes
         ends = list(accumulate(sizes))
         number = bisect_right(ends, index)
-        place = index - (ends[number] - sizes[number])
+        position = index - (ends[number] - sizes[number])
         kind, images = list(self.sets.items())[number]
-        place = place * len(images) // sizes[number]
-        sample = images.load(place, rng)
+        position = position * len(images) // sizes[number]
+        sample = images.load(position, rng)
         return {key: sample[key] for key in _COMMON if key in sample} | {"domain": kind}
 
     def wrap_files(self, wrap: Wrap) -> Mixture:

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.data.datasets.base import Files, Pair, Sample, Wrap
+from limpid.data.datasets.base import Files, ImageSet, Pair, Sample, Wrap
 from limpid.data.image_io import read_image
 from limpid.errors import CannotRun, UserError
 
@@ -101,14 +100,14 @@ class PairedFiles(Files):
         """The files of pair `index`, the degraded image first."""
         return self.chosen[index].input, self.chosen[index].target
 
-    def wrap_files(self, wrap: Wrap) -> Any:
+    def wrap_files(self, wrap: Wrap) -> ImageSet:
         """The set as `wrap` gives it."""
         return wrap(self)
 
     def scene_of(self, key: str) -> str:
         """The name of the scene that the reference with this key shows."""
-        found = re.search(self.scene, key)
-        return found[0] if found else key
+        match = re.search(self.scene, key)
+        return match[0] if match else key
 
     def __len__(self) -> int:
         return len(self.chosen)

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from limpid.data.datasets.base import Matched, Pair
@@ -44,7 +45,7 @@ class PairedFromList(PairedFiles):
         """
         root_dir = self.require_root()
         lines = read_list(root_dir / self.list_file)
-        absent = absent_files(root_dir, (path for line in lines for path in line))
+        absent = absent_files(root_dir, chain.from_iterable(lines))
         lost = set(absent)
         return Matched([self._pair(root_dir, line) for line in lines if lost.isdisjoint(line)], absent, [], [])
 

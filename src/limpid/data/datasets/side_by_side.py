@@ -44,8 +44,8 @@ class SideBySidePairs(PairedFiles):
         Raises:
             CannotRun: the set is missing.
         """
-        found = file_index.images(self.require_root(), self.images)
-        return Matched([Pair(key, self.scene_of(key), file, file) for key, file in found], [], [], [])
+        files = file_index.images(self.require_root(), self.images)
+        return Matched([Pair(key, self.scene_of(key), file, file) for key, file in files], [], [], [])
 
     def read(self, pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The degraded half and the reference.

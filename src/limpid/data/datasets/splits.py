@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import zlib
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from limpid.data.datasets.base import Sample, Wrap
+from limpid.data.datasets.base import ImageSet, Sample, Wrap
 from limpid.data.datasets.images import Clean
 from limpid.errors import UserError
 
@@ -91,7 +90,7 @@ class Subset:
         """All settings that decide the pixels of image `index`, given its files."""
         return self.clean.settings_of(self._chosen[index])
 
-    def wrap_files(self, wrap: Wrap) -> Any:
+    def wrap_files(self, wrap: Wrap) -> ImageSet:
         """The part as `wrap` gives it."""
         return wrap(self)
 

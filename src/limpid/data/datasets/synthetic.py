@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 
@@ -43,15 +42,15 @@ class CleanSubset(Clean):
             raise UserError(f"The part of set {self.name} is {self.part!r}, but it must be all, train or val.")
 
     def _in(self, folder: Path) -> list[tuple[str, str]]:
-        found = [
+        files = [
             (key, file)
             for key, file in super()._in(folder)
             if self.first <= PurePath(key).name and (not self.last or PurePath(key).name <= self.last)
         ]
         if self.part == "all":
-            return found
-        held = held_out_scenes((key for key, _ in found), self.held_out)
-        return [(key, file) for key, file in found if (key in held) == (self.part == "val")]
+            return files
+        held = held_out_scenes((key for key, _ in files), self.held_out)
+        return [(key, file) for key, file in files if (key in held) == (self.part == "val")]
 
 
 class MultiScale:
@@ -69,7 +68,7 @@ class MultiScale:
     def __len__(self) -> int:
         return len(self.clean) * len(self.scales)
 
-    def wrap_files(self, wrap: Wrap) -> Any:
+    def wrap_files(self, wrap: Wrap) -> ImageSet | MultiScale:
         """The images at all scales as `wrap` gives them, where they are read from files; else this set as it is."""
         return wrap(ScaledFiles(self.clean, self.scales)) if isinstance(self.clean, FileSet) else self
 

@@ -7,12 +7,12 @@ one, t the transmission, A the airlight, beta the scattering coefficient and d t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.data.degradations.operators import checked_range, current
+from limpid.data.degradations.operators import Sample, checked_range, current
 from limpid.errors import UserError, nearest
 
 if TYPE_CHECKING:  # sets that only describe haze shall not load torch
@@ -89,7 +89,7 @@ class Haze:
             )
         self.airlight_tint, self.depth_scale = airlight_tint, depth_scale
 
-    def __call__(self, sample: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """A copy of the sample with haze.
 
         Args:

@@ -8,13 +8,13 @@ import os
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from limpid.config import instantiate
 from limpid.data.cropping import random_crop
 from limpid.data.degradations import stand_in_depth
+from limpid.data.degradations.operators import Operator
 from limpid.data.image_io import write_image
 from limpid.data.make.jobs import Job
 from limpid.data.make.sources import Sources
@@ -27,12 +27,12 @@ BEGUN = ".making-"
 
 
 @cache
-def _kept(source: str, frames: int, degradation: str, first: str) -> tuple[Sources, Any, Any]:
+def _kept(source: str, frames: int, degradation: str, first: str) -> tuple[Sources, Operator, Operator | None]:
     operators = [instantiate.construct(plain, "degradation") for plain in map(json.loads, (degradation, first))]
     return Sources(json.loads(source), frames), operators[0], operators[1]
 
 
-def worker_state(job: Job) -> tuple[Sources, Any, Any]:
+def worker_state(job: Job) -> tuple[Sources, Operator, Operator | None]:
     """The sources, the operator, and the one before it; made once in every process."""
     return _kept(json.dumps(job.source), job.frames, json.dumps(job.degradation), json.dumps(job.first))
 
@@ -42,16 +42,16 @@ def clear_cache() -> None:
     _kept.cache_clear()
 
 
-def make_image(job: Job, number: int) -> dict[str, Any]:
+def make_image(job: Job, number: int) -> dict[str, object]:
     """The line of the manifest on image `number`, which is made and written.
 
     Raises:
         UserError: a source cannot be read or is too small, or the files cannot be written.
     """
     sources, operator, first = worker_state(job)
-    turn, place = divmod(number, len(sources))
+    turn, source = divmod(number, len(sources))
     rng = np.random.default_rng([job.seed, zlib.crc32(job.split.encode()), number])
-    sample = sources.load(place, rng)
+    sample = sources.load(source, rng)
     before = set(sample)
     if job.crop is not None and "frames" not in sample:
         sample = random_crop(sample, job.crop, rng)
@@ -60,7 +60,8 @@ def make_image(job: Job, number: int) -> dict[str, Any]:
     if first is not None and "input" not in sample:
         sample = first(sample, rng)
     sample = operator(sample, rng)
-    drawn = {k: _plain(v) for k, v in sample.items() if k not in before | {"input", "target", "depth"} and _is_small(v)}
+    known = before | {"input", "target", "depth"}
+    drawn = {key: _plain(value) for key, value in sample.items() if key not in known and _is_small(value)}
     scene = str(sample["name"]).replace("/", "_")
     if job.crop is not None:
         scene = f"{scene}-{turn + 1}"  # every turn cuts another window, which is a reference of its own
@@ -79,14 +80,14 @@ def make_image(job: Job, number: int) -> dict[str, Any]:
                 f"The pattern {pattern} of `limpid data make {job.name}` leads out of the output; correct it."
             )
         _write(Path(job.folder) / written[-1], picture)
-    return {"number": number, "files": written, **sources.provenance(place), **drawn}
+    return {"number": number, "files": written, **sources.provenance(source), **drawn}
 
 
-def _is_small(value: Any) -> bool:
+def _is_small(value: object) -> bool:
     return not isinstance(value, np.ndarray) or value.ndim < 2
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """For JSON, with the digits that a float32 has."""
     if isinstance(value, np.ndarray):
         return [_plain(member) for member in value]

@@ -41,9 +41,9 @@ class Job:
     split: str
     folder: str
     files: Mapping[str, Any]
-    source: Mapping[str, Any]
-    degradation: Mapping[str, Any]
-    first: Mapping[str, Any] | None = None
+    source: Mapping[str, object]
+    degradation: Mapping[str, object]
+    first: Mapping[str, object] | None = None
     seed: int = 0
     count: int = 0
     crop: int | None = None
@@ -56,15 +56,15 @@ class Job:
         """Where the manifest lies."""
         return Path(self.folder) / f"manifest-{self.split}.jsonl"
 
-    def header(self, sources: str) -> dict[str, Any]:
+    def header(self, sources: str) -> dict[str, object]:
         """The first line of the manifest but for the count; images under another header are others.
 
         Args:
             sources: the fingerprint of the sources.
         """
-        kept = ("name", "split", "degradation", "first", "seed", "crop", "guess", "frames")
-        told = {key: value for key, value in asdict(self).items() if key in kept}
-        return {"limpid": __version__, "sources_sha256": sources, **told}
+        written = ("name", "split", "degradation", "first", "seed", "crop", "guess", "frames")
+        settings = {key: value for key, value in asdict(self).items() if key in written}
+        return {"limpid": __version__, "sources_sha256": sources, **settings}
 
 
 def plan_jobs(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
@@ -129,37 +129,37 @@ def plan_jobs(name: str, words: Mapping[str, Any], root: str) -> list[Job]:
     return jobs
 
 
-def _whole(name: str, key: str, value: Any) -> int:
+def _whole(name: str, key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise UserError(f"{key} of `limpid data make {name}` is {value!r}, but it must be a whole number from 0 on.")
     return value
 
 
-def _source(name: str, words: Mapping[str, Any], root: str, needs_depth: bool) -> tuple[dict[str, Any], bool]:
+def _source(name: str, words: Mapping[str, Any], root: str, needs_depth: bool) -> tuple[dict[str, object], bool]:
     """The card of the images that are degraded, and whether their depth is guessed."""
-    asked, depth = words.get("input"), words.get("depth")
-    if asked is None:
+    given_input, depth = words.get("input"), words.get("depth")
+    if given_input is None:
         raise UserError(f"`limpid data make {name}` lacks --input; give a folder of clean images, or --input scenes.")
-    known, _, split = str(asked).partition(":")
+    known, _, split = str(given_input).partition(":")
     if known == "scenes":
         count = _whole(name, "count", words.get("count") or 0)
         if not count:
             raise UserError("Scenes have no end; say how many with --count.")
         size = {side: int(words.get(side, default)) for side, default in (("height", 240), ("width", 320))}
-        found = {**card("parts/scenes", root), "count": count, "split": split or "test", **size}
+        settings = {**card("parts/scenes", root), "count": count, "split": split or "test", **size}
         has_depth = True
-    elif not Path(str(asked)).expanduser().is_dir() and known in names("dataset"):
-        found = {**card(known, root), **({"split": split} if split else {})}
-        has_depth = found.get("depth") is not None
+    elif not Path(str(given_input)).expanduser().is_dir() and known in names("dataset"):
+        settings = {**card(known, root), **({"split": split} if split else {})}
+        has_depth = settings.get("depth") is not None
     else:
-        found = {**card("clean", str(Path(str(asked)).expanduser())), "roots": ["."], "images": [".", "*"]}
+        settings = {**card("clean", str(Path(str(given_input)).expanduser())), "roots": ["."], "images": [".", "*"]}
         has_depth = False
     if depth is not None and depth != "stand_in":
-        found, has_depth = {**found, "depth": str(Path(str(depth)).expanduser().resolve())}, True
+        settings, has_depth = {**settings, "depth": str(Path(str(depth)).expanduser().resolve())}, True
     if needs_depth and not has_depth and depth != "stand_in":
         raise UserError(
             f"`limpid data make {name}` needs the depth of every image; give --depth FOLDER with a .npy for each, "
             "--input scenes or --input nyu_depth, which have it, or --depth stand_in, which guesses it and is no "
             "measurement."
         )
-    return found, depth == "stand_in"
+    return settings, depth == "stand_in"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ class Sources:
         UserError: the card is of degraded images without references.
     """
 
-    def __init__(self, source: Mapping[str, Any], frames: int = 0) -> None:
+    def __init__(self, source: Mapping[str, object], frames: int = 0) -> None:
         self.images, self.frames = instantiate.construct(source, "input"), frames
         self._are_files = isinstance(self.images, FileSet)
         if self._are_files and "target" not in self.images.roles:
@@ -55,14 +54,16 @@ class Sources:
     def fingerprint(self) -> str:
         """A hash of the files' names in their order, wherever they lie: it decides which image has which number."""
         if self.frames:
-            listed = [name + PurePath(shot).name for name, shots in self.groups for shot in shots]
+            listed = []
+            for name, shots in self.groups:
+                listed += [name + PurePath(shot).name for shot in shots]
         elif self._are_files:
             listed = [PurePath(self.images.files_of(number)[0]).name for number in range(len(self.images))]
         else:
             listed = [str(sorted(vars(self.images).items()))]
         return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
-    def provenance(self, number: int) -> dict[str, Any]:
+    def provenance(self, number: int) -> dict[str, object]:
         """The names of the files that image `number` comes from, and the SHA-256 of their content."""
         if self.frames:
             files = [Path(shot) for shot in self.groups[number][1]]

@@ -51,8 +51,8 @@ def make(job: Job, workers: int = 1, progress: Progress | None = None) -> int:
             with part.open("a", encoding="utf-8") as record:
                 if record.tell() == 0:
                     record.write(_line(header))
-                for entry in _made(job, todo, workers):
-                    done[entry["number"]] = entry
+                for number, entry in zip(todo, _made(job, todo, workers), strict=True):
+                    done[number] = entry
                     record.write(_line(entry))
                     record.flush()
                     if progress is not None:
@@ -66,12 +66,12 @@ def make(job: Job, workers: int = 1, progress: Progress | None = None) -> int:
     return len(todo)
 
 
-def _line(entry: Mapping[str, Any]) -> str:
+def _line(entry: Mapping[str, object]) -> str:
     return json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _made(job: Job, numbers: list[int], workers: int) -> Iterator[dict[str, Any]]:
-    """Every image's line of the manifest, as it is made."""
+def _made(job: Job, numbers: list[int], workers: int) -> Iterator[dict[str, object]]:
+    """The lines of the manifest, one for each of `numbers` in their order, as the images are made."""
     if workers <= 1 or len(numbers) <= 1:
         yield from (make_image(job, number) for number in numbers)
         return
@@ -105,13 +105,13 @@ def _alone(job: Job) -> Iterator[None]:
         raise UserError(unwritable(folder, error)) from error
 
 
-def _there(job: Job, header: Mapping[str, Any], count: int) -> dict[int, dict[str, Any]]:
+def _there(job: Job, header: Mapping[str, object], count: int) -> dict[int, dict[str, object]]:
     """The lines of the images that are there and whole, by number.
 
     Raises:
         UserError: they were made with other settings, or there are more than `count`.
     """
-    done: dict[int, dict[str, Any]] = {}
+    done: dict[int, dict[str, object]] = {}
     folder = Path(job.folder)
     for file in (job.manifest, job.manifest.with_suffix(".part")):
         if not file.is_file():

@@ -7,13 +7,16 @@ inside scikit-image and scikit-learn, whose depth is invented (but for one). Haz
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from limpid.data.scenes.draw import Scene, check_size, draw_scene
 from limpid.data.scenes.photographs import PHOTOGRAPHS, crop_photograph, installed
 from limpid.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from limpid.data.datasets.base import Sample
 
 __all__ = ["Scene", "Scenes", "draw_scene"]
 
@@ -74,7 +77,7 @@ class Scenes:
     def __len__(self) -> int:
         return self.count
 
-    def load(self, index: int) -> dict[str, Any]:
+    def load(self, index: int) -> Sample:
         """Image number `index`.
 
         Returns:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 from limpid.data.scenes.palette import Palette
 from limpid.data.scenes.raster import Material, Shape, Solid
+
+#: Where the four legs of a thing stand: left or right, back or front.
+_CORNERS = tuple(product((-1, 1), (-1, 1)))
 
 
 def box(x: float, y: float, z: float, wide: float, tall: float, deep: float, material: Material) -> Solid:
@@ -53,11 +57,7 @@ def table(p: Palette) -> list[Solid]:
     deep = p.uniform(0.5, 0.9)
     tall = p.uniform(0.4, 0.8)
     top, leg = p.material("wood", "wood", "plain"), p.solid_colour()
-    legs = [
-        box(x * (wide / 2 - 0.06), 0, deep / 2 + z * (deep / 2 - 0.06), 0.06, tall, 0.06, leg)
-        for x in (-1, 1)
-        for z in (-1, 1)
-    ]
+    legs = [box(x * (wide / 2 - 0.06), 0, deep / 2 + z * (deep / 2 - 0.06), 0.06, tall, 0.06, leg) for x, z in _CORNERS]
     things = clutter(p, wide, deep, tall + 0.04, int(p.uniform(1, 6)))
     return [box(0, tall, deep / 2, wide, 0.04, deep, top), *legs, *things]
 
@@ -66,7 +66,7 @@ def chair(p: Palette) -> list[Solid]:
     """A chair with its back against the wall."""
     wide, tall = p.uniform(0.4, 0.55), p.uniform(0.4, 0.5)
     seat, leg = p.material("wood", "plain", "stripes"), p.solid_colour()
-    legs = [box(x * wide * 0.45, 0, wide * (0.5 + 0.45 * z), 0.04, tall, 0.04, leg) for x in (-1, 1) for z in (-1, 1)]
+    legs = [box(x * wide * 0.45, 0, wide * (0.5 + 0.45 * z), 0.04, tall, 0.04, leg) for x, z in _CORNERS]
     back = box(0, tall, 0.03, wide, p.uniform(0.4, 0.6), 0.05, seat)
     return [box(0, tall, wide / 2, wide, 0.05, wide, seat), back, *legs]
 
@@ -167,7 +167,9 @@ def screen(p: Palette) -> list[Solid]:
     """A low board with a dark or lit screen on it."""
     wide, tall = p.uniform(0.6, 1.3), p.uniform(0.4, 0.7)
     lit = p.rng.random() < 0.3
-    face = Material(p.pick("picture" if lit else "plain"), (1.0,) * 3 if lit else (0.03,) * 3, None, 0.6 * lit)
+    tile = p.pick("picture" if lit else "plain")
+    colour = (1.0,) * 3 if lit else (0.03,) * 3
+    face = Material(tile, colour, None, 0.6 * lit)
     foot = box(0, 0, 0.22, wide + 0.3, 0.45, 0.45, p.material("wood", "plain"))
     return [foot, box(0, 0.5, 0.15, wide, wide * 0.58, 0.05, face), *clutter(p, wide, 0.4, tall, 1)]
 
@@ -213,7 +215,7 @@ def door(p: Palette) -> list[Solid]:
     """A door with panels and a knob."""
     leaf, panel = p.material("wood", "plain", "plain"), p.material("plain", "wood")
     solids = [box(0, 0, 0.01, 1.05, 2.1, 0.02, panel), box(0, 0, 0.02, 0.9, 2.02, 0.03, leaf)]
-    solids += [box(x, y, 0.04, 0.32, 0.7, 0.015, leaf) for x in (-0.2, 0.2) for y in (0.2, 1.1)]
+    solids += [box(x, y, 0.04, 0.32, 0.7, 0.015, leaf) for x, y in product((-0.2, 0.2), (0.2, 1.1))]
     return [*solids, Solid("ball", (0.38, 1.0, 0.07), (0.035, 0.035, 0.035), p.solid_colour())]
 
 

@@ -19,7 +19,9 @@ class Palette:
 
     def __init__(self, rng: np.random.Generator, tiles: Sequence[str]) -> None:
         self.rng = rng
-        self.tiles = {kind: [number for number, k in enumerate(tiles) if k == kind] for kind in tiles}
+        self.tiles: dict[str, list[int]] = {}
+        for number, kind in enumerate(tiles):
+            self.tiles.setdefault(kind, []).append(number)
 
     def uniform(self, low: float, high: float) -> float:
         """A number between `low` and `high`."""

@@ -47,8 +47,8 @@ _MOTORCYCLE_OFFSET = 31.086
 
 def _file(package: str, path: str) -> Path | None:
     """The file inside an installed package, or None if the package or this version of it lacks it."""
-    found = find_spec(package)
-    folders = (found.submodule_search_locations or []) if found else []
+    spec = find_spec(package)
+    folders = (spec.submodule_search_locations or []) if spec else []
     return next((Path(f) / path for f in folders if (Path(f) / path).is_file()), None)
 
 

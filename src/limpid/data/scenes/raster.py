@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -146,7 +147,7 @@ class Frames:
 
 def _windows(camera: Camera, frames: Frames) -> NDArray[np.int64]:
     """First row, end row, first column, end column of each solid's window, (n, 4); empty where unseen."""
-    signs = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+    signs = np.array(list(product((-1, 1), repeat=3)), np.float32)
     corners = frames.centre[:, None] + np.einsum("kc,ncw->nkw", signs, frames.axes)
     seen = camera.project(corners)
     height, width = camera.size

@@ -97,14 +97,14 @@ def gather(rows: Sequence[TableRow], store: Path, higher: Mapping[str, bool], ot
 
 def _protocols(rows: Sequence[TableRow], views: Sequence[RunView]) -> dict[str, str]:
     """What each protocol computes, by its id; empty where no run of the store says."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for view in views:
         for identity, text in view.details.protocols.items():
-            found[identity] = found.get(identity) or text
+            texts[identity] = texts.get(identity) or text
     for run in _runs(rows):
         for score in _measured(run):
-            found.setdefault(score.protocol, "")
-    return dict(sorted(found.items()))
+            texts.setdefault(score.protocol, "")
+    return dict(sorted(texts.items()))
 
 
 def _runs(rows: Sequence[TableRow]) -> list[RunRecord]:
@@ -116,10 +116,10 @@ def _measured(run: RunRecord) -> list[Score]:
 
 
 def _papers(rows: Sequence[TableRow], higher: Mapping[str, bool]) -> list[PaperView]:
-    found: dict[str, list[TableRow]] = {}
+    by_paper: dict[str, list[TableRow]] = {}
     for one in rows:
-        found.setdefault(one.row.paper, []).append(one)
-    return [_paper(name, members, higher) for name, members in found.items()]
+        by_paper.setdefault(one.row.paper, []).append(one)
+    return [_paper(name, members, higher) for name, members in by_paper.items()]
 
 
 def _paper(name: str, rows: Sequence[TableRow], higher: Mapping[str, bool]) -> PaperView:
@@ -143,9 +143,9 @@ def _paper(name: str, rows: Sequence[TableRow], higher: Mapping[str, bool]) -> P
 def _sets(rows: Sequence[TableRow], views: Sequence[RunView]) -> list[SetView]:
     """The sets that papers print or runs were tested on; where no card has the name, what the run was really given."""
     named = _cards_of_recipes()
-    given: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    settings_of_sets: dict[str, tuple[str, Mapping[str, object]]] = {}
     for view in views:
-        given |= {name: (view.set_option(name), settings) for name, settings in view.sets().items()}
+        settings_of_sets |= {name: (view.set_option(name), settings) for name, settings in view.sets().items()}
     images: dict[str, set[int]] = {}
     for run in [*_runs(rows), *(view.record for view in views)]:
         for score in _measured(run):
@@ -154,26 +154,26 @@ def _sets(rows: Sequence[TableRow], views: Sequence[RunView]) -> list[SetView]:
         for name in one.row.printed:
             images.setdefault(name, set())
     images.pop(NO_SET, None)
-    found = []
+    views_of_sets = []
     for name, counts in images.items():
-        option, settings = given.get(name, ("", {}))
+        option, settings = settings_of_sets.get(name, ("", {}))
         plain = {key: value for key, value in settings.items() if isinstance(value, (str, int))}
         shown = _set(name, plain | _card(option or named.get(name) or name))
         shown.images |= counts
-        found.append(shown)
-    return sorted(found, key=lambda one: (not one.images, one.name))
+        views_of_sets.append(shown)
+    return sorted(views_of_sets, key=lambda one: (not one.images, one.name))
 
 
 def _cards_of_recipes() -> dict[str, str]:
     """The card that a recipe of conf/data tests on, by the name that the set has there, read without Hydra."""
-    found: dict[str, str] = {}
+    card_names: dict[str, str] = {}
     for folder in config_folders("conf"):
         for file in sorted((folder / "data").glob("*.yaml")):
             for choice in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("defaults", []):
                 for key, card in choice.items() if isinstance(choice, dict) else ():
                     if key.startswith("/dataset@test."):
-                        found.setdefault(key.removeprefix("/dataset@test."), card)
-    return found
+                        card_names.setdefault(key.removeprefix("/dataset@test."), card)
+    return card_names
 
 
 def _card(name: str) -> dict[str, Any]:
@@ -195,9 +195,9 @@ def _set(name: str, card: Mapping[str, Any]) -> SetView:
 
 def _environments(views: Sequence[RunView]) -> list[tuple[list[tuple[str, str]], int]]:
     """The distinct environments of runs, each with the number of its runs."""
-    found: dict[tuple[tuple[str, str], ...], int] = {}
+    counts: dict[tuple[tuple[str, str], ...], int] = {}
     for view in views:
         if view.environment:
             key = tuple(view.environment)
-            found[key] = found.get(key, 0) + 1
-    return [(list(facts), count) for facts, count in found.items()]
+            counts[key] = counts.get(key, 0) + 1
+    return [(list(facts), count) for facts, count in counts.items()]

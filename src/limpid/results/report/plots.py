@@ -7,7 +7,9 @@ import math
 import re
 import statistics
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -143,7 +145,7 @@ class Plots:
         root = ElementTree.fromstring(written.getvalue())
         _strip(root)
         # Only ids that something refers to are kept: matplotlib gives every artist one.
-        wanted = {ref for element in root.iter() for ref in _references(element)}
+        wanted = set(chain.from_iterable(map(_references, root.iter())))
         for element in root.iter():
             element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
             identity = element.attrib.pop("id", None)
@@ -172,23 +174,15 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float, float, floa
     return min(drawn), low, middle, high, max(drawn)
 
 
-class _drawing:  # noqa: N801 - used as a function
+@contextmanager
+def _drawing(height: float) -> Iterator[tuple[Figure, Any]]:
     """A figure with one axes in the page's style, `height` inches high."""
+    import matplotlib
+    from matplotlib.figure import Figure
 
-    def __init__(self, height: float) -> None:
-        self._height = height
-
-    def __enter__(self) -> tuple[Figure, Any]:
-        import matplotlib
-        from matplotlib.figure import Figure
-
-        self._style = matplotlib.rc_context(_STYLE)
-        self._style.__enter__()
-        figure = Figure(figsize=(_WIDTH, self._height), layout="constrained")
-        return figure, figure.add_subplot()
-
-    def __exit__(self, *error: Any) -> None:
-        self._style.__exit__(*error)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        yield figure, figure.add_subplot()
 
 
 def _name_line(axes: Axes, line: int, name: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from limpid.results.frame import read_per_image
 from limpid.results.report import labels
@@ -117,17 +117,17 @@ class RunView:
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """The points `(step, value)` of each logged value; a line that is not whole is left out."""
         file = self.run.path / "curves.csv"
-        found: dict[str, list[tuple[int, float]]] = {}
+        by_name: dict[str, list[tuple[int, float]]] = {}
         if not file.is_file():
-            return found
+            return by_name
         with file.open(encoding="utf-8", newline="") as lines:
             for row in csv.DictReader(lines):
                 try:
                     point = int(row["step"]), float(row["value"])
                 except (TypeError, ValueError):
                     continue  # a running process is about to write the rest of it
-                found.setdefault(row["name"], []).append(point)
-        return {name: sorted(points) for name, points in found.items()}
+                by_name.setdefault(row["name"], []).append(point)
+        return {name: sorted(points) for name, points in by_name.items()}
 
     @cached_property
     def image_scores(self) -> pd.DataFrame:
@@ -137,11 +137,11 @@ class RunView:
     @cached_property
     def scores(self) -> Mapping[tuple[str, str], Mapping[str, float]]:
         """The values of every image by `(set, name)`, those of the input as `input_<metric>`."""
-        found: dict[tuple[str, str], dict[str, float]] = {}
+        values: dict[tuple[str, str], dict[str, float]] = {}
         for line in self.image_scores.itertuples():
             metric = f"input_{line.metric}" if line.source == INPUT else line.metric
-            found.setdefault((line.set, line.image), {})[metric] = line.value
-        return found
+            values.setdefault((line.set, line.image), {})[metric] = line.value
+        return values
 
     def distributions(self) -> Iterator[tuple[str, str, dict[str, list[float]]]]:
         """`(set, metric, {what: values})`: of the restored images, and of the inputs as they are."""
@@ -156,16 +156,16 @@ class RunView:
     def pictures(self) -> list[Picture]:
         """The pictures of the test sets, by set and name."""
         folder = self.run.path / "images"
-        found = []
+        pictures_of_run = []
         for file in sorted(folder.glob("*/**/*.png")):
             if file.relative_to(folder).parts[0] in _VALIDATION:
                 continue
             name, _, image = file.relative_to(folder).with_suffix("").as_posix().partition("/")
             scores = self.scores.get((name, image), {})
-            found.append(Picture(file, name, image, scores))
-        return found
+            pictures_of_run.append(Picture(file, name, image, scores))
+        return pictures_of_run
 
-    def sets(self) -> dict[str, Mapping[str, Any]]:
+    def sets(self) -> dict[str, Mapping[str, object]]:
         """The settings of the sets that were tested on, by the name they have in the results."""
         names = dict.fromkeys(score.set for score in self.record.scores if score.source == MEASURED)
         return {name: self.details.test_sets.get(name) or {} for name in names}
@@ -189,14 +189,14 @@ def _result(score: Score, before: float | None, printed: float | None) -> Result
     )
 
 
-def environment(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def environment(facts: Mapping[str, object]) -> list[tuple[str, str]]:
     """The facts of environment.json as `(what, value)`, packages and lists spelt out."""
-    found = []
+    lines = []
     for key, value in facts.items():
         if isinstance(value, Mapping):
-            found += [(str(name), str(version)) for name, version in value.items()]
+            lines += [(str(name), str(version)) for name, version in value.items()]
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            found.append((key, ", ".join(map(str, value)) or "none"))
+            lines.append((key, ", ".join(map(str, value)) or "none"))
         else:
-            found.append((key, "unknown" if value is None else str(value)))
-    return found
+            lines.append((key, "unknown" if value is None else str(value)))
+    return lines

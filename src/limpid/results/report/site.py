@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,6 +20,8 @@ from limpid.store.atomic_io import read_json, write_json, write_text
 #: Names the files of a report, so that it is known for one, and anything else in its folder is left alone.
 MANIFEST = "report.json"
 
+_Value = TypeVar("_Value")
+
 
 def write(report: Report, output: Path) -> Path:
     """Write `report` as the folder `output`, in the place of an older report; the page to open.
@@ -27,23 +29,23 @@ def write(report: Report, output: Path) -> Path:
     Raises:
         UserError: something that is no report is in the way.
     """
-    place = output.resolve()
+    folder = output.resolve()
     check(output)
-    beside = place.with_name(f"{place.name}.{os.getpid()}.part")
-    older = place.with_name(f"{place.name}.{os.getpid()}.older")
+    beside = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    older = folder.with_name(f"{folder.name}.{os.getpid()}.older")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
         _write_pages(report, beside)
         files = sorted(file.relative_to(beside).as_posix() for file in beside.rglob("*") if file.is_file())
         write_json(beside / MANIFEST, {"limpid_report": 1, "limpid": report.version, "files": [*files, MANIFEST]})
-        if place.exists():
-            place.rename(older)
+        if folder.exists():
+            folder.rename(older)
         try:
-            beside.rename(place)
+            beside.rename(folder)
         except OSError:
             if older.exists():
-                older.rename(place)
+                older.rename(folder)
             raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -57,17 +59,17 @@ def check(output: Path) -> None:
     Raises:
         UserError: `output` is a file, the current folder or one around it, or holds what no report wrote.
     """
-    place = output.resolve()
-    if place.exists() and not place.is_dir():
+    folder = output.resolve()
+    if folder.exists() and not folder.is_dir():
         raise UserError(f"The output {output} is a file; give a folder that is a report or does not exist yet.")
-    if place == Path.cwd() or place in Path.cwd().parents:
+    if folder == Path.cwd() or folder in Path.cwd().parents:
         raise UserError(f"The output {output} is the current folder or holds it; give one below it, such as report/.")
-    if not place.is_dir():
+    if not folder.is_dir():
         return
-    manifest = read_json(place / MANIFEST) if _has_manifest(place) else {}
+    manifest = read_json(folder / MANIFEST) if _has_manifest(folder) else {}
     known = set(manifest.get("files", []))
-    strays = (f for f in sorted(place.rglob("*")) if not f.is_dir() or f.is_symlink())
-    stray = next((name for f in strays if (name := f.relative_to(place).as_posix()) not in known), None)
+    strays = (f for f in sorted(folder.rglob("*")) if not f.is_dir() or f.is_symlink())
+    stray = next((name for f in strays if (name := f.relative_to(folder).as_posix()) not in known), None)
     if stray is not None:
         what = "is not a report" if not known else "holds a file that no report wrote"
         raise UserError(f"The folder {output} {what} ({stray}); give another --output, or move it away.")
@@ -75,7 +77,7 @@ def check(output: Path) -> None:
 
 def _has_manifest(place: Path) -> bool:
     try:
-        manifest: Any = read_json(place / MANIFEST)
+        manifest: object = read_json(place / MANIFEST)
     except ValueError:
         return False
     return isinstance(manifest, dict) and manifest.get("limpid_report") == 1
@@ -85,7 +87,7 @@ def _write_pages(report: Report, folder: Path) -> None:
     environment = _environment(report)
     pages = {view.run.path.as_posix(): view.page for view in report.runs}
 
-    def page(name: str, template: str, **shown: Any) -> None:
+    def page(name: str, template: str, **shown: object) -> None:
         drawn = plots.Plots()  # ids are unique on their page
         text = environment.get_template(template).render(
             report=report, pages=pages, plots=drawn, here=name, counter=itertools.count(1), **shown
@@ -128,7 +130,7 @@ def _environment(report: Report) -> Environment:
     return environment
 
 
-def thinned(values: Iterable[Any], most: int) -> list[Any]:
+def thinned(values: Iterable[_Value], most: int) -> list[_Value]:
     """At most `most` of the values, evenly spaced, the first and the last among them."""
     whole = list(values)
     if len(whole) <= most:

@@ -161,15 +161,15 @@ def _distributions(scores: pd.DataFrame, named: Mapping[str, str]) -> list[Distr
         scores: of the images of all methods.
         named: the labels of the rows by their names.
     """
-    found: dict[tuple[str, str], dict[tuple[str, ...], list[float]]] = {}
+    by_metric: dict[tuple[str, str], dict[tuple[str, ...], list[float]]] = {}
     for (row, _), members in scores.groupby(["row", "group"], sort=False):
         method = (named[str(row)], *_settings(members))
         means = paired.mean_over_runs(members)
         for (set_name, metric), values in means.groupby(level=["set", "metric"], sort=False):
-            found.setdefault((set_name, metric), {})[method] = list(values)
+            by_metric.setdefault((set_name, metric), {})[method] = list(values)
     return [
         _distribution(set_name, metric, methods)
-        for (set_name, metric), methods in found.items()
+        for (set_name, metric), methods in by_metric.items()
         if max(map(len, methods.values())) > _FEW_IMAGES
     ]
 
@@ -198,7 +198,7 @@ def _distribution(set_name: str, metric: str, methods: Mapping[tuple[str, ...], 
 
 def _differences(scores: pd.DataFrame) -> list[Paired]:
     """Methods of one budget on one choice of data, against the paper's own or the first."""
-    found = []
+    pairs = []
     for (budget, data), members in scores.groupby(["budget", "data"], sort=False):
         compared = paired.compare_to_reference(members)
         sets: dict[str, dict[str, dict[str, paired.Difference]]] = {}
@@ -206,5 +206,5 @@ def _differences(scores: pd.DataFrame) -> list[Paired]:
             if one.difference.n > 1:  # one image says nothing about the next
                 sets.setdefault(one.set, {}).setdefault(one.metric, {})[one.method] = one.difference
         if compared and sets:
-            found.append(Paired(compared.reference, f"budget={budget}, data={data}", sets))
-    return found
+            pairs.append(Paired(compared.reference, f"budget={budget}, data={data}", sets))
+    return pairs

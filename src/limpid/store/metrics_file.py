@@ -1,0 +1,44 @@
+"""What metrics.json holds: the results of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+
+class MetricSummary(TypedDict):
+    """A metric over the images of one set.
+
+    Attributes:
+        mean: of the images' own values.
+        n: how many images have one.
+        protocol: the id of how it was measured.
+    """
+
+    mean: float
+    n: int
+    protocol: str
+
+
+#: `{set: {metric: summary}}`.
+Summary = dict[str, dict[str, MetricSummary]]
+
+
+class MetricsFile(TypedDict, total=False):
+    """The results of a run; a test has all keys, a profile no `complete` and no `absent`.
+
+    Attributes:
+        metrics: what was measured, by set and metric.
+        input: the same of the degraded input itself.
+        comparable: whether the values may stand beside the paper's.
+        complete: by set, whether it has as many images as the published one.
+        absent: a sentence for each test set that was not there.
+        provenance: plain facts on the run, and where its weights come from.
+    """
+
+    metrics: Summary
+    input: Summary
+    comparable: bool
+    complete: dict[str, bool]
+    absent: list[str]
+    provenance: Mapping[str, Any]
