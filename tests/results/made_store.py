@@ -83,7 +83,11 @@ def begin_run(path: Path, row: str | None, seed: int, budget: str = "mini", **fa
         "mode": "train",
         "choices": choices,
         "fingerprint": "1a2b3c4d",
-        "overrides": [],
+        "overrides": [
+            f"+{row.rpartition('/')[0]}={row.rpartition('/')[2]}" if row else "model=ours",
+            f"budget={budget}",
+        ],
+        "changes": [],
         "narrowed": None,
     }
     config = {**CONFIG, "budget": budget, "seed": seed, "run": {**own, **facts}}

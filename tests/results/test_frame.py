@@ -165,7 +165,8 @@ def test_asking_for_results_imports_neither_torch_nor_hydra() -> None:
 
 SETTINGS = "data: {test: {made: {name: made}}}\nmetrics: {psnr: {id: psnr_rgb, text: Float RGB.}}\nseed: 3\n"
 STORED = SETTINGS + (
-    "budget: mini\nrun: {row: mine/table1/ours, mode: train, fingerprint: 1a2b3c4d, overrides: [network.dim=8, data.root=x],\n"
+    "budget: mini\nrun: {row: mine/table1/ours, mode: train, fingerprint: 1a2b3c4d, changes: [network.dim=8, data.root=x],\n"
+    "  overrides: [+mine/table1=ours, budget=mini, seed=3, network.dim=8, data.root=x],\n"
     "  narrowed: {dim: 8}, choices: {model: ours, data: made, dataset@data.test.made: card}}\n"
 )
 
@@ -188,7 +189,7 @@ def test_a_run_is_read_from_its_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("store", ["/data/my runs", "elsewhere", "runs"])
 def test_overrides_read_the_same_wherever_the_store_lies(store: str) -> None:
-    config = {"run": {"overrides": [f"model.ckpt={store}/p/t/r/mini/seed-0/best.ckpt", "data.train.root=/x", "a=./b"]}}
+    config = {"run": {"changes": [f"model.ckpt={store}/p/t/r/mini/seed-0/best.ckpt", "data.train.root=/x", "a=./b"]}}
     record = record_of(config, {}, "done", Path(store, "p/t/s/mini/seed-0"))
     assert record.overrides == ("model.ckpt=runs/p/t/r/mini/seed-0/best.ckpt", "a=./b")
     assert record.store_path == "runs/p/t/s/mini/seed-0"

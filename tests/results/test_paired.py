@@ -98,7 +98,7 @@ def test_images_of_one_name_are_paired_by_their_position(here: Path) -> None:
 
 
 def test_the_papers_own_method_is_the_reference(here: Path) -> None:
-    a = finished(here / "a", {"x": [1.0, 2.0]}, "baseline", overrides=["data=x", "network.a=2"])
+    a = finished(here / "a", {"x": [1.0, 2.0]}, "baseline", changes=["data=x", "network.a=2"])
     b = finished(here / "b", {"x": [0.0, 1.5]}, "own")
     c = finished(here / "c", {"q": [0.0]})
     comparison = compared(a, b, c)

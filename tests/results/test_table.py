@@ -66,7 +66,7 @@ def test_seeds_of_one_training_are_one_line_with_mean_and_deviation(here: Path) 
 @pytest.mark.parametrize(
     "other",
     [
-        {"overrides": ["network.dim=8"]},
+        {"changes": ["network.dim=8"]},
         {"narrowed": {"dim": 8}},
         {"fingerprint": "5e6f7a8b"},
         {"budget": "smoke"},
@@ -121,7 +121,7 @@ def test_tests_under_two_protocols_are_two_groups(here: Path) -> None:
 def test_runs_from_another_run_of_their_own_seed_are_one_group(here: Path, end: str) -> None:
     for seed, start in ((0, 0), (1, 1), (2, 1)):
         started = f"model.start.ckpt=runs/uni_removal/table4/bkt/mini/seed-{start}{end}/checkpoints/best.ckpt"
-        ours(here / "runs", seed, 20.0 + seed, overrides=[started], fingerprint=f"{seed}" * 8)
+        ours(here / "runs", seed, 20.0 + seed, changes=[started], fingerprint=f"{seed}" * 8)
     together, alone = described(shown("mine/table1/ours", here / "runs"))
     assert f"bkt/mini/seed-*{end}/" in together
     assert "seeds 0, 1, not" in together
@@ -147,7 +147,7 @@ def test_a_single_value_has_no_deviation_and_an_infinite_one_none_that_is_a_numb
 
 
 def test_the_json_of_a_row_has_its_runs_as_they_were_stored(here: Path) -> None:
-    ours(here / "runs", 0, 20.0, overrides=["network.dim=8"])
+    ours(here / "runs", 0, 20.0, changes=["network.dim=8"])
     told = json.loads(json.dumps(table.as_json(shown("mine/table1/ours", here / "runs"))))
     assert (told["paper"], told["table"], told["row"], told["label"], told["kind"]) == (
         "mine",
@@ -207,7 +207,7 @@ def test_unknown_rows_get_the_nearest_name() -> None:
 def test_kept_figures_outlive_the_store(here: Path) -> None:
     store = here / "runs"
     started_from = f"model.teacher.ckpt='{store.as_posix()}/rfd/a/best.ckpt'"
-    ours(store, 0, 20.0, overrides=[started_from, "data.val.clean.root=/mine"])
+    ours(store, 0, 20.0, changes=[started_from, "data.val.clean.root=/mine"])
     ours(store, 1, 20.0, budget="smoke")
     kept = measured.keep(measured.measured_rows(rows("mine"), store))
     assert kept == [here / "experiments/mine/measured.json"]

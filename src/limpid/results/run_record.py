@@ -139,7 +139,7 @@ def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path
         seed=config.get("seed"),
         status=status,
         fingerprint=facts.get("fingerprint"),
-        overrides=tuple(_portable(facts.get("overrides") or (), path)),
+        overrides=tuple(_portable(facts.get("changes") or (), path)),
         narrowed=facts.get("narrowed") or {},
         comparable=bool(results.get("comparable")) and status == "done",
         scores=tuple(_scores(results)),
@@ -235,16 +235,7 @@ def _facts(config: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _command(config: Mapping[str, object], facts: Mapping[str, Any]) -> Iterator[str]:
-    """The words of the command that makes the run."""
-    if facts.get("typed"):
-        yield from (str(config.get("command") or "train"), *map(str, facts["typed"]))
-        return
-    if "overrides" not in facts or facts.get("typed") == []:
-        return
-    yield "test" if facts.get("mode") == "test" else "train"
-    if facts.get("row"):
-        table, _, name = facts["row"].rpartition("/")
-        yield f"+{table}={name}"
-    yield f"budget={facts.get('budget')}"
-    yield f"seed={config.get('seed')}"
-    yield from facts.get("overrides") or ()
+    """The words of the command that makes the run; none where the configuration does not say."""
+    if facts.get("overrides"):
+        yield str(config.get("command") or "train")
+        yield from facts["overrides"]

@@ -66,7 +66,7 @@ def beyond_the_row(overrides: Sequence[str], row: Row | None) -> tuple[str, ...]
     return tuple(word for word in overrides if key_of(word) not in silent and not key_of(word).endswith(".root"))
 
 
-def refuse_strays(composed: Composed) -> None:
+def refuse_unknown_keys(composed: Composed) -> None:
     """Refuse what a plus would silently add and nothing would read: misspelt tables, groups and settings.
 
     Keys below objects are checked against their signatures instead.
@@ -75,10 +75,6 @@ def refuse_strays(composed: Composed) -> None:
         UserError: naming the first, and the nearest that exists.
     """
     known = set(_top_level(composed.config["command"]))
-    for key in composed.config:
-        if key not in known:
-            hint = nearest(key, known) or "; --cfg job prints all that is read."
-            raise UserError(f"A file of conf/ or experiments/ sets {key!r}, which nothing reads{hint}")
     for word in composed.overrides:
         key = key_of(word)
         if "/" in key:
@@ -90,10 +86,14 @@ def refuse_strays(composed: Composed) -> None:
         if top not in known:
             raise UserError(f"There is no setting {key!r}{nearest(top, known) or '; --cfg job prints all.'}")
         if top == "training" and rest:
-            _refuse_stray_training(key, rest, composed.config["training"])
+            _refuse_unknown_training(key, rest, composed.config["training"])
+    for key in composed.config:
+        if key not in known:
+            hint = nearest(key, known) or "; --cfg job prints all that is read."
+            raise UserError(f"A file of conf/ or experiments/ sets {key!r}, which nothing reads{hint}")
 
 
-def _refuse_stray_training(key: str, rest: Sequence[str], training: Mapping[str, Any]) -> None:
+def _refuse_unknown_training(key: str, rest: Sequence[str], training: Mapping[str, Any]) -> None:
     """Refuse a key of `training` that nothing reads: only the budget `paper` holds all of them."""
     known = training["paper"]
     if len(rest) > 1 and rest[1] not in known:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from limpid.config.compose import key_of
 from limpid.errors import UserError
 from limpid.runs.resolve import resolve
-from limpid.runs.spec import Origin, RunSpec
+from limpid.runs.spec import RunSpec, StartingWeights
 from limpid.store.run_directory import InUse, Run
 
 #: Seconds between two looks at a prerequisite that another process makes.
@@ -41,16 +41,16 @@ def fulfil(spec: RunSpec, perform: Callable[[RunSpec], object]) -> RunSpec:
     if spec.mode == "test" and spec.tested is None:
         spec = resolve(spec.overrides, spec.config["command"])  # its weights are there now, and name the run
     files = {reference: Run(needed.directory).chosen_checkpoint for reference, needed in spec.prerequisites.items()}
-    origins = tuple(_origin(needed) for needed in spec.prerequisites.values())
-    return spec.with_checkpoints({reference: str(file) for reference, file in files.items()}, origins)
+    weights = tuple(_weights_of(needed) for needed in spec.prerequisites.values())
+    return spec.with_checkpoints({reference: str(file) for reference, file in files.items()}, weights)
 
 
-def _origin(spec: RunSpec) -> Origin:
+def _weights_of(spec: RunSpec) -> StartingWeights:
     from limpid import checkpoint
 
     file = Run(spec.directory).chosen_checkpoint
     sha256 = checkpoint.weights_fingerprint(checkpoint.weights(checkpoint.read(file)))
-    return Origin(str(spec.row), spec.budget, spec.seed, sha256)
+    return StartingWeights(str(spec.row), spec.budget, spec.seed, sha256)
 
 
 def _perform_or_wait(spec: RunSpec, perform: Callable[[RunSpec], object]) -> None:

@@ -18,7 +18,7 @@ from limpid.runs.overrides import (
     inherited,
     is_table,
     refuse_network,
-    refuse_strays,
+    refuse_unknown_keys,
     with_own_data,
 )
 from limpid.runs.spec import RunSpec, TestedWeights
@@ -37,7 +37,7 @@ PREREQUISITES = ("ask", "run", "none")
 
 
 @dataclass(frozen=True)
-class _BareRow:
+class _UnchangedRow:
     """A row as it would be done at the run's budget and seed with nothing else changed."""
 
     row: Row
@@ -47,6 +47,7 @@ class _BareRow:
 
     @property
     def fingerprint(self) -> str:
+        """The fingerprint of its run."""
         return fingerprint(self.parts)
 
     @property
@@ -76,14 +77,14 @@ def resolve_composed(composed: Composed) -> RunSpec:
     if row is not None and row.not_built:
         raise CannotRun(f"Row {row.id} ({row.label}) is not built yet: {row.not_built}")
     config = composed.config
-    refuse_strays(composed)
+    refuse_unknown_keys(composed)
     _refuse_seed(config["seed"])
     _check(composed)
-    bare = None if row is None else _bare_row(row, composed)
+    unchanged = None if row is None else _unchanged_row(row, composed)
     mode = config["mode"]
     needed, without = _sorted_references(composed)
     prerequisites = {reference: _prerequisite(composed, reference) for reference in needed}
-    tested = _tested_weights(composed, bare, prerequisites) if mode == "test" else None
+    tested = _tested_weights(composed, unchanged, prerequisites) if mode == "test" else None
     parts = affecting(
         config if tested is None else {**config, "network": tested.settings},
         mode,
@@ -91,18 +92,20 @@ def resolve_composed(composed: Composed) -> RunSpec:
         None if tested is None else tested.sha256,
         without,
     )
-    own = fingerprint(parts)
+    own_fingerprint = fingerprint(parts)
+    choices = _named_choices(composed, tested)
+    is_unchanged = unchanged is not None and own_fingerprint == unchanged.fingerprint
     return RunSpec(
         config=config,
         mode=mode,
         row=None if row is None else row.id,
-        choices=_named_choices(composed),
+        choices=choices,
         overrides=composed.overrides,
-        changes=() if bare is not None and own == bare.fingerprint else beyond_the_row(composed.overrides, row),
+        changes=() if is_unchanged else beyond_the_row(composed.overrides, row),
         narrowed=_narrowed(composed),
-        fingerprint=own,
-        comparable=bare is not None and _is_the_papers(config["budget"], parts, bare, tested),
-        directory=_directory(composed, row, own, bare),
+        fingerprint=own_fingerprint,
+        comparable=unchanged is not None and _is_the_papers(config["budget"], parts, unchanged, tested),
+        directory=_directory(config, choices, row, own_fingerprint, unchanged),
         prerequisites=prerequisites,
         without=without,
         tested=tested,
@@ -132,14 +135,15 @@ def _row_of(composed: Composed) -> Row | None:
     return find_row(f"{tables[0]}/{composed.choices[tables[0]]}") if tables else None
 
 
-def _bare_row(row: Row, composed: Composed) -> _BareRow:
+def _unchanged_row(row: Row, composed: Composed) -> _UnchangedRow:
     common = [word for word in composed.overrides if key_of(word) in ("budget", "seed")]
     words = [f"+{row.paper}/{row.table}={row.name}", *common]
     as_it_is = composed.config["command"] == "train" and sorted(words) == sorted(composed.overrides)
     bare = composed if as_it_is else compose(words)
-    without = _sorted_references(bare)[1]
     mode = bare.config["mode"]
-    return _BareRow(row, bare, mode, affecting(bare.config, mode, bare.choices["network"], None, without))
+    without = _sorted_references(bare)[1]
+    parts = affecting(bare.config, mode, bare.choices["network"], None, without)
+    return _UnchangedRow(row, bare, mode, parts)
 
 
 def _check(composed: Composed) -> None:
@@ -158,10 +162,13 @@ def _refuse_seed(seed: object) -> None:
         raise UserError(f"The seed is {seed!r}, but it must be a whole number from 0 on.")
 
 
-def _named_choices(composed: Composed) -> dict[str, str]:
-    """The choices; a network put into another's model goes by its own name."""
+def _named_choices(composed: Composed, tested: TestedWeights | None) -> dict[str, str]:
+    """The choices; a network put into another's model, or tested by its checkpoint, goes by its own name."""
     choices = dict(composed.choices)
-    if "network" in map(key_of, composed.overrides):
+    if tested is not None:
+        choices["network"] = tested.network
+    without_row = not any(is_table(group) for group in choices)
+    if "network" in map(key_of, composed.overrides) or (tested is not None and without_row):
         choices["model"] = choices["network"]
     return choices
 
@@ -172,13 +179,19 @@ def _narrowed(composed: Composed) -> dict[str, object]:
     return {key: own[key] for key in own if own[key] != full.get(key)}
 
 
-def _directory(composed: Composed, row: Row | None, own: str, bare: _BareRow | None) -> Path:
-    config, choices = composed.config, _named_choices(composed)
-    if row is None or bare is None:
-        name, suffix = f"free/{choices['model']}-{choices['data']}/{own}", None
+def _directory(
+    config: Mapping[str, object],
+    choices: Mapping[str, str],
+    row: Row | None,
+    own_fingerprint: str,
+    unchanged: _UnchangedRow | None,
+) -> Path:
+    """The directory of the run in the run store."""
+    if row is None or unchanged is None:
+        name, suffix = f"free/{choices['model']}-{choices['data']}/{own_fingerprint}", None
     else:
-        name, suffix = row.run_id, None if own == bare.fingerprint else own
-    return paths.runs() / directory_name(name, config["budget"], config["seed"], suffix)
+        name, suffix = row.run_id, None if own_fingerprint == unchanged.fingerprint else own_fingerprint
+    return paths.runs() / directory_name(name, str(config["budget"]), int(str(config["seed"])), suffix)
 
 
 # References and tested weights ------------------------------------------------------------------------------------
@@ -219,7 +232,7 @@ def _prerequisite(composed: Composed, reference: str) -> RunSpec:
 
 
 def _tested_weights(
-    composed: Composed, bare: _BareRow | None, prerequisites: Mapping[str, RunSpec]
+    composed: Composed, unchanged: _UnchangedRow | None, prerequisites: Mapping[str, RunSpec]
 ) -> TestedWeights | None:
     """The weights that a test uses: those of `ckpt`, or those that the row's own training left; a prior has none.
 
@@ -232,8 +245,8 @@ def _tested_weights(
 
     config = composed.config
     named: str | None = config["ckpt"]
-    if named is None and bare is not None and bare.mode == "train":
-        named = str(_own_checkpoint(bare))
+    if named is None and unchanged is not None and unchanged.mode == "train":
+        named = str(_own_checkpoint(composed, unchanged))
     if named is None:
         return None
     if named.startswith(PREFIX):
@@ -244,7 +257,7 @@ def _tested_weights(
     path = Path(named)
     loaded = checkpoint.read(path)
     refuse_network(composed.overrides, path, loaded["network"])
-    if bare is not None and composed.choices["network"] != loaded["network"]:
+    if unchanged is not None and composed.choices["network"] != loaded["network"]:
         raise UserError(
             f"The checkpoint {path} holds the network {loaded['network']}, but the row's is "
             f"{composed.choices['network']}; give a checkpoint of that network, or leave out the row."
@@ -253,23 +266,26 @@ def _tested_weights(
     return TestedWeights(path, loaded["network"], settings, checkpoint.fingerprint(path), dict(loaded["provenance"]))
 
 
-def _own_checkpoint(bare: _BareRow) -> Path:
-    """The checkpoint that the row's own training left."""
-    file = bare.run.chosen_checkpoint
-    if not file.is_file():
-        row, config = bare.row, bare.composed.config
-        command = f"limpid train +{row.paper}/{row.table}={row.name} budget={config['budget']} seed={config['seed']}"
-        raise UserError(
-            f"Row {row.id} has no trained weights at budget {config['budget']} and seed {config['seed']} (looked in "
-            f"{bare.run.path}); train it with `{command}`, or give ckpt=PATH."
-        )
-    return file
+def _own_checkpoint(composed: Composed, unchanged: _UnchangedRow) -> Path:
+    """The checkpoint that the row's own training left: as the row is, or else with the data that was typed."""
+    row, config = unchanged.row, unchanged.composed.config
+    typed = Run(_prerequisite(composed, f"row:{row.id}").directory)
+    for run in (unchanged.run, typed):
+        if run.chosen_checkpoint.is_file():
+            return run.chosen_checkpoint
+    command = f"limpid train +{row.paper}/{row.table}={row.name} budget={config['budget']} seed={config['seed']}"
+    raise UserError(
+        f"Row {row.id} has no trained weights at budget {config['budget']} and seed {config['seed']} (looked in "
+        f"{unchanged.run.path}); train it with `{command}`, or give ckpt=PATH."
+    )
 
 
-def _is_the_papers(budget: str, parts: Mapping[str, object], bare: _BareRow, tested: TestedWeights | None) -> bool:
+def _is_the_papers(
+    budget: str, parts: Mapping[str, object], unchanged: _UnchangedRow, tested: TestedWeights | None
+) -> bool:
     """Whether the result may stand beside the paper's: its data, its whole training, nothing else changed."""
     if tested is None:
-        return budget == "paper" and fingerprint(parts) == bare.fingerprint
+        return budget == "paper" and fingerprint(parts) == unchanged.fingerprint
     trained = tested.trained
-    as_printed = trained.get("budget") == "paper" and trained.get("fingerprint") == bare.fingerprint
-    return as_printed and all(parts[group] == bare.parts[group] for group in ("data", "metrics"))
+    as_printed = trained.get("budget") == "paper" and trained.get("fingerprint") == unchanged.fingerprint
+    return as_printed and all(parts[group] == unchanged.parts[group] for group in ("data", "metrics"))

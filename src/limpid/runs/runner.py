@@ -126,7 +126,7 @@ class Runner:
         if spec.tested is not None:
             target = network_config(spec.tested.network)["_target_"]
             config = replace(config, network={"_target_": target, **spec.tested.settings})
-        model = build_model(config, spec.network, training=spec.mode == "train", provenance=spec.origin)
+        model = build_model(config, spec.network, training=spec.mode == "train", provenance=spec.provenance)
         model.save_hyperparameters({WORDS: list(spec.overrides)}, logger=False)
         return model
 
@@ -229,7 +229,7 @@ class Runner:
         for entry in metrics.values():
             images = max((value["n"] for value in entry.values()), default=0)
             entry["params_m"] = {"mean": parameters / 1e6, "n": images, "protocol": "parameters"}
-        provenance = self.spec.origin | {"monitored": data.monitored}
+        provenance = self.spec.provenance | {"monitored": data.monitored}
         if weights is not None:
             loaded = checkpoint.read(weights)
             provenance["weights"] = checkpoint.weights_fingerprint(checkpoint.weights(loaded))
@@ -268,7 +268,7 @@ class Runner:
                 "metrics": {NO_SET: values},
                 "input": {},
                 "comparable": False,  # a time is one machine's own
-                "provenance": self.spec.origin,
+                "provenance": self.spec.provenance,
             }
             self.directory.finish(document, [])
             stored = self.spec.stored()

@@ -14,7 +14,7 @@ from limpid.store.run_directory import Run
 
 
 @dataclass(frozen=True)
-class Origin:
+class StartingWeights:
     """Weights of another row's run that a run starts from: the row, its budget and seed, and the weights' sha256."""
 
     row: str
@@ -77,7 +77,7 @@ class RunSpec:
     prerequisites: Mapping[str, RunSpec] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     checkpoints: Mapping[str, str] = field(default_factory=dict)
-    started_from: tuple[Origin, ...] = ()
+    started_from: tuple[StartingWeights, ...] = ()
     tested: TestedWeights | None = None
 
     @property
@@ -101,8 +101,8 @@ class RunSpec:
         return tuple(self.config["allow_targets"])
 
     @property
-    def origin(self) -> dict[str, object]:
-        """The origin of a result in plain values, as its checkpoints and its metrics.json state it."""
+    def provenance(self) -> dict[str, object]:
+        """The provenance of a result in plain values, as its checkpoints and its metrics.json state it."""
         facts: dict[str, object] = {
             "row": self.row,
             "budget": self.budget,
@@ -112,7 +112,7 @@ class RunSpec:
             "limpid": __version__,
         }
         if self.started_from:
-            facts["started_from"] = [vars(origin) for origin in self.started_from]
+            facts["started_from"] = [vars(weights) for weights in self.started_from]
         return facts
 
     def settled(self) -> dict[str, Any]:
@@ -128,20 +128,20 @@ class RunSpec:
             "mode": self.mode,
             "choices": dict(self.choices),
             "fingerprint": self.fingerprint,
-            "overrides": list(self.changes),
-            "typed": list(self.overrides),
+            "overrides": list(self.overrides),
+            "changes": list(self.changes),
             "narrowed": dict(self.narrowed) or None,
             "comparable": self.comparable,
-            "started_from": [vars(origin) for origin in self.started_from],
+            "started_from": [vars(weights) for weights in self.started_from],
             "checkpoints": {**dict.fromkeys(self.without), **self.checkpoints},
         }
         if self.tested is not None:
             facts["tested"] = {**vars(self.tested), "file": str(self.tested.file)}
         return {**self.config, "run": facts}
 
-    def with_checkpoints(self, checkpoints: Mapping[str, str], origins: tuple[Origin, ...]) -> RunSpec:
+    def with_checkpoints(self, checkpoints: Mapping[str, str], weights: tuple[StartingWeights, ...]) -> RunSpec:
         """The run once the weights it starts from are there."""
-        return replace(self, checkpoints=checkpoints, started_from=origins, prerequisites={})
+        return replace(self, checkpoints=checkpoints, started_from=weights, prerequisites={})
 
 
 def read_spec(directory: Path | str) -> RunSpec:
@@ -161,14 +161,14 @@ def read_spec(directory: Path | str) -> RunSpec:
         mode=facts["mode"],
         row=facts["row"],
         choices=facts["choices"],
-        overrides=tuple(facts["typed"]),
-        changes=tuple(facts["overrides"]),
+        overrides=tuple(facts["overrides"]),
+        changes=tuple(facts["changes"]),
         narrowed=facts["narrowed"] or {},
         fingerprint=facts["fingerprint"],
         comparable=facts["comparable"],
         directory=Path(directory),
         without=tuple(reference for reference, file in checkpoints.items() if file is None),
         checkpoints={reference: file for reference, file in checkpoints.items() if file is not None},
-        started_from=tuple(Origin(**origin) for origin in facts["started_from"]),
+        started_from=tuple(StartingWeights(**one) for one in facts["started_from"]),
         tested=None if tested is None else TestedWeights(**{**tested, "file": Path(tested["file"])}),
     )
