@@ -1,4 +1,4 @@
-"""What the students of Uni-Removal's two stages share."""
+"""A model whose loss terms lose weight during training, as Uni-Removal's two stages need."""
 
 from __future__ import annotations
 

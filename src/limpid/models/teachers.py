@@ -1,4 +1,4 @@
-"""Frozen teachers: where their weights come from, what they make of a batch, and the refusal to exchange them."""
+"""Frozen teachers: loading them, running them on a batch, and the refusal to exchange them in a resumed run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Teacher(NamedTuple):
 
 
 class TeacherOutput(NamedTuple):
-    """What one or several teachers made of a batch, in the batch's order.
+    """The images and features of one or several teachers for a batch, in the batch's order.
 
     Attributes:
         restored: the images, `(N, 3, H, W)`.

@@ -1,4 +1,4 @@
-"""Typed overrides: which are unknown, which a prerequisite takes over, which belong in a run's name."""
+"""Typed overrides: refusing unknown ones, and choosing those for prerequisites and for a run's name."""
 
 from __future__ import annotations
 
