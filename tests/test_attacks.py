@@ -31,7 +31,7 @@ from limpid.data.image_io import read_image
 from limpid.data.make import make, plan_jobs
 from limpid.data.photo_io import read_photograph, size_of
 from limpid.errors import UserError
-from limpid.store import fingerprint
+from limpid.store.run_directory import directory_name
 
 
 @pytest.fixture
@@ -172,19 +172,10 @@ def test_a_network_file_cannot_run_a_program(home: Path, capfd: pytest.CaptureFi
         limpid.build("evil")
 
 
-def row(home: Path, more: str, **block: Any) -> None:
+def row(home: Path, more: str) -> None:
     """A row that tests a trivial method, with `more` in its file."""
-    fields = {
-        "paper": "evil",
-        "table": "t",
-        "name": "a",
-        "label": "a",
-        "kind": "ours",
-        "does": "test",
-        "model": "gamma",
-    }
-    text = f"# @package _global_\ndefaults:\n  - override /model: gamma\n{more}\n"
-    write(home / "experiments/evil/t/a.yaml", text + yaml.safe_dump({"row": fields | block}))
+    text = f"# @package _global_\ndefaults:\n  - override /model: gamma\n{more}\nmode: test\n"
+    write(home / "experiments/evil/t/a.yaml", text)
 
 
 SMOKE = ("train", "+evil/t=a", "data=scenes", "budget=smoke", "trainer=cpu")
@@ -213,20 +204,18 @@ def test_listing_rows_runs_nothing(home: Path, capfd: pytest.CaptureFixture[str]
 
 
 def test_a_rows_run_stays_in_the_store(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    row(home, "", same_as="../../../x")
-    assert "leads out of the run store" in refused(capfd, *SMOKE)
+    row(home, "")
+    entry = {"label": "a", "kind": "ours", "alias_of": "../../../x"}
+    write(home / "experiments/evil/paper.yaml", yaml.safe_dump({"tables": {"t": {"rows": {"a": entry}}}}))
+    assert "that must be PAPER/TABLE/ROW" in refused(capfd, *SMOKE)
     assert not list(home.rglob("metrics.json"))
 
 
 @pytest.mark.parametrize("name", ["../../../../x", "/tmp/x", "a/../../../../../x"])
-def test_no_name_leads_out_of_the_store(home: Path, name: str) -> None:
-    config = {"seed": 0, "fingerprint": "0", "choices": {"model": "gamma", "data": "scenes"}}
-    fine: dict[str, Any] = {**config, "row": None, "budget": {"name": "smoke"}}
-    assert fingerprint.run_path(home, fine, None).is_relative_to(home)
-    block = {"paper": "evil", "table": "t", "name": "a"}
-    for change in ({"budget": {"name": name}}, {"row": block | {"paper": name}}, {"row": {"same_as": name}}):
+def test_no_name_leads_out_of_the_store(name: str) -> None:
+    for place, budget in ((name, "smoke"), ("evil/t/a", name)):
         with pytest.raises(UserError, match="leads out of the run store"):
-            fingerprint.run_path(home, fine | change, None)
+            directory_name(place, budget, 0, None)
 
 
 class Named:

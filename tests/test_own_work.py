@@ -50,13 +50,13 @@ def test_a_row_file_alone_is_a_row(here: Path) -> None:
     [row] = rows("p")
     assert (row.id, row.label, row.kind, row.order) == ("p/t/r", "r", "ablation", None)
     assert (row.mode, row.model, row.data) == ("train", "aod_net", None)
-    assert (row.alias_of, row.needs, row.not_built, row.printed) == (None, (), None, {})
+    assert (row.alias_of, row.not_built, row.printed) == (None, None, {})
 
 
-def test_a_row_file_says_what_it_does_and_what_it_needs(here: Path) -> None:
-    row_file(here, "defaults:\n  - override /data: scenes\nmode: test\nmodel: {start: {ckpt: 'row:p/t/other'}}\n")
+def test_a_row_file_says_what_it_does(here: Path) -> None:
+    row_file(here, "defaults:\n  - override /data: scenes\nmode: test\n")
     [row] = rows("p/t/r")
-    assert (row.mode, row.model, row.data, row.needs) == ("test", None, "scenes", ("p/t/other",))
+    assert (row.mode, row.model, row.data) == ("test", None, "scenes")
 
 
 def test_rows_that_a_paper_prints_come_first_and_in_its_order(here: Path) -> None:

@@ -16,8 +16,11 @@ class UserError(Exception):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean 'student'?`` for a misspelt `word`, or an empty string."""
-    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)
+    if not close:
+        return ""
+    turned = [other for other in close if sorted(other) == sorted(word)]  # two letters in the wrong order come first
+    return f"; did you mean {[*turned, *close][0]!r}?"
 
 
 class CannotRun(UserError):  # noqa: N818 - it is no failure

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from lightning import LightningModule, Trainer
 from tests.data.publishers import pixels, write
 
@@ -20,7 +19,7 @@ from limpid.data.balanced_sampler import BalancedSampler
 from limpid.data.datamodule import RestorationData
 from limpid.data.datamodules import Recipe
 from limpid.errors import CannotRun, UserError
-from limpid.paths import shipped
+from limpid.results.rows import rows
 
 RECIPES = [name for name in recipes.names("data") if name != "recipe"]
 MADE = [name for name in RECIPES if name.startswith("scenes")]
@@ -43,9 +42,7 @@ def test_every_recipe_can_be_made_and_validates_on_what_is_held_out(name: str) -
     data = Recipe(name, "/nowhere")
     assert data.monitored in ("held out", "nothing")
     assert not any(data.val is images for images in data.test.values())
-    printed = set()
-    for file in shipped("experiments").glob("*/*/*.yaml"):
-        printed |= set(yaml.safe_load(file.read_text(encoding="utf-8"))["row"]["expected"] or {})
+    printed = {test_set for row in rows() for test_set in row.printed}
     if name in ("div2k_hybrid", "did_hy", "sand", "gopro", "did_mdn", "uni_removal_synthetic", "uni_removal_real"):
         assert set(data.test) <= printed
 

@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from limpid.cli import COMPOSED, COMMANDS, quoted
+from limpid.cli import COMMANDS, COMPOSED, quoted
 from limpid.config import compose as limpid_compose
 from tests.conftest import ROOT
 from tests.docs import shell

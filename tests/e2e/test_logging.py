@@ -111,7 +111,7 @@ def test_an_offline_wandb_run_keeps_one_id_and_its_own_steps(logged: tuple[Path,
     assert [segment.exit_code for segment in segments] == [1, 0]
     for segment in segments:
         assert segment.axes == {"limpid/step": "", "*": "limpid/step"}
-        assert segment.config["row"]["name"] == "ours"
+        assert segment.config["run"]["row"].endswith("/ours")
         assert segment.config["network"]["channels"] == 4
     # The second starts after the last checkpoint; what both hold is the same.
     loss = [segment.logged("train/loss") for segment in segments]

@@ -6,33 +6,23 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from tests.losses.steps import step
 
 import limpid
 from limpid.config import instantiate
-from limpid.config.compose import register
+from limpid.config.compose import compose
 from limpid.losses import WeightedLoss
 from limpid.networks.aosr import AOSRNet, AOSROutput
 from limpid.networks.mprnet import MPRNet
-from limpid.paths import shipped
 
 
 def made(name: str, **terms: dict[str, Any]) -> WeightedLoss:
     """The loss `name` of the configs with changed arguments of some terms."""
-    files = {
-        "loss": f"loss/{name}",
-        "network": "network/aosr",
-        "budget": "budget/paper",
-        "schedule": "schedule/default",
-    }
-    composed = OmegaConf.create({key: OmegaConf.load(shipped("conf") / f"{f}.yaml") for key, f in files.items()})
-    register()  # ${plan:...}
-    config: Any = OmegaConf.to_container(composed, resolve=True)
+    loss_config = compose([f"loss={name}", "model=aosr"]).config["loss"]
     for term, changes in terms.items():
-        config["loss"]["terms"][term]["term"].update(changes)
-    instantiate.check(config["loss"], "loss")
-    loss: WeightedLoss = instantiate.construct(config["loss"], "loss")
+        loss_config["terms"][term]["term"].update(changes)
+    instantiate.check(loss_config, "loss")
+    loss: WeightedLoss = instantiate.construct(loss_config, "loss")
     return loss
 
 

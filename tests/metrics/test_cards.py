@@ -30,7 +30,7 @@ def test_a_card_says_all_that_decides_its_number(name: str, card: dict[str, Any]
 def test_a_set_is_a_list_of_protocols(name: str, content: dict[str, Any]) -> None:
     assert set(content) == {"defaults"}
     named = dict(entry for default in content["defaults"] for entry in default.items())
-    composed = recipes.compose("metrics", name)
+    composed = recipes.option("metrics", name)
     assert list(named) == [f"protocol@{short}" for short in composed], "in the order of the list"
     for short, card in composed.items():
         assert card == PROTOCOLS[named[f"protocol@{short}"]]
@@ -43,12 +43,12 @@ def test_an_id_means_one_thing() -> None:
 
 
 def test_every_protocol_stands_in_a_set() -> None:
-    used = {card["id"] for name in SETS for card in recipes.compose("metrics", name).values()}
+    used = {card["id"] for name in SETS for card in recipes.option("metrics", name).values()}
     assert used == set(PROTOCOLS)
 
 
 def test_sets_are_what_the_papers_report() -> None:
-    ids = {name: [card["id"] for card in recipes.compose("metrics", name).values()] for name in SETS}
+    ids = {name: [card["id"] for card in recipes.option("metrics", name).values()] for name in SETS}
     assert ids["rfd"] == ["psnr_rgb_100", "ssim_zero_pad"]
     assert ids["aosr"] == ["psnr_rgb", "ssim_skimage7", "ciede2000", "niqe_live", "sseq_live"]
     assert ids["wmcp"] == ["psnr_rgb_uint8", "ssim_wang", "e_d_per_restored"]

@@ -129,7 +129,7 @@ def test_a_short_training_writes_the_curves_and_figure_8_is_drawn_of_it(
     assert curves["gradient_ratio/svdo"] > 0
     ckpt = run / "checkpoints" / "last.ckpt"
     capsys.readouterr()
-    assert figure.run(["fdr/correlation", f"ckpt={ckpt}", "count=2", "size=24", "phase=2"]) == 0
+    assert figure.run(["fdr/correlation", "--ckpt", str(ckpt), "--count", "2", "--size", "24", "--phase", "2"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         str(run / "figures" / name) for name in ("correlation.png", "responses.png", "correlation.json")
     ]
@@ -166,12 +166,12 @@ def test_the_response_to_no_change_is_nothing() -> None:
 def test_figure_8_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no figure 'fdr/corelation'; did you mean"):
         figure.run(["fdr/corelation"])
-    with pytest.raises(UserError, match="lacks ckpt"):
+    with pytest.raises(UserError, match="lacks --ckpt"):
         figure.run(["fdr/correlation"])
     with pytest.raises(UserError, match="does not take 'phse'; did you mean 'phase'"):
         figure.run(["fdr/correlation", "phse=1"])
     with pytest.raises(UserError, match="There is no checkpoint"):
-        figure.run(["fdr/correlation", f"ckpt={tmp_path / 'none.ckpt'}"])
+        figure.run(["fdr/correlation", "--ckpt", str(tmp_path / "none.ckpt")])
     with pytest.raises(UserError, match="has 0 images of at least 64x64"):
         correlation.clean_images(str(tmp_path), 8, 64)
     with pytest.raises(UserError, match="count=0 images"):

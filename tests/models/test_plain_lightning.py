@@ -414,7 +414,7 @@ def test_models_are_composed_any_number_of_times_and_beside_another_hydra() -> N
         assert compose(overrides=["+x=1"]).x == 1
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
-    with pytest.raises(UserError, match="The words model=rfd_studnt cannot be composed"):
+    with pytest.raises(UserError, match="There is no model=rfd_studnt; did you mean 'rfd_student'"):
         limpid.model("rfd_studnt")
     with pytest.raises(UserError, match="optimizer.lrr is not an argument of torch.optim.Adam"):
         limpid.model("rfd_student", "+optimizer.lrr=1")

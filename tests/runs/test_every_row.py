@@ -128,7 +128,7 @@ def test_a_row_that_varies_a_width_is_narrowed_to_its_own() -> None:
 
 
 def test_two_rows_at_once_are_refused() -> None:
-    with pytest.raises(UserError, match=r"rows of 2 tables \(rfd/table5, fdr/table6\); give one"):
+    with pytest.raises(UserError, match=r"rows of 2 tables \(fdr/table6, rfd/table5\); give one"):
         resolve(["+rfd/table5=student", "+fdr/table6=layers_1"])
 
 

@@ -53,9 +53,9 @@ def _missing_data(name: str | None, trains: bool) -> str | None:
     from limpid.config.recipes import recipe
 
     data = recipe(name or "scenes")
-    needed = {"train": data["train"]} if trains else dict(data["test"])
+    needed = {"train": data.get("train")} if trains else dict(data.get("test") or {})
     absent = {}
-    if trains and data["train"] is None:
+    if trains and needed["train"] is None:
         return f"The recipe data={name} has nothing to train on."
     for key, card in needed.items():
         why = instantiate.construct(card, f"data.{key}").why_missing()
