@@ -75,10 +75,6 @@ def refuse_strays(composed: Composed) -> None:
         UserError: naming the first, and the nearest that exists.
     """
     known = set(_top_level(composed.config["command"]))
-    for key in composed.config:
-        if key not in known:
-            hint = nearest(key, known) or "; --cfg job prints all that is read."
-            raise UserError(f"A file of conf/ or experiments/ sets {key!r}, which nothing reads{hint}")
     for word in composed.overrides:
         key = key_of(word)
         if "/" in key:
@@ -91,6 +87,11 @@ def refuse_strays(composed: Composed) -> None:
             raise UserError(f"There is no setting {key!r}{nearest(top, known) or '; --cfg job prints all.'}")
         if top == "training" and rest:
             _refuse_stray_training(key, rest, composed.config["training"])
+    # After the words: a key that was typed is in the configuration too.
+    for key in composed.config:
+        if key not in known:
+            hint = nearest(key, known) or "; --cfg job prints all that is read."
+            raise UserError(f"A file of conf/ or experiments/ sets {key!r}, which nothing reads{hint}")
 
 
 def _refuse_stray_training(key: str, rest: Sequence[str], training: Mapping[str, Any]) -> None:
