@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from limpid.config import instantiate
+from limpid.paths import shipped
 from limpid.store import fingerprint
 from limpid.store.fingerprint import affecting, registry_name
 
@@ -25,3 +29,13 @@ def test_where_a_set_lies_and_how_to_get_it_changes_no_fingerprint() -> None:
 
 def of(card: dict[str, object]) -> dict[str, object]:
     return affecting({"data": {"train": card}}, "train", "aod_net")
+
+
+def test_no_two_classes_that_configs_name_share_a_name() -> None:
+    modules: dict[str, set[str]] = {}
+    for file in (*shipped("conf").rglob("*.yaml"), *shipped("experiments").rglob("*/*/*.yaml")):
+        for target in re.findall(r"_target_: ([\w.]+)", file.read_text()):
+            made = instantiate.locate(target, "")
+            modules.setdefault(registry_name(target), set()).add(f"{made.__module__}.{made.__qualname__}")
+    assert len(modules) > 50
+    assert {name: paths for name, paths in modules.items() if len(paths) > 1} == {}

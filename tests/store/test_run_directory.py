@@ -65,9 +65,43 @@ def test_a_module_may_move_but_another_class_is_another_run() -> None:
     assert of(changed("model._target_", "limpid.elsewhere.Restorer")) == of(CONFIG)
     assert of(changed("model._target_", "limpid.models.Other")) != of(CONFIG)
     assert of(changed("network._target_", "mine.nets.Net")) == of(CONFIG), "a network goes by its registry's name"
+    adam = changed("optimizer._target_", "torch.optim.Adam")
+    assert of(adam) == of(changed("optimizer._target_", "torch.optim.adam.Adam"))
     mine = changed("optimizer._target_", "mine.optimizers.Adam")
-    assert of(mine) == of(changed("optimizer._target_", "mine.other.Adam"))
-    assert of(mine) != of(changed("optimizer._target_", "torch.optim.Adam"))
+    assert of(mine) != of(adam)
+    assert of(mine) != of(changed("optimizer._target_", "mine.other.Adam")), "nothing keeps a user's names apart"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("callbacks.checkpoint", {"monitor": "val/psnr", "mode": "min", "every": 5}),
+        ("callbacks.mine", {"_target_": "mine.Callback"}),
+        ("trainer.limit_train_batches", 1),
+        ("trainer.overfit_batches", 1),
+        ("trainer.gradient_clip_algorithm", "value"),
+        ("data.test.scenes.seed", 3),
+        ("metrics.own", {"_target_": "mine.Error", "id": "error", "scale": 255}),
+    ],
+)
+def test_what_changes_a_result_in_another_way_does(path: str, value: Any) -> None:
+    assert of(changed(path, value)) != of(CONFIG)
+
+
+def test_a_metric_of_ones_own_is_told_apart_by_its_settings() -> None:
+    def scaled(scale: int) -> dict[str, Any]:
+        return changed("metrics.own", {"_target_": "mine.Error", "id": "error", "scale": scale})
+
+    assert of(scaled(255)) != of(scaled(1))
+
+
+def test_how_often_a_checkpoint_is_written_and_where_a_set_is_fetched_change_nothing() -> None:
+    def every(batches: int) -> dict[str, Any]:
+        return changed("callbacks.checkpoint", {"monitor": "val/psnr", "mode": "max", "every": batches})
+
+    assert of(every(5)) == of(every(500))
+    assert of(changed("data.test.scenes.url", "https://new")) == of(CONFIG)
+    assert of(changed("trainer.limit_train_batches", None)) == of(CONFIG)
 
 
 def test_what_is_switched_off_affects_nothing() -> None:

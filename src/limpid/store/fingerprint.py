@@ -1,7 +1,8 @@
 """The fingerprint of a run: eight hex digits that are equal for configurations of equal effect.
 
 A fingerprint hashes registry names and settings, never import paths: a network goes by its name in the registry, any
-other object by its class. So moving a module changes no run.
+other object by its class. So moving a module changes no run. Only an object of a user's own package goes by its whole
+path, because nothing keeps the names of classes apart there.
 """
 
 from __future__ import annotations
@@ -11,25 +12,32 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from limpid.config.instantiate import ALLOWED
+
 #: The name that a class of Limpid had when fingerprints first knew it, by the name it has now.
 FORMER_NAMES: dict[str, str] = {}
 
 #: The groups of a configuration that can change a result as they are; of the others only some keys do.
 _GROUPS = ("network", "model", "loss", "optimizer", "lr_scheduler", "inference", "data")
-#: Of the trainer only these: devices, strategies and progress bars change no result.
-_TRAINER = (
-    "precision",
-    "max_steps",
-    "max_epochs",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "val_check_interval",
+#: Settings of the trainer that change no result: where it computes, how processes are arranged, what it shows.
+_TRAINER_NEUTRAL = (
+    *("_target_", "accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm", "plugins"),
+    *("logger", "log_every_n_steps", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"),
+    *("num_sanity_val_steps", "detect_anomaly", "profiler", "benchmark", "default_root_dir", "inference_mode"),
 )
-_CALLBACKS = ("ema",)
-#: Of a metric only these: the rest describes them.
-_METRIC = ("metric", "options")
-#: Where files lie and how they are read does not matter, nor does the seed, which the path names.
-_NEUTRAL = ("root", "roots", "how_to_get", "licence", "workers", "seed", "cache", "cache_gb")
+#: Settings of the trainer that always enter, also where they are null.
+_TRAINER = (
+    *("precision", "max_steps", "max_epochs", "accumulate_grad_batches", "gradient_clip_val", "val_check_interval"),
+)
+#: Callbacks that change no result; of the one that keeps checkpoints, what chooses the best changes it.
+_CALLBACKS_NEUTRAL = ("progress", "non_finite", "pictures")
+_CHECKPOINT = ("monitor", "mode")
+#: Of a metric protocol only these: the rest describes it.
+_PROTOCOL = ("metric", "options")
+#: Settings of data that change no image, at any depth: where files lie, and what describes them.
+_DATA_NEUTRAL = ("root", "roots", "how_to_get", "licence", "url", "version", "expected")
+#: Settings of the data module itself that change no result; the seed is named by the run's directory.
+_LOADING = ("workers", "seed", "cache", "cache_gb")
 
 
 def affecting(
@@ -45,12 +53,11 @@ def affecting(
         without: references such as ``row:rfd/table4/dsc_mc_fsrcnn`` that the run starts without.
     """
     parts = {group: config.get(group) for group in _GROUPS}
-    parts["data"] = _left_out(parts["data"], _NEUTRAL)
+    parts["data"] = _left_out(_without(config.get("data"), _LOADING), _DATA_NEUTRAL)
     parts["loss"] = weighted_terms(config.get("loss"))
-    parts["trainer"] = _only(config.get("trainer"), _TRAINER)
-    parts["callbacks"] = _only(config.get("callbacks"), _CALLBACKS)
-    metrics = scored_metrics(config)
-    parts["metrics"] = {name: _only(metric, _METRIC) for name, metric in metrics.items()}
+    parts["trainer"] = _trainer(config.get("trainer") or {})
+    parts["callbacks"] = _callbacks(config.get("callbacks") or {})
+    parts["metrics"] = {name: _metric(metric) for name, metric in scored_metrics(config).items()}
     named: dict[str, Any] = _named(parts, frozenset(without))
     settings = {key: value for key, value in (named["network"] or {}).items() if key != "_target_"}
     named["network"] = {"name": network, **settings}
@@ -84,13 +91,34 @@ def scored_metrics(config: Mapping[str, Any]) -> dict[str, Any]:
 def registry_name(target: str) -> str:
     """The name by which a fingerprint knows the class that the dotted path `target` leads to.
 
-    It is the class's own name, behind its package where that is not Limpid. `FORMER_NAMES` keeps the fingerprints of
-    a class that was renamed.
+    Of Limpid and of the libraries that configurations may name it is the class's own name, behind its package where
+    that is not Limpid; of any other package it is the whole path. `FORMER_NAMES` keeps the fingerprints of a class of
+    Limpid that was renamed.
     """
     package, *_, name = target.split(".")
-    if package != "limpid":
-        return f"{package}.{name}"
-    return FORMER_NAMES.get(name, name)
+    if package == "limpid":
+        return FORMER_NAMES.get(name, name)
+    return f"{package}.{name}" if package in ALLOWED else target
+
+
+def _trainer(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The trainer's settings that can change a result; others than the usual ones enter where they are set."""
+    usual = {key: block.get(key) for key in _TRAINER}
+    others = _without(block, (*_TRAINER, *_TRAINER_NEUTRAL))
+    return {**usual, **{key: value for key, value in others.items() if value is not None}}
+
+
+def _callbacks(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The callbacks that can change a result, a user's own among them."""
+    checkpoint = block.get("checkpoint")
+    kept = _without(block, (*_CALLBACKS_NEUTRAL, "checkpoint"))
+    return {**kept, "checkpoint": None if checkpoint is None else _only(checkpoint, _CHECKPOINT)}
+
+
+def _metric(block: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a metric's number: of a protocol its metric and options, of a user's own all settings."""
+    of_protocol = str(block.get("_target_", "limpid.")).startswith("limpid.")
+    return _only(block, _PROTOCOL) if of_protocol else dict(block)
 
 
 def _named(value: object, without: frozenset[str]) -> Any:
@@ -107,6 +135,10 @@ def _named(value: object, without: frozenset[str]) -> Any:
 
 def _only(block: Mapping[str, object] | None, keys: Collection[str]) -> dict[str, object]:
     return {key: (block or {}).get(key) for key in keys}
+
+
+def _without(block: Mapping[str, Any] | None, keys: Collection[str]) -> dict[str, Any]:
+    return {key: value for key, value in (block or {}).items() if key not in keys}
 
 
 def _left_out(value: object, names: Collection[str]) -> object:
