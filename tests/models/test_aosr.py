@@ -127,6 +127,12 @@ def test_the_direct_arm_with_both_terms_weighs_its_error_as_phi_does() -> None:
     torch.testing.assert_close(both, (error * (1 + 1 / (1.6 - batch["input"]))).mean())
 
 
+def test_the_integrated_variable_is_asked_of_a_network_that_returns_it() -> None:
+    image = torch.rand(1, 3, 16, 16)
+    with pytest.raises(UserError, match=r"needs a network that returns `\.phi`, as aosr does; choose network=aosr"):
+        IntegratedVariableL1()(step(image, {"input": image, "target": image}))
+
+
 @pytest.mark.parametrize("kind", ["rest of the sand", "cast", "noise"])
 def test_the_printed_ciede2000_does_not_belong_to_the_printed_psnr(kind: str) -> None:
     printed = ROWS[OURS].printed["sand_synthetic"]

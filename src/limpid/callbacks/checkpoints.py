@@ -1,4 +1,4 @@
-"""When checkpoints are written, and how: whole or not at all."""
+"""Writing checkpoints: how often, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CheckpointFiles(TorchCheckpointIO):
 
 
 class Checkpoints(Checkpoint):
-    """`last.ckpt` every so many batches and at the end, `best.ckpt` whenever the validation is the best so far.
+    """Writes `last.ckpt` every so many batches and at the end, `best.ckpt` at each validation that beats all before it.
 
     The last one is written when the next batch starts, so that it contains all of its step, validation included; a
     run that continues from it repeats nothing and misses nothing.

@@ -1,4 +1,4 @@
-"""Curves at the number of batches, whatever the number of optimizer steps; see docs/decisions/0001."""
+"""Logging of training and validation values at the number of batches done; see docs/decisions/0001."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from limpid.results.comparison_panel import Panel, panel, write_panel
 
 
 class ImageLogging(Callback):
-    """Input, restored, target and the auxiliary maps of a method, side by side, of the first images of every set.
+    """Shows input, restored image, target and auxiliary maps side by side, of the first images of every set.
 
     They are what a `limpid.models.Restorer` restores. On disk, below `folder`:
 

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains and tests, on stderr."""
+"""Progress bars of training and testing, on stderr."""
 
 from __future__ import annotations
 

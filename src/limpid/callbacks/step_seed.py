@@ -1,4 +1,4 @@
-"""Randomness inside a training step that depends on the step alone, so that a resumed run draws what it would have."""
+"""Seeding of every training step by its number alone, so that a resumed run draws the same random numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`limpid table`: rows, the paper's values, what was measured, and whether a row can run here."""
+"""`limpid table`: rows with the paper's values, the measured ones, and whether a row can run here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Hydra, OmegaConf and YAML refuse in a configuration, in one sentence each."""
+"""One sentence for each error of Hydra, OmegaConf and YAML in a configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loggers besides curves.csv: how they are made for a run, what they are told, and how they end."""
+"""Loggers besides curves.csv: making them for a run, giving them its results, and closing them."""
 
 from __future__ import annotations
 

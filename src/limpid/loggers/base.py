@@ -1,4 +1,4 @@
-"""What a logger takes besides curves: images, the configuration, and the outcome of a run."""
+"""Protocols of loggers that keep more than curves: images, the configuration, and the outcome of a run."""
 
 from __future__ import annotations
 

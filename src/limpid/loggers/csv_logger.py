@@ -13,7 +13,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 
 class StepCSVLogger(Logger):
-    """A Lightning logger that appends `step,name,value` lines.
+    """A logger for Lightning that appends `step,name,value` lines.
 
     A run that continues repeats the steps since its last checkpoint, with the same values; lines that are there
     already are not written again.

@@ -1,4 +1,4 @@
-"""What came out of a run, in the form that loggers keep: single values and tables."""
+"""The outcome of a run in the form that loggers keep: single values and tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a run.
+    """The outcome of a run.
 
     Attributes:
         values: ``test/<set>/<metric>``, and the paper's ``paper/<set>/<metric>``.

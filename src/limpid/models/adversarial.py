@@ -1,4 +1,4 @@
-"""Two networks trained in turns: what optimisation by hand has to do itself."""
+"""Adversarial training: two networks optimised in turns, with accumulation and clipping for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every image's own score: collected over batches, sets and processes, each image counted exactly once."""
+"""Per-image scores, collected over batches, sets and processes, each image counted exactly once."""
 
 from __future__ import annotations
 

@@ -1,13 +1,25 @@
-"""What the students of Uni-Removal's two stages share."""
+"""A model whose loss terms lose weight during training, as Uni-Removal's two stages need."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from limpid.models import run_length
 from limpid.models.batches import Batch
 from limpid.models.restorer import Restorer
+
+
+class Decay(TypedDict):
+    """How the weight of a term decays.
+
+    Attributes:
+        factor: multiplies the weight after each part of the training.
+        of: how many equal parts the training has.
+    """
+
+    factor: float
+    of: float
 
 
 class FadingLoss(Restorer):
@@ -26,11 +38,9 @@ class FadingLoss(Restorer):
     #: How many optimizers step in turns.
     PLAYERS = 1
 
-    def __init__(
-        self, *arguments: Any, decay: Mapping[str, Mapping[str, float]] | None = None, **settings: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, decay: Mapping[str, Decay] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.decay = {name: dict(by) for name, by in (decay or {}).items()}
+        self.decay = dict(decay or {})
         self.full_weights = {} if self.loss is None else dict(self.loss.weights)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

@@ -1,4 +1,4 @@
-"""What terms of a loss require, and which models provide it."""
+"""Whether a model provides what the terms of its loss require, and the message where it does not."""
 
 from __future__ import annotations
 

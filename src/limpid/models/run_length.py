@@ -1,4 +1,4 @@
-"""How long a training is, as any Trainer knows it: what learning rates and fading weights go by."""
+"""The length of a training in batches and optimizer steps, as any Trainer knows it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Frozen teachers: where their weights come from, what they make of a batch, and the refusal to exchange them."""
+"""Frozen teachers: loading them, running them on a batch, and the refusal to exchange them in a resumed run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Required, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -18,20 +18,44 @@ from limpid.models.features import features_of, output_with_features
 from limpid.networks.frozen import Frozen
 
 
+class TeacherSettings(TypedDict, total=False):
+    """The settings of one of several teachers; see `load_teacher`."""
+
+    network: Required[str | None]
+    ckpt: str | None
+    seed: int
+
+
+class WeightsOrigin(TypedDict, total=False):
+    """The origin of weights, as plain facts.
+
+    Attributes:
+        weights: their sha256; None where there are none.
+        network: the registry's name of their network.
+        trained: the provenance of the checkpoint that they were read from.
+        random: the seed that they were drawn with, or True where they are those of the run's own seed.
+    """
+
+    weights: Required[str | None]
+    network: str | None
+    trained: dict[str, object]
+    random: int
+
+
 class Teacher(NamedTuple):
     """A frozen teacher and what is known of it.
 
     Attributes:
         network: in evaluation mode, outside every state dict.
-        origin: plain facts: its network, the sha256 of its weights, and where they come from.
+        origin: its network, the sha256 of its weights, and where they come from.
     """
 
     network: Frozen
-    origin: dict[str, object]
+    origin: WeightsOrigin
 
 
 class TeacherOutput(NamedTuple):
-    """What one or several teachers made of a batch, in the batch's order.
+    """The images and features of one or several teachers for a batch, in the batch's order.
 
     Attributes:
         restored: the images, `(N, 3, H, W)`.
@@ -81,12 +105,12 @@ def load_teacher(
                 f"give a checkpoint of that network, or set {key}.network={loaded['network']}."
             )
         module = checkpoint.network(loaded, path)
-        source: dict[str, object] = {"trained": dict(loaded["provenance"])}
+        origin: WeightsOrigin = {"network": network, "weights": None, "trained": dict(loaded["provenance"])}
     elif weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = build(network, **(settings or {}))
-        source = {"random": seed}
+        origin = {"network": network, "weights": None, "random": seed}
     else:
         raise CannotRun(
             remedy
@@ -94,12 +118,12 @@ def load_teacher(
             "teachers of low resolution) and give model.teacher.ckpt=RUN/checkpoints/best.ckpt, or set "
             "model.teacher.weights=random to distil from a teacher that learnt nothing."
         )
-    digest = checkpoint.weights_fingerprint(module.state_dict())
-    return Teacher(Frozen(module), {"network": network, "weights": digest, **source})
+    origin["weights"] = checkpoint.weights_fingerprint(module.state_dict())
+    return Teacher(Frozen(module), origin)
 
 
 def load_teachers(
-    teachers: Mapping[str, Mapping[str, Any]],
+    teachers: Mapping[str, TeacherSettings],
     weights: str | None,
     student: tuple[str, Mapping[str, object]] | None = None,
     row: str = "uni_removal/teachers={kind}",
@@ -118,15 +142,16 @@ def load_teachers(
     """
     loaded = {}
     for kind, settings in teachers.items():
-        own = {"network": settings["network"], "ckpt": settings.get("ckpt"), "seed": settings.get("seed", 0)}
-        structure = student[1] if student and student[0] == own["network"] else None
+        network = settings["network"]
+        structure = student[1] if student and student[0] == network else None
         remedy = (
             f"The teacher for {kind} has no weights; train it (`limpid train +{row.format(kind=kind)}`) and give "
             f"model.teachers.{kind}.ckpt=RUN/checkpoints/best.ckpt, or set model.weights=random to learn from teachers "
             "that learnt nothing."
         )
         key = f"model.teachers.{kind}"
-        loaded[kind] = load_teacher(**own, weights=weights, settings=structure, key=key, remedy=remedy)
+        ckpt = settings.get("ckpt")
+        loaded[kind] = load_teacher(network, ckpt, weights, settings.get("seed", 0), structure, key, remedy)
     return loaded
 
 
@@ -174,7 +199,7 @@ def each_by_its_teacher(
     return TeacherOutput(stages[-1], stages, features)
 
 
-def refuse_another(what: str, key: str, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
+def refuse_another(what: str, key: str, before: WeightsOrigin | None, now: WeightsOrigin | None) -> None:
     """Refuse to go on with other weights than a run began with.
 
     Args:
@@ -188,6 +213,6 @@ def refuse_another(what: str, key: str, before: Mapping[str, Any] | None, now: M
     """
     if before and now and before["weights"] != now["weights"]:
         raise UserError(
-            f"This run began with another {what} (its weights' sha256 begins with {before['weights'][:8]}, now "
-            f"{now['weights'][:8]}); give {key} that one, or add rerun=true to start over."
+            f"This run began with another {what} (its weights' sha256 begins with {str(before['weights'])[:8]}, "
+            f"now {str(now['weights'])[:8]}); give {key} that one, or add rerun=true to start over."
         )

@@ -15,7 +15,14 @@ from limpid.losses import Step
 from limpid.models.batches import Batch
 from limpid.models.fading_loss import FadingLoss
 from limpid.models.restorer import Restorer
-from limpid.models.teachers import TeacherOutput, each_by_its_teacher, load_teachers, refuse_another, teacher_of
+from limpid.models.teachers import (
+    TeacherOutput,
+    TeacherSettings,
+    each_by_its_teacher,
+    load_teachers,
+    refuse_another,
+    teacher_of,
+)
 
 
 class KnowledgeTransfer(FadingLoss):
@@ -47,7 +54,7 @@ class KnowledgeTransfer(FadingLoss):
     def __init__(
         self,
         *arguments: Any,
-        teachers: Mapping[str, Mapping[str, object]],
+        teachers: Mapping[str, TeacherSettings],
         weights: str | None = None,
         **settings: Any,
     ) -> None:
@@ -130,7 +137,7 @@ class TeacherEnsemble(Restorer):
         self,
         network: nn.Module,
         *arguments: Any,
-        teachers: Mapping[str, Mapping[str, object]],
+        teachers: Mapping[str, TeacherSettings],
         weights: str | None = None,
         **settings: Any,
     ) -> None:

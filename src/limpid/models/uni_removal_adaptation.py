@@ -16,7 +16,7 @@ from limpid.models.adversarial import Adversarial, clear_images
 from limpid.models.batches import Batch
 from limpid.models.fading_loss import FadingLoss
 from limpid.models.restorer import StepOutput
-from limpid.models.teachers import refuse_another
+from limpid.models.teachers import WeightsOrigin, refuse_another
 
 
 class DomainAdaptation(Adversarial, FadingLoss):
@@ -95,7 +95,7 @@ class DomainAdaptation(Adversarial, FadingLoss):
 
 def load_start(
     network: nn.Module, name: str, settings: Mapping[str, object], ckpt: str | Path | None, weights: str | None
-) -> dict[str, Any]:
+) -> WeightsOrigin:
     """The origin of the weights that adaptation starts from, which are put into `network`: plain facts.
 
     Args:

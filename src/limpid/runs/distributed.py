@@ -46,7 +46,7 @@ class ProcessFailed(RuntimeError):  # noqa: N818 - reads as what happened
 
 @dataclasses.dataclass(frozen=True)
 class Outside:
-    """What started this process as one of several: srun or torchrun."""
+    """The launcher that started this process as one of several: srun or torchrun."""
 
     starter: str
     rank: int
@@ -56,7 +56,7 @@ class Outside:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """This process among those of its run.
+    """The place of this process among those of its run.
 
     Attributes:
         rank: its number; 0 writes the run.

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, machine, and the commit of a checkout."""
+"""The environment of a run: versions, machine, and the commit of a checkout."""
 
 from __future__ import annotations
 

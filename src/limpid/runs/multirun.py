@@ -1,4 +1,4 @@
-"""What became of each job of a sweep, noted on disk, so that every launcher's jobs can be told of at the end."""
+"""Sweeps: how each job ended is noted on disk, so that all are listed at the end whatever launcher ran them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed overrides: which are unknown, which a prerequisite takes over, which belong in a run's name."""
+"""Typed overrides: refusing unknown ones, and choosing those for prerequisites and for a run's name."""
 
 from __future__ import annotations
 
@@ -87,6 +87,7 @@ def refuse_unknown_keys(composed: Composed) -> None:
             raise UserError(f"There is no setting {key!r}{nearest(top, known) or '; --cfg job prints all.'}")
         if top == "training" and rest:
             _refuse_unknown_training(key, rest, composed.config["training"])
+    # After the words: a key that was typed is in the configuration too.
     for key in composed.config:
         if key not in known:
             hint = nearest(key, known) or "; --cfg job prints all that is read."

@@ -1,4 +1,4 @@
-"""Runs that start from other rows' weights: whether these are there, and how they are made.
+"""Prerequisites: runs of other rows whose weights a run starts from.
 
 A configuration refers to such weights by ``row:PAPER/TABLE/ROW`` wherever it expects a checkpoint. A path typed in its
 place is used instead, and the row is then not asked for.

@@ -38,7 +38,7 @@ PREREQUISITES = ("ask", "run", "none")
 
 @dataclass(frozen=True)
 class _UnchangedRow:
-    """A row as it would be done at the run's budget and seed with nothing else changed."""
+    """The row of a run at the run's budget and seed with nothing else changed."""
 
     row: Row
     composed: Composed

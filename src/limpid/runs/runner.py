@@ -42,7 +42,7 @@ from limpid.store.run_directory import Run
 
 @dataclass
 class Results:
-    """What came out of a run.
+    """The results of a run.
 
     Attributes:
         directory: where the run lies.

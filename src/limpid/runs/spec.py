@@ -1,4 +1,4 @@
-"""What a run is: the configuration it was composed from, and the facts that follow from it."""
+"""The specification of a run: its configuration, and the facts that follow from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StartingWeights:
 
 @dataclass(frozen=True)
 class TestedWeights:
-    """Weights that are tested rather than trained.
+    """The weights that a run tests, where it does not train them.
 
     Attributes:
         file: the checkpoint.

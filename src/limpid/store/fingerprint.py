@@ -101,22 +101,22 @@ def registry_name(target: str) -> str:
     return f"{package}.{name}" if package in ALLOWED else target
 
 
-def _trainer(block: Mapping[str, Any]) -> dict[str, Any]:
+def _trainer(block: Mapping[str, object]) -> dict[str, object]:
     """The trainer's settings that can change a result; others than the usual ones enter where they are set."""
     usual = {key: block.get(key) for key in _TRAINER}
     others = _without(block, (*_TRAINER, *_TRAINER_NEUTRAL))
-    return {**usual, **{key: value for key, value in others.items() if value is not None}}
+    return usual | {key: value for key, value in others.items() if value is not None}
 
 
-def _callbacks(block: Mapping[str, Any]) -> dict[str, Any]:
+def _callbacks(block: Mapping[str, Any]) -> dict[str, object]:
     """The callbacks that can change a result, a user's own among them."""
     checkpoint = block.get("checkpoint")
     kept = _without(block, (*_CALLBACKS_NEUTRAL, "checkpoint"))
     return {**kept, "checkpoint": None if checkpoint is None else _only(checkpoint, _CHECKPOINT)}
 
 
-def _metric(block: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a metric's number: of a protocol its metric and options, of a user's own all settings."""
+def _metric(block: Mapping[str, object]) -> dict[str, object]:
+    """The settings that decide a metric's number: of a protocol its metric and options, of a user's own all settings."""
     of_protocol = str(block.get("_target_", "limpid.")).startswith("limpid.")
     return _only(block, _PROTOCOL) if of_protocol else dict(block)
 
@@ -137,7 +137,7 @@ def _only(block: Mapping[str, object] | None, keys: Collection[str]) -> dict[str
     return {key: (block or {}).get(key) for key in keys}
 
 
-def _without(block: Mapping[str, Any] | None, keys: Collection[str]) -> dict[str, Any]:
+def _without(block: Mapping[str, object] | None, keys: Collection[str]) -> dict[str, object]:
     return {key: value for key, value in (block or {}).items() if key not in keys}
 
 

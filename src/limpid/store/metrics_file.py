@@ -1,4 +1,4 @@
-"""What metrics.json holds: the results of one run."""
+"""The content of metrics.json: the results of one run."""
 
 from __future__ import annotations
 

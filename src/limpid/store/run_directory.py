@@ -25,7 +25,7 @@ def _now() -> str:
 
 
 class RunStatus(TypedDict, total=False):
-    """What status.json holds.
+    """The content of status.json.
 
     Attributes:
         status: ``missing``, ``running``, ``done``, ``failed`` or ``interrupted``.
@@ -57,7 +57,7 @@ class InUse(UserError):  # noqa: N818 - it is no failure
 
 
 class Run:
-    """One directory of the run store.
+    """A directory of the run store.
 
     It holds config.yaml, status.json, metrics.json, per_image.csv, curves.csv, environment.json, checkpoints/ and
     images/.
