@@ -168,8 +168,8 @@ def test_figure_8_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
         figure.run(["fdr/corelation"])
     with pytest.raises(UserError, match="lacks --ckpt"):
         figure.run(["fdr/correlation"])
-    with pytest.raises(UserError, match="phase"):
-        figure.run(["fdr/correlation", "phse=1"])
+    with pytest.raises(UserError, match="did you mean '--phase'"):
+        figure.run(["fdr/correlation", "--ckpt", "a.ckpt", "--phse", "1"])
     with pytest.raises(UserError, match="There is no checkpoint"):
         figure.run(["fdr/correlation", "--ckpt", str(tmp_path / "none.ckpt")])
     with pytest.raises(UserError, match="has 0 images of at least 64x64"):

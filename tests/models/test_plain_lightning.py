@@ -24,6 +24,7 @@ from limpid.losses import L1, ImageLoss, Step, WeightedLoss
 from limpid.losses.pix2pix import CrossEntropyAdversarial
 from limpid.metrics import psnr
 from limpid.models import Restorer
+from limpid.models.build import model_words
 from limpid.models.fading_loss import FadingLoss
 from limpid.models.pix2pix import Pix2pix
 from limpid.models.rfd import RichFeatureDistillation
@@ -263,6 +264,39 @@ def test_a_checkpoint_of_any_trainer_gives_the_model_back_to_the_bit(tmp_path: P
     trainer(tmp_path, max_epochs=2).fit(again, loader(), ckpt_path=path)
     with pytest.raises(UserError, match="holds a Restorer, not a Pix2pix"):
         Pix2pix.load_from_checkpoint(path)
+    with pytest.raises(UserError, match="A model that is composed again takes no 'nonsense'"):
+        Restorer.load_from_checkpoint(path, nonsense=3)
+
+
+def test_a_checkpoint_keeps_the_words_of_its_model_alone() -> None:
+    typed = ["+rfd/table5=ours", "budget=mini", "data.root=/mine", "model.teacher.ckpt='/a/b.ckpt'", "trainer=cpu"]
+    of_the_model = ["optimizer.lr=0.1", "~loss.terms.affinity", "training.mini.lr=1", "network.dim=8"]
+    assert model_words([*typed, *of_the_model]) == ["+rfd/table5=ours", "budget=mini", *of_the_model]
+
+
+def test_a_model_of_ones_own_package_is_loaded_if_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_models.py").write_text("from limpid.models import Restorer\n\n\nclass Own(Restorer):\n    pass\n")
+    file = tmp_path / "conf" / "model" / "own.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "# @package _global_\ndefaults:\n  - restorer@model\n  - override /network: aod_net\n  - _self_\n"
+        "model: {_target_: own_models.Own}\n"
+    )
+    with pytest.raises(UserError, match=r"add allow_targets=\[own_models\]"):
+        limpid.model("own")
+    model = limpid.model("own", allow_targets=["own_models"])
+    own = trainer(tmp_path, max_epochs=1)
+    own.fit(model, loader())
+    own.save_checkpoint(tmp_path / "own.ckpt")
+    with pytest.raises(UserError, match=r"add allow_targets=\[own_models\]"):
+        type(model).load_from_checkpoint(tmp_path / "own.ckpt")
+    again = type(model).load_from_checkpoint(tmp_path / "own.ckpt", allow_targets=["own_models"])
+    image = pairs().tensors[0]
+    assert torch.equal(again.restore(image), model.restore(image))
 
 
 def test_a_model_made_by_hand_takes_its_parts(tmp_path: Path) -> None:

@@ -154,6 +154,11 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
 
 
+def is_table(group: str) -> bool:
+    """Whether a group of the configuration is a table of experiments/, such as ``rfd/table5``."""
+    return group.count("/") == 1 and any((folder / group).is_dir() for folder in config_folders("experiments"))
+
+
 def refuse_allowed_by_file(config: DictConfig, overrides: Sequence[str]) -> None:
     """Refuse `allow_targets` from a file: a file could otherwise run any program by allowing it to itself.
 

@@ -12,7 +12,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from limpid.errors import UserError, nearest
@@ -26,6 +26,22 @@ _CLASSES = ("limpid", "torch.nn", "torch.optim", "lightning", "torchmetrics", "a
 _FUNCTIONS = ("limpid.lr_schedulers", "torch.nn", "torch.optim")
 
 _DIRECTIVES = {"_target_", "_partial_"}
+
+#: What Limpid itself hands to the objects of a configuration, by the key at which they stand.
+GIVEN = {
+    "model": (
+        "network",
+        "network_name",
+        "network_config",
+        "loss",
+        "optimizer",
+        "lr_scheduler",
+        "metrics",
+        "provenance",
+    ),
+    "optimizer": ("params",),
+    "lr_scheduler": ("optimizer", "steps"),
+}
 
 
 def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
@@ -147,6 +163,8 @@ def _check_arguments(
                 f"{where}.{name} is not an argument of {path}"
                 f"{nearest(name, names) or '; it takes ' + (', '.join(names) or 'none') + '.'}"
             )
+    for name in sorted(set(arguments) & set(given)):
+        raise UserError(f"{where}.{name} is set by Limpid itself, from the rest of the configuration; leave it out.")
     required = [n for n in names if parameters[n].default is inspect.Parameter.empty]
     missing = [n for n in required if n not in arguments and n not in given]
     if missing and not partial:
@@ -202,6 +220,16 @@ def _check_numbers(target: object, where: str, arguments: Mapping[str, object]) 
         hint = hints.get(name)
         kinds = typing.get_args(hint) or (hint,)
         misplaced_null = value is None and hint in (int, float) and target.__module__.startswith("limpid.")
-        if misplaced_null or (isinstance(value, str) and all(k in (int, float, bool, type(None)) for k in kinds)):
-            wanted = " or ".join(sorted("null" if k is type(None) else k.__name__ for k in kinds))
+        if misplaced_null or (isinstance(value, str) and _takes_numbers_only(kinds)):
+            wanted = " or ".join(sorted("null" if k is type(None) else k.__name__ for k in kinds if k in _PLAIN_KINDS))
             raise UserError(f"{where}.{name} is {'null' if value is None else repr(value)}, but it must be {wanted}.")
+
+
+#: Kinds of values that a configuration holds and that are no text.
+_PLAIN_KINDS = (int, float, bool, type(None))
+
+
+def _takes_numbers_only(kinds: Sequence[Any]) -> bool:
+    """Whether an argument of these kinds takes numbers and no text, as one that takes a float or a tensor does."""
+    numbers = any(kind in (int, float) for kind in kinds)
+    return numbers and all(isinstance(kind, type) and not issubclass(kind, str | PurePath) for kind in kinds)

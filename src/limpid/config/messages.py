@@ -9,6 +9,10 @@ from limpid.paths import config_folders
 
 #: The packages whose errors are a user's mistakes in a configuration.
 _PACKAGES = ("hydra", "omegaconf", "yaml")
+#: Keys under which one may look for what `training` holds.
+_OF_TRAINING = ("budget", "schedule")
+#: Keys at the top of a configuration that nobody sets by hand.
+_NOT_SET_BY_HAND = ("hydra", "command", "mode")
 
 
 def sentence(error: Exception) -> str | None:
@@ -25,7 +29,11 @@ def sentence(error: Exception) -> str | None:
         name = group_match[1].split("@")[0]
         return f"There is no group or table {name!r}{_nearest_group(name)}"
     if key := re.search(r"Could not override '(.+?)'\. To append", text):
-        return f"There is no setting {key[1]!r}{_nearest_key(error, key[1].split('.')[-1])}"
+        return f"There is no setting {key[1]!r}{_nearest_key(error, key[1])}"
+    if several := re.search(r"Ambiguous value for argument '(.+?)'", text):
+        return f"The word {several[1]!r} names several values; add -m for a sweep over them, or write [...] for a list."
+    if word := re.search(r"Error parsing override '(.*?)' missing EQUAL", text):
+        return f"The word {word[1]!r} sets nothing; write KEY=VALUE, such as budget=mini."
     text = text.split(" Config search path:")[0].split(" full_key:")[0]
     return f"The configuration is refused: {text}"
 
@@ -44,10 +52,14 @@ def _nearest_group(name: str) -> str:
 
 def _nearest_key(error: Exception, key: str) -> str:
     """A hint from the keys that stand where the unknown one was sought."""
+    top, *_, last = key.split(".") if "." in key else ("", key)
+    if top in _OF_TRAINING:
+        return f"; what depends on the budget stands in training, a block for each: training.mini.{last}=..."
     cause: BaseException | None = error
     while cause is not None:
         node = getattr(cause, "parent_node", None)
         if node is not None and hasattr(node, "keys"):
-            return nearest(key, [str(k) for k in node]) or f"; there are {', '.join(map(str, node))}."
+            known = [str(name) for name in node if name not in _NOT_SET_BY_HAND]
+            return nearest(last, known) or f"; there are {', '.join(known)}."
         cause = cause.__cause__
     return "; limpid train --cfg job prints all."

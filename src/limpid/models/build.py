@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 from limpid import checkpoint as checkpoint_file
 from limpid.config import instantiate
-from limpid.config.compose import Composed, compose
+from limpid.config.compose import Composed, compose, is_table, key_of
 from limpid.config.references import references, replaced
 from limpid.errors import UserError
 from limpid.models.restorer import Restorer
@@ -17,6 +19,10 @@ from limpid.store.fingerprint import scored_metrics, weighted_terms
 
 #: The key of a checkpoint's hyper-parameters that holds the words a model is composed of.
 WORDS = "overrides"
+
+#: The parts of a configuration that a model is made of, and what else has a say in them.
+_PARTS = ("model", "network", "loss", "optimizer", "lr_scheduler", "metrics", "inference")
+_BESIDE = ("training", "budget", "memory_format", "compile", "skip_metrics")
 
 _Model = TypeVar("_Model", bound=Restorer)
 
@@ -66,7 +72,7 @@ class ModelConfig:
         )
 
 
-def model(name: str, *overrides: str) -> Restorer:
+def model(name: str, *overrides: str, allow_targets: Sequence[str] = ()) -> Restorer:
     """The LightningModule that `limpid train` trains, with its loss, optimizer and learning rate, for any Trainer.
 
         model = limpid.model("rfd_student")
@@ -76,25 +82,42 @@ def model(name: str, *overrides: str) -> Restorer:
         name: of a file in conf/model or of a network, or the first override, such as ``+rfd/table5=student``.
         overrides: more words as `limpid train` takes them, such as ``optimizer.lr=1e-4``. Those for data, Trainer and
             callbacks have no effect.
+        allow_targets: packages besides Limpid's usual ones that objects of the configuration may come from.
 
     Raises:
         CannotRun: the loss needs a file that is not there.
         UserError: a word is unknown, or a value does not fit.
     """
     first = name if "=" in name else f"model={name}"
-    return _composed_model(compose([first, *overrides]))
+    return _composed_model(compose([first, *overrides, *_allowing(allow_targets)]))
+
+
+def _allowing(packages: Sequence[str]) -> list[str]:
+    return [f"allow_targets=[{','.join(packages)}]"] if packages else []
 
 
 def _composed_model(composed: Composed) -> Restorer:
     """The model of a composed configuration, which starts without the weights of other rows: only a run makes these."""
     config = composed.config
     loss = weighted_terms(config["loss"])
-    instantiate.check({**{key: config[key] for key in _PARTS}, "loss": loss}, "", config["allow_targets"], _GIVEN)
+    instantiate.check(
+        {**{key: config[key] for key in _PARTS}, "loss": loss}, "", config["allow_targets"], instantiate.GIVEN
+    )
     others = dict.fromkeys(references(config["model"]).values())
     parts = replace(ModelConfig.of(config), model=replaced(config["model"], others))
     made = build_model(parts, composed.choices["network"])
-    made.save_hyperparameters({WORDS: list(composed.overrides)}, logger=False)
+    made.save_hyperparameters({WORDS: model_words(composed.overrides)}, logger=False)
     return made
+
+
+def model_words(overrides: Sequence[str]) -> list[str]:
+    """The words of `overrides` that a model is made of; not those of its data, and not where weights lie."""
+    return [word for word in overrides if _is_of_model(key_of(word))]
+
+
+def _is_of_model(key: str) -> bool:
+    top = key.split(".")[0]
+    return is_table(key) or (top in (*_PARTS, *_BESIDE) and not key.endswith(".ckpt"))
 
 
 def build_model(
@@ -135,7 +158,13 @@ def build_model(
     return made
 
 
-def rebuilt(kind: type[_Model], path: str | Path) -> _Model:
+def rebuilt(
+    kind: type[_Model],
+    path: str | Path,
+    map_location: torch.device | str | None = None,
+    strict: bool = True,
+    allow_targets: Sequence[str] = (),
+) -> _Model:
     """The model of a checkpoint, composed again from the words in it, with its weights.
 
     A checkpoint must not run code: words are refused that let it take objects from other packages, name an object
@@ -144,6 +173,9 @@ def rebuilt(kind: type[_Model], path: str | Path) -> _Model:
     Args:
         kind: the class that the model must be of.
         path: of the checkpoint.
+        map_location: the device that the model is put on; None leaves it on the CPU.
+        strict: whether all weights must be there, and no others.
+        allow_targets: packages of yours that the model's objects may come from.
 
     Raises:
         UserError: the file holds no such words or forbidden ones, or the model is of another class.
@@ -157,7 +189,7 @@ def rebuilt(kind: type[_Model], path: str | Path) -> _Model:
         )
     for word in words:
         _refuse_unsafe(word, path)
-    made = _composed_model(compose(words))
+    made = _composed_model(compose([*words, *_allowing(allow_targets)]))
     if not isinstance(made, kind):
         raise UserError(
             f"The checkpoint {path} holds a {type(made).__name__}, not a {kind.__name__}; load it with "
@@ -165,18 +197,12 @@ def rebuilt(kind: type[_Model], path: str | Path) -> _Model:
         )
     made.on_load_checkpoint(dict(loaded))
     try:
-        made.load_state_dict(loaded["state_dict"])
+        made.load_state_dict(loaded["state_dict"], strict=strict)
     except RuntimeError as error:
         raise UserError(
             f"The weights of {path} do not fit the model it names: {str(error).splitlines()[-1].strip()}"
         ) from error
-    return made
-
-
-#: The parts of a configuration that a model is made of.
-_PARTS = ("model", "network", "loss", "optimizer", "lr_scheduler", "metrics", "inference")
-#: Arguments that the program itself hands to them.
-_GIVEN = {"model": ("network",), "optimizer": ("params",), "lr_scheduler": ("optimizer", "steps")}
+    return made if map_location is None else made.to(map_location)
 
 
 def _refuse_unsafe(word: str, path: str | Path) -> None:

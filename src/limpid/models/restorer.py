@@ -323,27 +323,48 @@ class Restorer(LightningModule):
         checkpoint["provenance"] = {**self.provenance, "step": done}
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *arguments: Any, **settings: Any) -> Self:
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **settings: Any,
+    ) -> Self:
         """The model that a checkpoint of any Trainer was written by, with its weights.
 
-        A model of `limpid.model` is composed again, from the words in the checkpoint. One that was made by hand takes
-        its parts as keywords, as every LightningModule does: ``Restorer.load_from_checkpoint(path, network=net)``.
+        A model of `limpid.model` or of a run is composed again, from the words in the checkpoint. One that was made by
+        hand takes its parts as keywords, as every LightningModule does:
+        ``Restorer.load_from_checkpoint(path, network=net)``.
 
         Args:
             checkpoint_path: of the file.
-            arguments: see `LightningModule.load_from_checkpoint`.
-            settings: the arguments that the model was made with, or see there.
+            map_location: the device that the model is put on; None leaves it on the CPU.
+            hparams_file: see `LightningModule.load_from_checkpoint`; a model that is composed again takes none.
+            strict: whether all weights must be there, and no others; None is yes.
+            weights_only: read no Python objects, which is how a model that is composed again is always read.
+            settings: the arguments that a model made by hand was made with; or ``allow_targets=["my_package"]``, from
+                which the objects of a model that is composed again may come too.
 
         Raises:
-            UserError: the file holds Python objects, another model, or words that ask for more than a model.
+            UserError: the file holds Python objects, another model, or words that ask for more than a model; or an
+                argument is unknown.
         """
         from limpid.models import build
 
-        if "network" not in settings:
-            return build.rebuilt(cls, checkpoint_path)
-        settings.setdefault("weights_only", True)
-        made: Self = super().load_from_checkpoint(checkpoint_path, *arguments, **settings)
-        return made
+        if "network" in settings:
+            given: Self = super().load_from_checkpoint(
+                checkpoint_path, map_location, hparams_file, strict, weights_only, **settings
+            )
+            return given
+        allow_targets: tuple[str, ...] = tuple(settings.pop("allow_targets", ()))
+        if settings:
+            raise UserError(
+                f"A model that is composed again takes no {next(iter(settings))!r}; load_from_checkpoint takes "
+                "map_location, strict and allow_targets for it, or all parts of a model made by hand, network first."
+            )
+        return build.rebuilt(cls, checkpoint_path, map_location, strict is not False, allow_targets)
 
 
 def _exact(value: float) -> Tensor:

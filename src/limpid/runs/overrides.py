@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from limpid.config.compose import Composed, key_of
+from limpid.config.compose import Composed, is_table, key_of
 from limpid.errors import UserError, nearest
 from limpid.paths import config_folders, shipped
 from limpid.results.rows import Row
@@ -28,11 +28,6 @@ _NAMED_OTHERWISE = (
     *("budget", "seed", "rerun", "prerequisites", "ckpt", "allow_targets"),
     *("data.root", "data.workers", "data.cache", "data.cache_gb", "logger", "log_every", "pictures"),
 )
-
-
-def is_table(group: str) -> bool:
-    """Whether a group of the configuration is a table of experiments/, such as ``rfd/table5``."""
-    return group.count("/") == 1 and any((folder / group).is_dir() for folder in config_folders("experiments"))
 
 
 def inherited(overrides: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limpid import paths
 from limpid.config import instantiate
-from limpid.config.compose import Composed, compose, key_of
+from limpid.config.compose import Composed, compose, is_table, key_of
 from limpid.config.references import PREFIX, references, row_word
 from limpid.errors import CannotRun, UserError
 from limpid.results.rows import Row, find_row
@@ -16,7 +16,6 @@ from limpid.runs.overrides import (
     beyond_the_row,
     explained,
     inherited,
-    is_table,
     refuse_network,
     refuse_unknown_keys,
     with_own_data,
@@ -24,13 +23,6 @@ from limpid.runs.overrides import (
 from limpid.runs.spec import RunSpec, TestedWeights
 from limpid.store.fingerprint import affecting, fingerprint, scored_metrics, weighted_terms
 from limpid.store.run_directory import Run, directory_name
-
-#: What the program itself hands to the objects of a configuration.
-GIVEN = {
-    "model": ("network", "network_name", "network_config"),
-    "optimizer": ("params",),
-    "lr_scheduler": ("optimizer",),
-}
 
 #: What may become of references whose weights are not there; see conf/common.yaml.
 PREREQUISITES = ("ask", "run", "none")
@@ -152,7 +144,7 @@ def _check(composed: Composed) -> None:
     config["loss"] = weighted_terms(config["loss"])
     config["metrics"] = scored_metrics(config)
     try:
-        instantiate.check(config, "", config["allow_targets"], GIVEN)
+        instantiate.check(config, "", config["allow_targets"], instantiate.GIVEN)
     except UserError as error:
         raise explained(error, composed) from error
 

@@ -26,7 +26,7 @@ from limpid.config.registry import network_config
 from limpid.data.datamodule import RestorationData
 from limpid.errors import UserError
 from limpid.models import Restorer
-from limpid.models.build import WORDS, ModelConfig, build_model
+from limpid.models.build import WORDS, ModelConfig, build_model, model_words
 from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.results.rows import NO_SET
@@ -87,6 +87,7 @@ class Runner:
         if self.directory.done and not self.config["rerun"]:
             return Results(self.spec.directory, self.directory.results() or {}, skipped=True)
         _quieten()
+        torch.set_float32_matmul_precision("highest")  # no TF32: a step's numbers are those of float32
         loggers.require(self.config["logger"])
         if self.spec.mode == "profile":
             return self._profile()
@@ -127,7 +128,7 @@ class Runner:
             target = network_config(spec.tested.network)["_target_"]
             config = replace(config, network={"_target_": target, **spec.tested.settings})
         model = build_model(config, spec.network, training=spec.mode == "train", provenance=spec.provenance)
-        model.save_hyperparameters({WORDS: list(spec.overrides)}, logger=False)
+        model.save_hyperparameters({WORDS: model_words(spec.overrides)}, logger=False)
         return model
 
     def build_trainer(self, data: RestorationData, place: Place, opened: Sequence[Logger] = ()) -> lightning.Trainer:
@@ -357,7 +358,6 @@ def _quieten() -> None:
         ".*WeightAveraging callback with a model that overrides the configure_model.*",  # which does nothing then
     ):
         warnings.filterwarnings("ignore", message=message)
-    torch.set_float32_matmul_precision("highest")
 
 
 def main(arguments: list[str]) -> int:
