@@ -116,7 +116,7 @@ def _callbacks(block: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _metric(block: Mapping[str, object]) -> dict[str, object]:
-    """The settings that decide a metric's number: a protocol's metric and options, all settings of a user's own metric."""
+    """The settings that decide a metric's number: a protocol's metric and options, or all of a user's own metric."""
     of_protocol = str(block.get("_target_", "limpid.")).startswith("limpid.")
     return _only(block, _PROTOCOL) if of_protocol else dict(block)
 
