@@ -25,7 +25,7 @@ from limpid.losses.pix2pix import CrossEntropyAdversarial
 from limpid.metrics import psnr
 from limpid.models import Restorer
 from limpid.models.build import model_words
-from limpid.models.fading_loss import FadingLoss
+from limpid.models.decaying_loss_weights import DecayingLossWeights
 from limpid.models.pix2pix import Pix2pix
 from limpid.models.rfd import RichFeatureDistillation
 from limpid.networks.patchgan import PatchGAN
@@ -140,10 +140,10 @@ def test_max_steps_of_an_adversarial_model_count_both_sides(tmp_path: Path) -> N
     assert own.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-9), "three turns are six steps"
 
 
-def test_weights_of_terms_fade_over_the_whole_training(tmp_path: Path) -> None:
+def test_weights_of_terms_decay_over_the_whole_training(tmp_path: Path) -> None:
     seen = []
 
-    class Noting(FadingLoss):
+    class Noting(DecayingLossWeights):
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             assert self.loss is not None
             seen.append(self.loss.weights["l1"])
@@ -187,11 +187,13 @@ def test_scores_are_means_of_the_images_whatever_the_batch(batch_size: int, tmp_
         wanted = [float(psnr(model.restore(x[None]), y[None])) for x, y in zip(degraded, clear, strict=True)]
     assert found["val/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
     [tested] = own.test(model, loader(6, batch_size), verbose=False)
-    assert tested["test/test/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
+    assert tested["test/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
     assert [row["name"] for row in model.scores.rows] == [f"{i:06d}" for i in range(6)]
     several = own.test(model, [loader(6, batch_size), loader(2, 1)], verbose=False)[0]
-    assert several["test/test_0/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
-    assert several["test/test_1/psnr"] == pytest.approx(sum(wanted[:2]) / 2, abs=10)
+    assert several["test/0/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
+    assert several["test/1/psnr"] == pytest.approx(sum(wanted[:2]) / 2, abs=10)
+    named = own.test(model, {"mine": loader(6, batch_size)}, verbose=False)[0]
+    assert named["test/mine/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
     restored = own.predict(model, loader(6, batch_size))
     assert restored is not None
     assert torch.equal(torch.cat(restored)[:batch_size], model.restore(degraded[:batch_size]))
@@ -203,7 +205,7 @@ def test_dicts_and_lists_are_batches_too_and_others_are_refused(tmp_path: Path) 
     as_dicts = DataLoader([{"input": degraded[:2], "target": clear[:2]}], batch_size=None)  # type: ignore[arg-type]
     as_lists = DataLoader([[degraded[:2], clear[:2]]], batch_size=None)  # type: ignore[arg-type]
     own = trainer(tmp_path)
-    one, other = (own.test(model, batches, verbose=False)[0]["test/test/psnr"] for batches in (as_dicts, as_lists))
+    one, other = (own.test(model, batches, verbose=False)[0]["test/psnr"] for batches in (as_dicts, as_lists))
     assert one == other
     for wrong in ({"image": degraded}, "text"):
         with pytest.raises(UserError, match="models of Limpid take a dict with input and target, or a tuple"):
@@ -419,6 +421,8 @@ def test_a_data_module_of_limpid_is_a_plain_one(distributed_sampler: bool, tmp_p
     [found] = own.test(model, datamodule=data, verbose=False)
     assert found["test/scenes/psnr"] == pytest.approx(model.scores.summary()["scenes"]["psnr"]["mean"])
     assert len(model.scores.rows) == 3
+    [other] = own.test(model, loader(2, 1), verbose=False)
+    assert set(other) == {"test/psnr", "test/ssim"}, "loaders do not take the names of a training's data module"
 
 
 def test_the_seed_of_a_trainer_is_the_users(tmp_path: Path) -> None:

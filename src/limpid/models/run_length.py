@@ -1,4 +1,4 @@
-"""The length of a training in batches and optimizer steps, as any Trainer knows it."""
+"""How long a training is, as any Trainer knows it: what learning rates and decaying loss weights go by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model whose loss terms lose weight during training, as Uni-Removal's two stages need."""
+"""A model whose loss weights decay over the training: the base of the two stages of Uni-Removal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Decay(TypedDict):
     of: float
 
 
-class FadingLoss(Restorer):
+class DecayingLossWeights(Restorer):
     """A `Restorer` whose terms of the loss may lose weight from epoch to epoch.
 
     Args:
