@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from limpid import __version__
@@ -59,7 +60,8 @@ def main(arguments: list[str] | None = None) -> None:
 def status(arguments: list[str]) -> int:
     """The exit status of the command, once it has run."""
     try:
-        return _dispatch(arguments)
+        run, words = _command(arguments)
+        return run(words)
     except UserError as error:
         print(_sentence(str(error)), file=sys.stderr)
         return 2
@@ -93,22 +95,34 @@ def quoted(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _command(arguments: list[str]) -> tuple[Callable[[list[str]], int], list[str]]:
+    """What does the command, and the words it is given.
+
+    Raises:
+        UserError: there is no such command.
+    """
     if "-sc" in arguments or "--shell-completion" in arguments:
-        return _complete(arguments)
+        return _complete, arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        width = max(map(len, COMMANDS))
-        print(_HELP.format(commands="\n".join(f"  {command:<{width}}  {text}" for command, text in COMMANDS.items())))
-        return 0
+        return _help, arguments
     if arguments[0] in ("-V", "--version", "version"):
-        print(f"limpid {__version__}")
-        return 0
-    command = arguments[0]
+        return _version, arguments
+    command, *words = arguments
     if command not in COMMANDS:
         raise UserError(f"There is no command {command!r}{nearest(command, COMMANDS) or '; limpid --help lists them.'}")
     module = importlib.import_module(f"limpid.commands.{command}")
-    code: int = module.run([quoted(a) for a in arguments[1:]] if command in COMPOSED else arguments[1:])
-    return code
+    return module.run, [quoted(word) for word in words] if command in COMPOSED else words
+
+
+def _help(arguments: list[str]) -> int:
+    width = max(map(len, COMMANDS))
+    print(_HELP.format(commands="\n".join(f"  {command:<{width}}  {text}" for command, text in COMMANDS.items())))
+    return 0
+
+
+def _version(arguments: list[str]) -> int:
+    print(f"limpid {__version__}")
+    return 0
 
 
 def _complete(arguments: list[str]) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from limpid.commands import score
-from limpid.commands.train import run_composed
+from limpid.commands import score, train
 
 HELP = """limpid test [+PAPER/TABLE=ROW] [ckpt=PATH] [OVERRIDE ...]
 
@@ -22,4 +21,4 @@ def run(arguments: list[str]) -> int:
     """The exit status, after composing and testing, or after scoring folders."""
     if any(argument.partition("=")[0] == "images" for argument in arguments):
         return score.run(arguments)
-    return run_composed("test", HELP, arguments)
+    return train.run(arguments, "test", HELP)

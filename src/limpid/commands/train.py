@@ -34,13 +34,14 @@ logger:  csv (always), wandb, tensorboard, mlflow, all
 useful:  data.root=DIR  rerun=true  callbacks=ema  compile=true  trainer.max_steps=N  optimizer.lr=X"""
 
 
-def run(arguments: list[str]) -> int:
-    """The exit status, after composing and doing the run."""
-    return run_composed("train", HELP, arguments)
+def run(arguments: list[str], command: str = "train", text: str = HELP) -> int:
+    """The exit status, after composing and doing one run, or a sweep of them.
 
-
-def run_composed(command: str, text: str, arguments: list[str]) -> int:
-    """What commands that do runs have in common: help, one run, or a sweep of them; the exit status."""
+    Args:
+        arguments: the words of the command line.
+        command: ``train``, or ``test``, which does runs in the same way.
+        text: its help.
+    """
     if "--help" in arguments or "-h" in arguments:
         print(text)
         return 0
@@ -66,7 +67,7 @@ def run_composed(command: str, text: str, arguments: list[str]) -> int:
 
 
 def _job(config: DictConfig) -> float:
-    """One composed run. Returns the mean PSNR of its first test set, for sweepers that look for the best.
+    """The mean PSNR of the first test set of one composed run, for sweepers that look for the best.
 
     Minus infinity, the worst, where the job failed or has none: a sweeper takes that, and stumbles over no number.
     """
@@ -75,19 +76,16 @@ def _job(config: DictConfig) -> float:
     job = HydraConfig.get().job
     label = job.override_dirname or str(config.command)
     number = 0 if OmegaConf.is_missing(job, "num") else int(job.num)
-    results = multirun.attempt(lambda: _perform(config), label, number)
-    sets = [] if results is None else list(results.metrics.values())
-    value = sets[0]["psnr"]["mean"] if sets and "psnr" in sets[0] else math.nan
-    return value if math.isfinite(value) else -math.inf
-
-
-def _perform(config: DictConfig) -> Results:
     from limpid.runs.resolve import resolve_composed
 
-    spec = resolve_composed(composed_job(config))  # refuses what cannot be before anything heavy is imported
-    from limpid.runs.runner import perform
+    with multirun.job_log(label, number) as log:
+        spec = resolve_composed(composed_job(config))  # refuses what cannot be before anything heavy is imported
+        from limpid.runs.runner import perform
 
-    return perform(spec, _show)
+        log.results = perform(spec, _show)
+    sets = [] if log.results is None else list(log.results.metrics.values())
+    value = sets[0]["psnr"]["mean"] if sets and "psnr" in sets[0] else math.nan
+    return value if math.isfinite(value) else -math.inf
 
 
 def _show(results: Results) -> None:

@@ -173,21 +173,26 @@ def refuse_allowed_by_file(config: DictConfig, overrides: Sequence[str]) -> None
         )
 
 
-def launch(command: str, arguments: list[str], job: Callable[[DictConfig], object]) -> None:
+def launch(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
     """Compose `command` with Hydra's command line and call `job` with each composed configuration.
 
     Exceptions come out as they are: `limpid.cli` says what they mean.
     """
-    register()  # again: the current directory may have another conf/ than when this module was imported
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a traceback of its own and exits with 1
-    # Threads that wait for each other spin by default; beside data-loading processes that costs ten times the work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    before = sys.argv
-    sys.argv = [before[0], *arguments]
-    try:
+    with _command_line(arguments):
         hydra.main(version_base="1.3", config_path=None, config_name=command)(job)()
-    finally:
-        sys.argv = before
+
+
+def launch_once(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:
+    """Compose `command` and call `job` with the one configuration.
+
+    Raises:
+        Exception: what `job` raised, without a line of Hydra's before it.
+    """
+    captured = CapturedJob(job)
+    with _command_line(arguments):
+        hydra.main(version_base="1.3", config_path=None, config_name=command)(captured)()
+    if captured.error is not None:
+        raise captured.error
 
 
 class CapturedJob:
@@ -197,7 +202,7 @@ class CapturedJob:
         job: what is done with the composed configuration.
     """
 
-    def __init__(self, job: Callable[[DictConfig], object]) -> None:
+    def __init__(self, job: Callable[[DictConfig], Any]) -> None:
         self.job = job
         self.error: Exception | None = None
 
@@ -209,13 +214,16 @@ class CapturedJob:
             self.error = error
 
 
-def launch_once(command: str, arguments: list[str], job: Callable[[DictConfig], object]) -> None:
-    """Compose `command` and call `job` with the one configuration.
-
-    Raises:
-        Exception: what `job` raised, without a line of Hydra's before it.
-    """
-    captured = CapturedJob(job)
-    launch(command, arguments, captured)
-    if captured.error is not None:
-        raise captured.error
+@contextmanager
+def _command_line(arguments: list[str]) -> Iterator[None]:
+    """The command line as Hydra reads it, and the environment it works in."""
+    register()  # again: the current directory may have another conf/ than when this module was imported
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a traceback of its own and exits with 1
+    # Threads that wait for each other spin by default; beside data-loading processes that costs ten times the work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    before = sys.argv
+    sys.argv = [before[0], *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before

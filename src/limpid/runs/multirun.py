@@ -6,8 +6,9 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,17 +39,27 @@ def noted() -> Iterator[Path]:
         del os.environ[_FOLDER]
 
 
-def attempt(job: Callable[[], Results], label: str, number: int) -> Results | None:
-    """The results of `job`; inside a sweep its end is noted, and None stands for one that raised an exception."""
+@dataclass
+class JobLog:
+    """What a job leaves: its results, or None where it ended with an exception."""
+
+    results: Results | None = None
+
+
+@contextmanager
+def job_log(label: str, number: int) -> Iterator[JobLog]:
+    """The log of one job; inside a sweep its end is noted, and an exception does not end the other jobs."""
+    log = JobLog()
     folder = os.environ.get(_FOLDER)
     if folder is None:
-        return job()
+        yield log
+        return
     outcome: dict[str, str | int] = {"job": label, "number": number, "status": "done", "why": ""}
-    result = None
     try:
-        result = job()
-        outcome["status"] = "already done" if result.skipped else "done"
-        outcome["run"] = str(result.directory)
+        yield log
+        assert log.results is not None
+        outcome["status"] = "already done" if log.results.skipped else "done"
+        outcome["run"] = str(log.results.directory)
     except CannotRun as error:
         outcome |= {"status": "skipped", "why": str(error)}
     except UserError as error:
@@ -57,7 +68,6 @@ def attempt(job: Callable[[], Results], label: str, number: int) -> Results | No
         traceback.print_exc()
         outcome |= {"status": "crashed", "why": f"{type(error).__name__}: {error}"}
     write_json(Path(folder) / f"{number:05d}.json", outcome)
-    return result
 
 
 def end(folder: Path) -> int:
