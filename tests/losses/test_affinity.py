@@ -17,7 +17,7 @@ from limpid.config import instantiate
 from limpid.errors import UserError
 from limpid.losses import Step, WeightedLoss
 from limpid.losses.affinity import DISTANCES, FeatureAffinity, affinity_distance, pooled
-from limpid.losses.multi_scale import MSEAtEveryScale, SmoothL1
+from limpid.losses.multi_scale import MSEAtEveryScale
 from limpid.models import Restorer
 from limpid.models.teachers import TeacherOutput
 from limpid.networks.drn import Enlarged
@@ -194,8 +194,3 @@ def test_every_scale_of_drn_is_compared_with_the_target_at_that_size() -> None:
     assert MSEAtEveryScale()(step(torch.full((1, 3, 16, 16), 0.6), {"target": target})).item() == pytest.approx(
         0.01, rel=1e-4
     )
-
-
-def test_smooth_l1_is_half_the_square_of_a_small_error() -> None:
-    value = SmoothL1()(step(torch.full((1, 3, 4, 4), 0.7), {"target": torch.full((1, 3, 4, 4), 0.3)}))
-    assert value.item() == pytest.approx(0.08, rel=1e-5)

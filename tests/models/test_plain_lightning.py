@@ -24,7 +24,7 @@ from limpid.losses import L1, ImageLoss, Step, WeightedLoss
 from limpid.losses.pix2pix import CrossEntropyAdversarial
 from limpid.metrics import psnr
 from limpid.models import Restorer
-from limpid.models.fading_loss import FadingLoss
+from limpid.models.decaying_loss_weights import DecayingLossWeights
 from limpid.models.pix2pix import Pix2pix
 from limpid.models.rfd import RichFeatureDistillation
 from limpid.networks.patchgan import PatchGAN
@@ -139,10 +139,10 @@ def test_max_steps_of_an_adversarial_model_count_both_sides(tmp_path: Path) -> N
     assert own.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-9), "three turns are six steps"
 
 
-def test_weights_of_terms_fade_over_the_whole_training(tmp_path: Path) -> None:
+def test_weights_of_terms_decay_over_the_whole_training(tmp_path: Path) -> None:
     seen = []
 
-    class Noting(FadingLoss):
+    class Noting(DecayingLossWeights):
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             assert self.loss is not None
             seen.append(self.loss.weights["l1"])

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from lightning import Trainer
 from tests.models.interruption import interrupted, parts
 from tests.specs import spec_of
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 import limpid
 from limpid import checkpoint
@@ -19,6 +21,7 @@ from limpid.errors import CannotRun, UserError
 from limpid.losses import WeightedLoss
 from limpid.losses.contrastive import FeatureContrast, ImageContrast, contrastive_loss
 from limpid.losses.distillation import TeacherL1
+from limpid.metrics import psnr
 from limpid.models.adversarial import clear_images
 from limpid.models.teachers import load_teachers
 from limpid.models.uni_removal import KnowledgeTransfer, TeacherEnsemble
@@ -189,16 +192,24 @@ def test_what_is_missing_or_does_not_fit_is_said_in_a_sentence(tmp_path: Path) -
             perform(config)
 
 
-def test_an_ensemble_tests_each_image_by_its_own_teacher() -> None:
+def test_an_ensemble_restores_each_image_by_its_own_teacher(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    made = TeacherEnsemble(torch.nn.Identity(), "identity", {}, teachers=TEACHERS, weights="random")
+    settings: dict[str, Any] = {"teachers": TEACHERS, "weights": "random", "metrics": {"psnr": psnr}}
+    made = TeacherEnsemble(torch.nn.Identity(), "identity", {}, **settings)
     counts = sum(p.numel() for p in made.network.parameters())
     assert counts == 3 * 3_637_249
     made.scores.start(["a"])
     for kind in ("rain", "blur"):
-        batch = {**batch_of(kind), "index": torch.tensor([0])}
+        given = batch_of(kind)
+        batch = {**given, "target": 1 - given["input"], "index": torch.tensor([0])}
         expected = limpid.inference.restore(made.network[kind], batch["input"])
         assert torch.equal(made.test_step(batch, 0), expected)
+        own = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
+        loader = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]
+        predicted: Any = own.predict(made, loader)
+        assert torch.equal(predicted[0], expected)
+        [validated] = own.validate(made, loader, verbose=False)
+        assert validated["val/psnr"] == pytest.approx(float(psnr(expected, batch["target"])), rel=1e-6)
 
 
 # Domain adaptation --------------------------------------------------------------------------------------------------

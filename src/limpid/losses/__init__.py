@@ -8,9 +8,20 @@ term of any function of a restored image and its target.
 from limpid.losses.charbonnier import Charbonnier
 from limpid.losses.image_loss import ImageLoss
 from limpid.losses.perceptual import Perceptual
-from limpid.losses.pixel import L1, MSE
+from limpid.losses.pixel import L1, MSE, SmoothL1
 from limpid.losses.spanet import SSIMLoss
 from limpid.losses.step import LossTerm, Step
 from limpid.losses.weighted import WeightedLoss
 
-__all__ = ["L1", "MSE", "Charbonnier", "ImageLoss", "LossTerm", "Perceptual", "SSIMLoss", "Step", "WeightedLoss"]
+__all__ = [
+    "L1",
+    "MSE",
+    "Charbonnier",
+    "ImageLoss",
+    "LossTerm",
+    "Perceptual",
+    "SSIMLoss",
+    "SmoothL1",
+    "Step",
+    "WeightedLoss",
+]

@@ -1,4 +1,4 @@
-"""Terms of the networks that Rich Feature Distillation compares with: several scales at once, and a softened L1."""
+"""The mean squared error at several scales at once, as DRN is trained."""
 
 from __future__ import annotations
 
@@ -23,11 +23,3 @@ class MSEAtEveryScale(LossTerm):
             reference = F.interpolate(target, image.shape[-2:], mode="bicubic", antialias=True, align_corners=False)
             errors.append(F.mse_loss(image.float(), reference.clamp(0, 1)))
         return torch.stack(errors).sum()
-
-
-class SmoothL1(LossTerm):
-    """Mean of ``e^2 / 2`` where the error ``|e| < 1`` and of ``|e| - 1/2`` elsewhere (GridDehazeNet, equation 5)."""
-
-    def forward(self, step: Step) -> Tensor:
-        """The mean over all pixels and channels, in float32."""
-        return F.smooth_l1_loss(step.restored.float(), step.reference)

@@ -22,3 +22,11 @@ class MSE(LossTerm):
     def forward(self, step: Step) -> Tensor:
         """The mean over all pixels and channels, in float32."""
         return F.mse_loss(step.restored.float(), step.reference)
+
+
+class SmoothL1(LossTerm):
+    """Mean of ``e^2 / 2`` where the error ``|e| < 1`` and of ``|e| - 1/2`` elsewhere (GridDehazeNet, equation 5)."""
+
+    def forward(self, step: Step) -> Tensor:
+        """The mean over all pixels and channels, in float32."""
+        return F.smooth_l1_loss(step.restored.float(), step.reference)

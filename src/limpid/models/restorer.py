@@ -187,6 +187,10 @@ class Restorer(LightningModule):
         with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
             return self.inference(self.network, x)
 
+    def restore_batch(self, batch: Batch) -> Tensor:
+        """The restored images of a batch, as `restore` gives them; what validation, test and prediction use."""
+        return self.restore(batch["input"])
+
     def auxiliary_maps(self, batch: Batch) -> dict[str, Tensor]:
         """The maps that are found in a batch's `input` besides the image; see `limpid.models.auxiliary_maps`.
 
@@ -227,19 +231,19 @@ class Restorer(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """The restored images of a batch of a validation set, for the callbacks; their scores are kept."""
-        restored = self.restore(batch["input"])
+        restored = self.restore_batch(batch)
         self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """The restored images of a batch of a test set, for the callbacks; their scores are kept."""
-        restored = self.restore(batch["input"])
+        restored = self.restore_batch(batch)
         self.scores.add(dataloader_idx, batch, restored)
         return restored
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """The restored images of one batch."""
-        return self.restore(batch["input"])
+        return self.restore_batch(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means, `val/<metric>`, of several loaders over all their images."""

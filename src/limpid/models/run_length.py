@@ -1,4 +1,4 @@
-"""How long a training is, as any Trainer knows it: what learning rates and fading weights go by."""
+"""How long a training is, as any Trainer knows it: what learning rates and decaying loss weights go by."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ from limpid.errors import UserError
 from limpid.inference import restore
 from limpid.losses import Step
 from limpid.models.batches import Batch
-from limpid.models.fading_loss import FadingLoss
+from limpid.models.decaying_loss_weights import DecayingLossWeights
 from limpid.models.restorer import Restorer
 from limpid.models.teachers import TeacherOutput, each_by_its_teacher, load_teachers, refuse_another, teacher_of
 
 
-class KnowledgeTransfer(FadingLoss):
+class KnowledgeTransfer(DecayingLossWeights):
     """``L_kt = L_pixel + alpha_2 (L_ig + alpha_1 L_fg)`` (equations 1 to 6): one student learns from several teachers.
 
     There is one frozen teacher for each type of degradation; it runs on the images of its own type alone, and in the
@@ -31,7 +31,7 @@ class KnowledgeTransfer(FadingLoss):
         teachers: by type of degradation (the `domain` of images), the arguments `network`, `ckpt` and `seed` of
             `limpid.models.teachers.load_teacher`.
         weights: of teachers without a checkpoint: None refuses them, ``random`` draws them, which is recorded.
-        settings: see `FadingLoss`; the paper's `decay` is 0.99 after each of 400 epochs.
+        settings: see `DecayingLossWeights`; the paper's `decay` is 0.99 after each of 400 epochs.
 
     Raises:
         CannotRun: (when training begins) a teacher has no weights.
@@ -39,7 +39,7 @@ class KnowledgeTransfer(FadingLoss):
             teacher for an image.
     """
 
-    PROVIDES = FadingLoss.PROVIDES | {"teacher"}
+    PROVIDES = DecayingLossWeights.PROVIDES | {"teacher"}
 
     #: What trains a teacher.
     TEACHER_ROW = "uni_removal/teachers={kind}"
@@ -109,7 +109,7 @@ class KnowledgeTransfer(FadingLoss):
 
 
 class TeacherEnsemble(Restorer):
-    """The teachers as they are, to be tested: every image is restored by the one for its type (table 4, first row).
+    """The teachers as they are, without training: every image is restored by the one for its type (table 4, first row).
 
     There is nothing to train. Where it is used, the configuration's network is ``identity``, so that no single
     checkpoint is asked for.
@@ -123,7 +123,7 @@ class TeacherEnsemble(Restorer):
 
     Raises:
         CannotRun: a teacher has no weights.
-        UserError: a checkpoint does not fit, or (when testing) there is no teacher for an image.
+        UserError: a checkpoint does not fit, or (in validation, test and prediction) there is no teacher for an image.
     """
 
     def __init__(
@@ -139,14 +139,16 @@ class TeacherEnsemble(Restorer):
         super().__init__(ensemble, *arguments, **settings)
         self.provenance["teachers"] = {kind: teacher.origin for kind, teacher in loaded.items()}
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """The images of a batch, each restored by the teacher for its type, for the callbacks; scores are kept."""
+    def restore_batch(self, batch: Batch) -> Tensor:
+        """The images of a batch, each restored by the teacher for its type: float32, clamped to [0, 1].
+
+        Raises:
+            UserError: there is no teacher for an image.
+        """
         assert isinstance(self.network, nn.ModuleDict)
         teachers = [teacher_of(self.network, kind) for kind in batch["domain"]]
         images = batch["input"].split(1)
-        restored = torch.cat([restore(teacher, image) for teacher, image in zip(teachers, images, strict=True)])
-        self.scores.add(dataloader_idx, batch, restored)
-        return restored
+        return torch.cat([restore(teacher, image) for teacher, image in zip(teachers, images, strict=True)])
 
 
 def _shapes(network: nn.Module) -> dict[str, torch.Size]:

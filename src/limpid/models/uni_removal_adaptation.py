@@ -14,12 +14,12 @@ from limpid.errors import CannotRun, UserError
 from limpid.losses.adversarial import discriminator_loss
 from limpid.models.adversarial import Adversarial, clear_images
 from limpid.models.batches import Batch
-from limpid.models.fading_loss import FadingLoss
+from limpid.models.decaying_loss_weights import DecayingLossWeights
 from limpid.models.restorer import StepOutput
 from limpid.models.teachers import refuse_another
 
 
-class DomainAdaptation(Adversarial, FadingLoss):
+class DomainAdaptation(Adversarial, DecayingLossWeights):
     """``L_da = L_gan + lambda_2 L_idt + lambda_3 (L_eig + lambda_1 L_efg)`` (equations 7 to 13), without references.
 
     The student restores degraded photographs and, for identity and contrast, clear ones that have nothing to do with
@@ -35,8 +35,8 @@ class DomainAdaptation(Adversarial, FadingLoss):
         discriminator: gives scores of patches of images in [0, 1].
         start: `ckpt`, the checkpoint of the knowledge transfer; without one `weights`: None refuses, ``random`` adapts
             a network that learnt nothing, which is recorded.
-        settings: see `FadingLoss`; optimizer and learning-rate scheduler are made twice. The paper's `decay` is 0.99
-            after each of 40 epochs.
+        settings: see `DecayingLossWeights`; optimizer and learning-rate scheduler are made twice. The paper's `decay`
+            is 0.99 after each of 40 epochs.
 
     Raises:
         CannotRun: (when training begins) there is nothing to start from.

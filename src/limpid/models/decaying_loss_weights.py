@@ -1,4 +1,4 @@
-"""What the students of Uni-Removal's two stages share."""
+"""A model whose loss weights decay over the training: the base of the two stages of Uni-Removal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from limpid.models.batches import Batch
 from limpid.models.restorer import Restorer
 
 
-class FadingLoss(Restorer):
-    """A `Restorer` whose terms of the loss may lose weight from epoch to epoch.
+class DecayingLossWeights(Restorer):
+    """A `Restorer` in which the weights of some terms of the loss decay over the training.
 
     Args:
         arguments: see `Restorer`.
