@@ -133,6 +133,14 @@ def test_the_length_of_a_run() -> None:
         data.plan(None, None)
 
 
+@pytest.mark.parametrize("count", [0, -2])
+def test_fewer_than_one_test_image_is_refused(count: int) -> None:
+    with pytest.raises(UserError, match=rf"data.test_images is {count}, but at least 1 image of each set is tested"):
+        RestorationData(test={"numbers": Numbers()}, test_images=count)
+    [loader] = RestorationData(test={"numbers": Numbers()}, test_images=3).test_dataloader()
+    assert len(loader.dataset) == 3  # type: ignore[arg-type]
+
+
 def test_absent_sets_are_named_and_only_matter_when_none_is_left() -> None:
     class Absent(Numbers):
         def why_missing(self) -> str | None:
@@ -142,7 +150,8 @@ def test_absent_sets_are_named_and_only_matter_when_none_is_left() -> None:
     assert data.require(training=True) == ["The set gone is not there."]
     assert list(data.test) == ["here"]
     assert data.val is None
-    with pytest.raises(CannotRun, match="add data=scenes"):
+    hint = r"add data=scenes to the command, or use limpid\.data\.Recipe\('scenes'\) in Python"
+    with pytest.raises(CannotRun, match=hint):
         RestorationData(test={"gone": Absent()}).require(training=False)
     with pytest.raises(CannotRun, match="The set gone"):
         RestorationData(train=Absent(), test={"here": Numbers()}).require(training=True)

@@ -186,11 +186,13 @@ def test_scores_are_means_of_the_images_whatever_the_batch(batch_size: int, tmp_
         wanted = [float(psnr(model.restore(x[None]), y[None])) for x, y in zip(degraded, clear, strict=True)]
     assert found["val/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
     [tested] = own.test(model, loader(6, batch_size), verbose=False)
-    assert tested["test/test/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
+    assert tested["test/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
     assert [row["name"] for row in model.scores.rows] == [f"{i:06d}" for i in range(6)]
     several = own.test(model, [loader(6, batch_size), loader(2, 1)], verbose=False)[0]
-    assert several["test/test_0/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
-    assert several["test/test_1/psnr"] == pytest.approx(sum(wanted[:2]) / 2, abs=10)
+    assert several["test/0/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
+    assert several["test/1/psnr"] == pytest.approx(sum(wanted[:2]) / 2, abs=10)
+    named = own.test(model, {"mine": loader(6, batch_size)}, verbose=False)[0]
+    assert named["test/mine/psnr"] == pytest.approx(sum(wanted) / 6, abs=1e-5)
     restored = own.predict(model, loader(6, batch_size))
     assert restored is not None
     assert torch.equal(torch.cat(restored)[:batch_size], model.restore(degraded[:batch_size]))
@@ -202,7 +204,7 @@ def test_dicts_and_lists_are_batches_too_and_others_are_refused(tmp_path: Path) 
     as_dicts = DataLoader([{"input": degraded[:2], "target": clear[:2]}], batch_size=None)  # type: ignore[arg-type]
     as_lists = DataLoader([[degraded[:2], clear[:2]]], batch_size=None)  # type: ignore[arg-type]
     own = trainer(tmp_path)
-    one, other = (own.test(model, batches, verbose=False)[0]["test/test/psnr"] for batches in (as_dicts, as_lists))
+    one, other = (own.test(model, batches, verbose=False)[0]["test/psnr"] for batches in (as_dicts, as_lists))
     assert one == other
     for wrong in ({"image": degraded}, "text"):
         with pytest.raises(UserError, match="models of Limpid take a dict with input and target, or a tuple"):
@@ -385,6 +387,8 @@ def test_a_data_module_of_limpid_is_a_plain_one(distributed_sampler: bool, tmp_p
     [found] = own.test(model, datamodule=data, verbose=False)
     assert found["test/scenes/psnr"] == pytest.approx(model.scores.summary()["scenes"]["psnr"]["mean"])
     assert len(model.scores.rows) == 3
+    [other] = own.test(model, loader(2, 1), verbose=False)
+    assert set(other) == {"test/psnr", "test/ssim"}, "loaders do not take the names of a training's data module"
 
 
 def test_the_seed_of_a_trainer_is_the_users(tmp_path: Path) -> None:

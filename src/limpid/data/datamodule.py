@@ -84,7 +84,7 @@ class EvaluationView(Dataset[Sample]):
         return {"domain": self.images.domain} | to_tensors(sample) | {"index": index}
 
     def __len__(self) -> int:
-        return min(len(self.images), self.count or len(self.images))
+        return len(self.images) if self.count is None else min(len(self.images), self.count)
 
 
 class RestorationData(LightningDataModule):
@@ -100,13 +100,16 @@ class RestorationData(LightningDataModule):
         augment: an albumentations transform applied to all images and maps of a sample alike, or None.
         workers: processes that load training images; the images do not depend on it.
         seed: of the run.
-        test_images: test on at most so many images of each set; None on all.
+        test_images: test on at most so many images of each set, from 1 on; None on all.
         epoch_steps: how many steps count as one epoch; None for as many as it takes to see every training image once.
         monitor_on_test: validate on the first test set instead of `val`. The checkpoint is then chosen on the test
             images, so that a result is no fair one; `monitored` tells.
         cache: folder for decoded training images (see `limpid.data.cache`); None decodes every time. The images do
             not depend on it.
         cache_gb: how much the cache may take on disk, in GB.
+
+    Raises:
+        UserError: `test_images` is below 1, or the name of a set leads out of a run's folder.
     """
 
     def __init__(
@@ -127,6 +130,11 @@ class RestorationData(LightningDataModule):
         cache_gb: float = 20.0,
     ) -> None:
         super().__init__()
+        if test_images is not None and test_images < 1:
+            raise UserError(
+                f"data.test_images is {test_images}, but at least 1 image of each set is tested; give a larger number, "
+                "or null (None in Python) for all images."
+            )
         self.train = train if cache is None else cached(train, cache, cache_gb)
         self.val, self.test = val, dict(test or {})
         for name in [*self.test, *([] if val is None else [val.name])]:
@@ -151,7 +159,9 @@ class RestorationData(LightningDataModule):
         Raises:
             CannotRun: the training set is missing, or every test set is.
         """
-        hint = " The same row runs without it on made scenes: add data=scenes."
+        hint = (
+            " Made scenes need no files: add data=scenes to the command, or use limpid.data.Recipe('scenes') in Python."
+        )
         if training and self.train is None:
             raise CannotRun("This data recipe has nothing to train on; choose another, such as data=scenes.")
         if training and self.train is not None and (why := self.train.why_missing()):

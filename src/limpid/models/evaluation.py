@@ -122,18 +122,33 @@ def loaders_of(given: object) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
+def given_names(given: object, named: object = None) -> list[str] | None:
+    """The names that somebody gave to the DataLoaders of a stage, in their order, or None.
+
+    Args:
+        given: as a Trainer holds them; the keys of a mapping are their names.
+        named: a mapping whose keys are the names of loaders in a list, or None.
+    """
+    count = len(loaders_of(given))
+    for names in (given, named):
+        if isinstance(names, Mapping) and len(names) == count:
+            return [str(name) for name in names]
+    return None
+
+
 def loader_names(given: object, stage: str, named: object = None) -> list[str]:
-    """A name for each DataLoader of a stage.
+    """A name for each DataLoader of a stage: `given_names`, else `stage` for a single one and ``0``, ``1`` for several.
 
     Args:
         given: as a Trainer holds them.
-        stage: ``val`` or ``test``, the name of a single loader; several are called ``test_0``, ``test_1``.
-        named: a mapping whose keys are their names, in their order, or None.
+        stage: ``val`` or ``test``.
+        named: see `given_names`.
     """
+    names = given_names(given, named)
+    if names is not None:
+        return names
     count = len(loaders_of(given))
-    if isinstance(named, Mapping) and len(named) == count:
-        return [str(name) for name in named]
-    return [stage] if count == 1 else [f"{stage}_{i}" for i in range(count)]
+    return [stage] if count == 1 else [str(i) for i in range(count)]
 
 
 def image_counts(given: object, whole: bool) -> list[int | None]:

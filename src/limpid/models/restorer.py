@@ -22,7 +22,7 @@ from limpid.inference import Adaptive, Full, Inference, NetworkOutput, Tiled
 from limpid.losses import Step, WeightedLoss
 from limpid.models import auxiliary_maps, fsdp, run_length
 from limpid.models.batches import Batch, BatchDefaults
-from limpid.models.evaluation import PerImageScores, image_counts, loader_names
+from limpid.models.evaluation import PerImageScores, given_names, image_counts, loader_names
 from limpid.models.features import output_with_features
 from limpid.models.requirements import refuse_unmet
 
@@ -51,8 +51,9 @@ class Restorer(LightningModule):
 
     A batch is a dict with `input` and `target`, or a tuple of the two (`limpid.models.batches`). Logged are
     ``train/loss``, ``train/<term>`` and ``lr`` for each batch, ``val/<metric>`` at the end of a validation and
-    ``test/<set>/<metric>`` at the end of a test: means of the images' own values. Test sets are named by
-    the keys of `trainer.datamodule.test` if there is such a mapping, else ``test``, or ``test_0``, ``test_1``, ...
+    ``test/<set>/<metric>`` at the end of a test: means of the images' own values. Test sets are named by the keys of
+    the data module's mapping `test`, or of a dict of loaders. Without names a single loader logs ``test/<metric>``, and
+    several ``test/0/<metric>``, ``test/1/<metric>``, ...
 
     Args:
         network: maps `(N, 3, H, W)` in [0, 1] to the restored image, or to a named tuple with `.restored`.
@@ -211,8 +212,13 @@ class Restorer(LightningModule):
         """Begin to count."""
         self.sync_buffers()
         self._defaults.start("test")
-        named = getattr(getattr(self.trainer, "datamodule", None), "test", None)
-        self.scores.start(loader_names(self.trainer.test_dataloaders, "test", named))
+        self.scores.start(loader_names(self.trainer.test_dataloaders, "test", self._test_sets))
+
+    @property
+    def _test_sets(self) -> object:
+        """The data module's test sets by name, or None where the loaders that are tested are not a data module's."""
+        # `trainer.datamodule` would not do: it stays that of a training that came before.
+        return getattr(self.trainer.test_loop._data_source.instance, "test", None)
 
     def on_predict_epoch_start(self) -> None:
         """Begin to number images."""
@@ -255,11 +261,14 @@ class Restorer(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the means of each set, `test/<set>/<metric>`; those of each image are in `scores`."""
+        loaders = self.trainer.test_dataloaders
         fsdp.reshard(self)
-        self.scores.finish(image_counts(self.trainer.test_dataloaders, _is_all(self.trainer.limit_test_batches)))
+        self.scores.finish(image_counts(loaders, _is_all(self.trainer.limit_test_batches)))
+        unnamed = len(self.scores.sets) == 1 and given_names(loaders, self._test_sets) is None
         means: dict[str, float] = {}
         for name, values in self.scores.summary().items():
-            means |= {f"test/{name}/{metric}": entry["mean"] for metric, entry in values.items()}
+            prefix = "test" if unnamed else f"test/{name}"
+            means |= {f"{prefix}/{metric}": entry["mean"] for metric, entry in values.items()}
         self._log_means(means)
 
     # Logging ----------------------------------------------------------------------------------------------------
