@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar, NotRequired, Self, TypedDict
 
 import torch
@@ -355,6 +356,8 @@ class Restorer(LightningModule):
         if "network" not in settings:
             return build.rebuilt(cls, checkpoint_path)
         settings.setdefault("weights_only", True)
+        if isinstance(checkpoint_path, str | Path):
+            checkpoint_path = build.without_words(checkpoint_path, settings["weights_only"])
         made: Self = super().load_from_checkpoint(checkpoint_path, *arguments, **settings)
         return made
 
