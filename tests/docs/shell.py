@@ -62,6 +62,7 @@ def _do(asked: list[str] | str, folder: Path, variables: dict[str, str], printed
     os.dup2(out, 1)
     os.dup2(out, 2)
     if isinstance(asked, str):
+        sys.path.insert(0, str(folder))  # a notebook imports from its own folder
         exec(compile(asked, "<page>", "exec"), {"__name__": "__main__"})
         return
     sys.argv = ["limpid", *asked]

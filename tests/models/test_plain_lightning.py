@@ -26,6 +26,7 @@ from limpid.metrics import psnr
 from limpid.models import Restorer
 from limpid.models.build import model_words
 from limpid.models.decaying_loss_weights import DecayingLossWeights
+from limpid.models.fdr import FDR
 from limpid.models.pix2pix import Pix2pix
 from limpid.models.rfd import RichFeatureDistillation
 from limpid.networks.patchgan import PatchGAN
@@ -311,6 +312,19 @@ def test_a_model_made_by_hand_takes_its_parts(tmp_path: Path) -> None:
     assert torch.equal(again.restore(image), model.restore(image))
     with pytest.raises(UserError, match="because it was made by hand; give its parts"):
         Restorer.load_from_checkpoint(tmp_path / "hand.ckpt")
+
+
+def test_a_composed_model_takes_other_parts_whatever_its_class(tmp_path: Path) -> None:
+    model = limpid.model("fdr", "budget=smoke", "network.phases=1", "network.pm_blocks=1", "network.aux_blocks=1")
+    own = trainer(tmp_path, max_steps=1)
+    own.fit(model, loader())
+    own.save_checkpoint(tmp_path / "fdr.ckpt")
+    network = limpid.build("fdr", **model.network_config)
+    again = FDR.load_from_checkpoint(tmp_path / "fdr.ckpt", network=network, loss=l1_loss(), monitor_every=0)
+    image = pairs().tensors[0]
+    model.configure_network("contiguous_format")  # as the other one is, so that both round alike
+    assert torch.equal(again.restore(image), model.restore(image))
+    assert again.network_name == "fdr"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -203,6 +204,19 @@ def rebuilt(
             f"The weights of {path} do not fit the model it names: {str(error).splitlines()[-1].strip()}"
         ) from error
     return made if map_location is None else made.to(map_location)
+
+
+def without_words(path: str | Path, weights_only: bool) -> BytesIO:
+    """The checkpoint at `path` without the words its model was composed of, for a model that is made of given parts.
+
+    Lightning would hand them to the model as an argument.
+    """
+    loaded = torch.load(path, map_location="cpu", weights_only=weights_only)
+    loaded.get("hyper_parameters", {}).pop(WORDS, None)
+    buffer = BytesIO()
+    torch.save(loaded, buffer)
+    buffer.seek(0)
+    return buffer
 
 
 def _refuse_unsafe(word: str, path: str | Path) -> None:

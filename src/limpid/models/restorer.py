@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar, NotRequired, Self, TypedDict
 
 import torch
@@ -367,9 +368,11 @@ class Restorer(LightningModule):
         from limpid.models import build
 
         if "network" in settings:
-            given: Self = super().load_from_checkpoint(
-                checkpoint_path, map_location, hparams_file, strict, weights_only, **settings
-            )
+            source = checkpoint_path
+            safe = weights_only is not False
+            if isinstance(source, str | Path):
+                source = build.without_words(source, safe)
+            given: Self = super().load_from_checkpoint(source, map_location, hparams_file, strict, safe, **settings)
             return given
         allow_targets: tuple[str, ...] = tuple(settings.pop("allow_targets", ()))
         if settings:
