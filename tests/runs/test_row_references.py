@@ -41,6 +41,7 @@ def trained(store: Path) -> Results:
 def test_python_does_what_the_command_does(trained: Results, capsys: pytest.CaptureFixture[str]) -> None:
     assert trained.metrics["scenes"]["psnr"]["n"] == 2
     assert limpid.run(words(ROW, *SMALL)).skipped
+    assert limpid.run(*words(ROW, *SMALL)).skipped
     assert status(["train", *words(ROW, *SMALL)]) == 0
     assert f"already done, nothing to do (rerun=true starts over): {trained.directory}" in capsys.readouterr().out
 

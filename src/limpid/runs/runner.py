@@ -73,8 +73,10 @@ class Runner:
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
-        self.directory = Run(spec.directory)
+        self.run_directory = Run(spec.directory)
         self.config = spec.settled()
+        #: Why each test set that is not there is not; `build_data` finds out.
+        self.absent: list[str] = []
 
     def run(self) -> Results:
         """The results of the run, which is done here.
@@ -84,8 +86,8 @@ class Runner:
             UserError: another process holds the run, it was made with other settings, or its devices are not there.
             ProcessFailed: one of several processes failed or was killed.
         """
-        if self.directory.done and not self.config["rerun"]:
-            return Results(self.spec.directory, self.directory.results() or {}, skipped=True)
+        if self.run_directory.done and not self.config["rerun"]:
+            return Results(self.spec.directory, self.run_directory.results() or {}, skipped=True)
         _quieten()
         torch.set_float32_matmul_precision("highest")  # no TF32: a step's numbers are those of float32
         loggers.require(self.config["logger"])
@@ -99,7 +101,7 @@ class Runner:
         with self._held(place.world):
             if place.starts:
                 distributed.launch(self.spec.directory, place.world)
-                return Results(self.spec.directory, self.directory.results() or {})
+                return Results(self.spec.directory, self.run_directory.results() or {})
             return self._fit_and_test(place, data)
 
     # What a run is made of ----------------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ class Runner:
                 callbacks.StepSeed(self.spec.seed),
                 callbacks.CurveLogging(self.config["log_every"]),
                 *chosen,
-                callbacks.Status(self.directory),
+                callbacks.Status(self.run_directory),
             ],
             plugins=[callbacks.CheckpointFiles(), place.environment],
         )
@@ -181,7 +183,7 @@ class Runner:
         # The first process may have cleared the run: the others wait for it here, and go by what it sees.
         trainer.strategy.connect(model)
         trainer.strategy.setup_environment()
-        last = self.directory.last_checkpoint
+        last = self.run_directory.last_checkpoint
         done = checkpoint.read(last)["provenance"]["step"] if trainer.is_global_zero and last.is_file() else None
         done = trainer.strategy.broadcast(done)
         if done is not None and done >= data.steps:
@@ -201,7 +203,7 @@ class Runner:
     def _fit_and_test(self, place: Place, data: RestorationData) -> Results:
         """The results after training and testing, in this process or as one of several; the loggers get them."""
         stored = self.spec.stored()
-        with loggers.open_loggers(stored, self.directory, writes=place.rank == 0) as opened:
+        with loggers.open_loggers(stored, self.run_directory, writes=place.rank == 0) as opened:
             lightning.seed_everything(self.spec.seed, workers=False, verbose=False)
             model = self.build_model()
             trainer = self.build_trainer(data, place, opened)
@@ -209,14 +211,14 @@ class Runner:
             if self.spec.mode == "train":
                 with _interruptible():
                     self.fit(trainer, model, data)
-                weights = self.directory.chosen_checkpoint
+                weights = self.run_directory.chosen_checkpoint
                 if isinstance(trainer.strategy, FullySharded):
                     model = self.build_model()  # the trained one holds a part of its parameters
             with _interruptible():
                 self.test(trainer, model, data, weights)
             document = self._document(model, data, weights)
             if trainer.is_global_zero:
-                self.directory.finish(document, model.scores.rows)
+                self.run_directory.finish(document, model.scores.rows)
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 trainer.strategy.barrier()
                 torch.distributed.destroy_process_group()
@@ -271,9 +273,9 @@ class Runner:
                 "comparable": False,  # a time is one machine's own
                 "provenance": self.spec.provenance,
             }
-            self.directory.finish(document, [])
+            self.run_directory.finish(document, [])
             stored = self.spec.stored()
-            with loggers.open_loggers(stored, self.directory) as opened:
+            with loggers.open_loggers(stored, self.run_directory) as opened:
                 loggers.record_outcome(opened, stored, document, [], 0)
         return Results(self.spec.directory, document)
 
@@ -282,17 +284,17 @@ class Runner:
     @contextmanager
     def _held(self, world: int) -> Iterator[None]:
         """Hold the run's directory, and note there how the run begins and ends."""
-        with self.directory.locked():
+        with self.run_directory.locked():
             if self.config["rerun"]:
-                self.directory.clear()
-            self.directory.begin(self.spec.stored(), {**describe(), "processes": world})
+                self.run_directory.clear()
+            self.run_directory.begin(self.spec.stored(), {**describe(), "processes": world})
             try:
                 yield
             except (UserError, ProcessFailed) as error:
-                self.directory.fail(str(error))
+                self.run_directory.fail(str(error))
                 raise
             except Exception:
-                self.directory.fail(traceback.format_exc().splitlines()[-1])
+                self.run_directory.fail(traceback.format_exc().splitlines()[-1])
                 raise
 
     def _refuse_untrained(self) -> None:
@@ -323,16 +325,17 @@ def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Res
     return results
 
 
-def run(overrides: Sequence[str]) -> Results:
+def run(overrides: str | Sequence[str], *more: str) -> Results:
     """The results of the run that `limpid train OVERRIDES` does, done in Python.
 
     Args:
-        overrides: the words of the command line, such as ``["+rfd/table5=student", "budget=smoke"]``.
+        overrides: the words of the command line, such as ``["+rfd/table5=student", "budget=smoke"]``; or the first.
+        more: the others, if they are given one by one, as `limpid.model` takes them.
 
     Raises:
         UserError: what the command would say in one sentence.
     """
-    return perform(resolve(overrides))
+    return perform(resolve([*([overrides] if isinstance(overrides, str) else overrides), *more]))
 
 
 @contextmanager
