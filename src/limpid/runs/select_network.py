@@ -78,7 +78,8 @@ def _row_checkpoint(reference: str, typed: Sequence[str]) -> str:
         paper, table, name = row.split("/")
         raise UserError(
             f"Row {row} has no trained weights (looked in {run.path}); train it with "
-            f"`{f'limpid train +{paper}/{table}={name} {words}'.rstrip()}`, or say at which budget=, seed= and data= it was."
+            f"`{f'limpid train +{paper}/{table}={name} {words}'.rstrip()}`, or say at which budget=, seed= and "
+            "data= it was."
         )
     return str(run.chosen_checkpoint)
 
