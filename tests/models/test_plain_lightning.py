@@ -325,6 +325,9 @@ def test_a_composed_model_takes_other_parts_whatever_its_class(tmp_path: Path) -
     model.configure_network("contiguous_format")  # as the other one is, so that both round alike
     assert torch.equal(again.restore(image), model.restore(image))
     assert again.network_name == "fdr"
+    (tmp_path / "cut.ckpt").write_bytes((tmp_path / "fdr.ckpt").read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"cut\.ckpt"):
+        FDR.load_from_checkpoint(tmp_path / "cut.ckpt", network=network)
 
 
 @pytest.mark.parametrize(

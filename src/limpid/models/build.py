@@ -210,9 +210,15 @@ def without_words(path: str | Path, weights_only: bool) -> BytesIO:
     """The checkpoint at `path` without the words its model was composed of, for a model that is made of given parts.
 
     Lightning would hand them to the model as an argument.
+
+    Raises:
+        UserError: with `weights_only`, the file is cut short, or holds other objects than plain values and tensors.
     """
-    loaded = torch.load(path, map_location="cpu", weights_only=weights_only)
-    loaded.get("hyper_parameters", {}).pop(WORDS, None)
+    if weights_only:
+        loaded = checkpoint_file.unpickled(Path(path))
+    else:
+        loaded = torch.load(path, map_location="cpu", weights_only=False)
+    (loaded.get("hyper_parameters") or {}).pop(WORDS, None)
     buffer = BytesIO()
     torch.save(loaded, buffer)
     buffer.seek(0)
