@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from tests.results.made_store import HOSTILE, make_paper, make_picture, make_report, make_run, make_store
 
-from limpid.commands import report as verb
+from limpid.commands import report as command
 from limpid.errors import UserError
 from limpid.results import report
 from limpid.results.comparison_panel import panel, write_panel
@@ -315,7 +315,7 @@ def test_the_verb_writes_what_is_asked_for(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("LIMPID_RUNS", raising=False)
     make_paper(tmp_path)
     make_store(tmp_path)
-    assert verb.run(["mine", "--output", "out", "--runs", "runs"]) == 0
+    assert command.run(["mine", "--output", "out", "--runs", "runs"]) == 0
     assert capsys.readouterr().out.strip() == "out/index.html"
     assert sorted(f.name for f in (tmp_path / "out").glob("*.html") if "run-" not in f.name) == [
         "index.html",
@@ -323,9 +323,9 @@ def test_the_verb_writes_what_is_asked_for(tmp_path, monkeypatch, capsys):
     ]
     assert "free/ours-made" not in (tmp_path / "out/index.html").read_text(), "only what was asked for"
     with pytest.raises(UserError, match="There is no run store away"):
-        verb.run(["mine", "--runs", "away"])
+        command.run(["mine", "--runs", "away"])
     with pytest.raises(UserError, match="did you mean 'mine'"):
-        verb.run(["mime"])
+        command.run(["mime"])
 
 
 # --- the parts ------------------------------------------------------------------------------------------------------
