@@ -174,6 +174,6 @@ def test_figure_8_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
         figure.run(["fdr/correlation", "--ckpt", str(tmp_path / "none.ckpt")])
     with pytest.raises(UserError, match="has 0 images of at least 64x64"):
         correlation.clean_images(str(tmp_path), 8, 64)
-    with pytest.raises(UserError, match="count=0 images"):
+    with pytest.raises(UserError, match="--count is 0, but it must be 1 or more"):
         correlation.clean_images("scenes", 0, 64)
     assert figure.run(["--help"]) == figure.run(["fdr/correlation", "--help"]) == 0
