@@ -176,7 +176,7 @@ def test_figure_8_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
         correlation.clean_images(str(tmp_path), 8, 64)
     with pytest.raises(UserError, match="--count is 0, but it must be 1 or more"):
         correlation.clean_images("scenes", 0, 64)
-    for words in (["--help"], ["fdr/correlation", "--help"]):
-        with pytest.raises(SystemExit) as ended:
-            figure.run(words)
-        assert ended.value.code == 0
+    assert figure.run(["--help"]) == 0
+    with pytest.raises(SystemExit) as ended:
+        figure.run(["fdr/correlation", "--help"])
+    assert ended.value.code == 0
