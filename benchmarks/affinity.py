@@ -54,11 +54,11 @@ def term(form: Callable[[Tensor, Tensor, str], Tensor], distance: str) -> Callab
 def network_step() -> Callable[[], None]:
     """A step of the student on one image of that size, as `limpid train` takes it."""
     config = composed("rfd_student", [])
-    system = limpid.model(*words("rfd_student", [])).train()
-    assert system.optimizer is not None
+    restorer = limpid.model(*words("rfd_student", [])).train()
+    assert restorer.optimizer is not None
     generator = torch.Generator().manual_seed(0)
     batch = {name: torch.rand(1, 3, *SIZE, generator=generator) for name in ("input", "target")}
-    return ours(system, system.optimizer(system.network.parameters()), batch, str(config["trainer"]["precision"]))
+    return ours(restorer, restorer.optimizer(restorer.network.parameters()), batch, str(config["trainer"]["precision"]))
 
 
 def compare(repeats: int, grams: bool = True) -> list[Ratio]:

@@ -1,6 +1,6 @@
 """A training step of ours against the same network stepped plainly, interleaved in one run; and what the loop adds.
 
-Ours is what `limpid train` does: the composed system with its precision and memory format. Plain is eager float32 in
+Ours is what `limpid train` does: the composed model with its precision and memory format. Plain is eager float32 in
 NCHW with the same batch, optimizer, loss terms and threads. The loop is Lightning with our callbacks, logging and data
 against our bare step.
 
@@ -66,32 +66,32 @@ def batch_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def ours(
-    system: Restorer, optimizer: Any, batch: dict[str, Any], precision: str, clip: float | None = None
+    restorer: Restorer, optimizer: Any, batch: dict[str, Any], precision: str, clip: float | None = None
 ) -> Callable[[], None]:
     """Our step, without Lightning around it."""
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
-            loss, _ = system.loss(system.make_step(batch))  # type: ignore[misc]
+            loss, _ = restorer.loss(restorer.make_step(batch))  # type: ignore[misc]
         loss.backward()
         if clip:
-            torch.nn.utils.clip_grad_norm_(system.network.parameters(), clip)
+            torch.nn.utils.clip_grad_norm_(restorer.network.parameters(), clip)
         optimizer.step()
 
     return step
 
 
-def plain(system: Restorer, optimizer: Any, batch: dict[str, Any], clip: float | None = None) -> Callable[[], None]:
+def plain(restorer: Restorer, optimizer: Any, batch: dict[str, Any], clip: float | None = None) -> Callable[[], None]:
     """The same network and terms in eager float32 and NCHW."""
-    network = system.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network = restorer.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss, _ = system.loss(Step(batch["input"], batch["target"], network(batch["input"])))  # type: ignore[misc]
+        loss, _ = restorer.loss(Step(batch["input"], batch["target"], network(batch["input"])))  # type: ignore[misc]
         loss.backward()
         if clip:
-            torch.nn.utils.clip_grad_norm_(system.network.parameters(), clip)
+            torch.nn.utils.clip_grad_norm_(restorer.network.parameters(), clip)
         optimizer.step()
 
     return step
@@ -104,7 +104,7 @@ def compare(model: str, repeats: int, overrides: list[str]) -> Ratio:
     first = limpid.model(*words(model, [*SETTINGS.get(model, ()), *overrides])).train()
     second = copy.deepcopy(first)
     precision = str(config["trainer"]["precision"])
-    optimizers = [system.optimizer(system.network.parameters()) for system in (first, second)]  # type: ignore[misc]
+    optimizers = [restorer.optimizer(restorer.network.parameters()) for restorer in (first, second)]  # type: ignore[misc]
     own, other = ours(first, optimizers[0], batch, precision), plain(second, optimizers[1], batch)
     seconds = interleaved({"ours": own, "plain": other}, repeats)
     memory = {"ours": growth_mb(own), "plain": growth_mb(other)}
@@ -131,15 +131,15 @@ def quality(steps: int, seeds: int, overrides: list[str]) -> None:
         second = copy.deepcopy(first)
         data = instantiate.construct(config["data"], "data")
         data.steps = steps
-        optimizers = [system.optimizer(system.network.parameters()) for system in (first, second)]  # type: ignore[misc]
+        optimizers = [restorer.optimizer(restorer.network.parameters()) for restorer in (first, second)]  # type: ignore[misc]
         clip = config["trainer"]["gradient_clip_val"]
         for batch in data.train_dataloader():
             ours(first, optimizers[0], batch, str(config["trainer"]["precision"]), clip)()
             plain(second, optimizers[1], batch, clip)()
         found = []
-        for system in (first, second):
-            system.eval()
-            scores = [psnr(system.restore(b["input"]), b["target"]).mean() for b in data.val_dataloader()]
+        for restorer in (first, second):
+            restorer.eval()
+            scores = [psnr(restorer.restore(b["input"]), b["target"]).mean() for b in data.val_dataloader()]
             found.append(torch.stack(scores).mean().item())
         difference = found[0] - found[1]
         print(f"seed {seed}, {steps} steps: {found[0]:.2f} dB, plain {found[1]:.2f} dB, {difference:+.3f}", flush=True)
@@ -155,9 +155,9 @@ def loop(model: str, steps: int, overrides: list[str]) -> Ratio:
     torch.set_num_threads(1)
     config = composed(model, overrides)
     batch = batch_of(config)
-    system = limpid.model(*words(model, overrides)).train()
-    optimizer = system.optimizer(system.network.parameters())  # type: ignore[misc]
-    step = {"bare": ours(system, optimizer, batch, str(config["trainer"]["precision"]))}
+    restorer = limpid.model(*words(model, overrides)).train()
+    optimizer = restorer.optimizer(restorer.network.parameters())  # type: ignore[misc]
+    step = {"bare": ours(restorer, optimizer, batch, str(config["trainer"]["precision"]))}
     bare = [interleaved(step, steps // 5, time.perf_counter)["bare"]]
     seconds = []
     with tempfile.TemporaryDirectory() as folder:

@@ -45,32 +45,32 @@ def transfer(memory_format: str, overrides: list[str]) -> tuple[KnowledgeTransfe
     """A narrow student with its three teachers, all with random weights, and a batch of the three types."""
     settings = [*OVERRIDES, f"memory_format={memory_format}", *overrides]
     config = composed("uni_removal_transfer", settings)
-    system: Any = limpid.model(*words("uni_removal_transfer", settings))
-    system.setup("fit")
-    return system.train(), batch_of(config)
+    restorer: Any = limpid.model(*words("uni_removal_transfer", settings))
+    restorer.setup("fit")
+    return restorer.train(), batch_of(config)
 
 
-def our_loss(system: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
+def our_loss(restorer: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
     """What `KnowledgeTransfer.training_step` computes."""
-    assert system.loss is not None
-    total: Tensor = system.loss(system.make_step(batch))[0]
+    assert restorer.loss is not None
+    total: Tensor = restorer.loss(restorer.make_step(batch))[0]
     return total
 
 
-def plain_loss(system: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
+def plain_loss(restorer: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
     """The same loss, type by type."""
-    assert system.loss is not None
-    x, domain, terms = batch["input"], batch["domain"], system.loss.terms
+    assert restorer.loss is not None
+    x, domain, terms = batch["input"], batch["domain"], restorer.loss.terms
     contrast: Any = terms["image_contrast"]
-    student = system(x)
+    student = restorer(x)
     anchors = contrast.embed(student.restored)
     stages: list[Tensor] = []
-    features = {name: torch.empty(0) for name in system.layers}
+    features = {name: torch.empty(0) for name in restorer.layers}
     losses = []
     for kind in KINDS:
         at = torch.tensor([k == kind for k in domain])
         with torch.no_grad():
-            output = output_with_features(teacher_of(system.teachers, kind), x, system.layers)
+            output = output_with_features(teacher_of(restorer.teachers, kind), x, restorer.layers)
             positives, negatives = contrast.embed(output.restored), contrast.embed(x)
         stages = [torch.where(at[:, None, None, None], new, old) for new, old in _pairs(stage_images(output), stages)]
         features = {
@@ -84,7 +84,7 @@ def plain_loss(system: KnowledgeTransfer, batch: dict[str, Any]) -> Tensor:
     step = Step(x, None, student, domain=domain, features=student.features, teacher=teacher)
     values = {name: term(step) for name, term in terms.items() if name != "image_contrast"}
     values["image_contrast"] = torch.cat(losses).mean()
-    return torch.stack([system.loss.weights[name] * value.float() for name, value in values.items()]).sum()
+    return torch.stack([restorer.loss.weights[name] * value.float() for name, value in values.items()]).sum()
 
 
 def _pairs(new: Any, old: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
@@ -93,18 +93,18 @@ def _pairs(new: Any, old: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
 
 def stepped(
     loss: Callable[[KnowledgeTransfer, dict[str, Any]], Tensor],
-    system: KnowledgeTransfer,
+    restorer: KnowledgeTransfer,
     batch: dict[str, Any],
     mixed: bool,
 ) -> Callable[[], float]:
     """One step that goes down `loss`; it returns the loss."""
-    assert system.optimizer is not None
-    optimizer = system.optimizer(system.network.parameters())
+    assert restorer.optimizer is not None
+    optimizer = restorer.optimizer(restorer.network.parameters())
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            total = loss(system, batch)
+            total = loss(restorer, batch)
         total.backward()
         optimizer.step()
         return total.item()
@@ -114,12 +114,12 @@ def stepped(
 
 def compare(repeats: int, overrides: list[str]) -> list[Ratio]:
     """Ours beside plain, in float32 and in our precision."""
-    system, batch = transfer("channels_last", overrides)
-    second, third = copy.deepcopy(system), transfer("contiguous_format", overrides)[0]
+    restorer, batch = transfer("channels_last", overrides)
+    second, third = copy.deepcopy(restorer), transfer("contiguous_format", overrides)[0]
     start = {"ours": our_loss(third, batch).item(), "plain": plain_loss(third, batch).item()}
     assert abs(start["ours"] - start["plain"]) < 1e-4 * abs(start["plain"]), start  # one loss, two ways to it
     steps = {
-        "ours": stepped(our_loss, system, batch, True),
+        "ours": stepped(our_loss, restorer, batch, True),
         "plain": stepped(plain_loss, third, batch, False),
         "plain alike": stepped(plain_loss, second, batch, True),
     }

@@ -330,6 +330,18 @@ def test_a_composed_model_takes_other_parts_whatever_its_class(tmp_path: Path) -
         FDR.load_from_checkpoint(tmp_path / "cut.ckpt", network=network)
 
 
+@pytest.mark.parametrize("weights_only", [True, None])
+def test_a_file_with_python_objects_is_not_opened_for_given_parts(weights_only: bool | None, tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (tmp_path / "was_here",)
+
+    torch.save({"state_dict": {}, "hyper_parameters": Hostile()}, tmp_path / "hostile.ckpt")
+    with pytest.raises(UserError, match="holds Python objects"):
+        Restorer.load_from_checkpoint(tmp_path / "hostile.ckpt", network=nn.Identity(), weights_only=weights_only)
+    assert not (tmp_path / "was_here").exists()
+
+
 @pytest.mark.parametrize(
     "word",
     [

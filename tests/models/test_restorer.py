@@ -28,7 +28,7 @@ BUILT = [row for row in rows() if not row.not_built and row.mode == "train"]
 
 
 def distinct() -> list[Any]:
-    """One row for every distinct (system, network, loss); those that differ in settings alone are slow tests."""
+    """One row for every distinct (model, network, loss); those that differ in settings alone are slow tests."""
     settings: dict[str, str] = {}
     code: dict[tuple[str, ...], str] = {}
     for row in BUILT:

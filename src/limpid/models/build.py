@@ -211,6 +211,11 @@ def without_words(path: str | Path, weights_only: bool) -> BytesIO:
 
     Lightning would hand them to the model as an argument.
 
+    Args:
+        path: of the checkpoint.
+        weights_only: open no Python objects. Without it the file can run any code, so it is only for a caller who asks
+            for that, as in Lightning, of a file that is their own.
+
     Raises:
         UserError: with `weights_only`, the file is cut short, or holds other objects than plain values and tensors.
     """
