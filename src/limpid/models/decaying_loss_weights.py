@@ -43,6 +43,11 @@ class DecayingLossWeights(Restorer):
         self.decay = dict(decay or {})
         self.full_weights = {} if self.loss is None else dict(self.loss.weights)
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether a weight decays after parts of the whole training."""
+        return bool(self.decay)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Give every term its weight of this part of the training."""
         done = run_length.batches_before(self.trainer, batch_idx)

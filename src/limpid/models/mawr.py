@@ -41,6 +41,11 @@ class TwoStageLearning(KnowledgeTransfer):
         self.share = share
         self.collating = True
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Yes: collation is a share of the whole training."""
+        return True
+
     def update_loss_weights(self, done: int, steps: int) -> None:
         """Let the terms of the present stage count, after `done` of `steps` batches.
 

@@ -179,6 +179,11 @@ class Restorer(LightningModule):
             raise UserError(f"This model was made without {lacking}=, so it cannot be trained; give it one.")
         return self.optimizer(parameters)
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether a step depends on how long the whole training is, its learning rate aside; here it does not."""
+        return False
+
     def load_extra_state(self, saved: Mapping[str, object]) -> None:
         """Take up what a checkpoint that is tested says besides weights; here nothing."""
 

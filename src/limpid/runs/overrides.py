@@ -54,10 +54,13 @@ def with_own_data(overrides: Sequence[str], recipe: str | None) -> list[str]:
     return [f"data={recipe}" if key_of(word) == "data" else word for word in others]
 
 
-def beyond_the_row(overrides: Sequence[str], row: Row | None) -> tuple[str, ...]:
-    """The words that were typed besides the row, the budget, the seed, and what changes no result."""
+def beyond_the_row(overrides: Sequence[str], row: Row | None, mode: str) -> tuple[str, ...]:
+    """The words that were typed besides the row, the budget, the seed, and what changes no result.
+
+    What a test tests is named in its own place; what a training starts from is among the words.
+    """
     table = () if row is None else (f"{row.paper}/{row.table}",)
-    silent = {*_NAMED_OTHERWISE, *table}
+    silent = {*_NAMED_OTHERWISE, *table} - ({"ckpt"} if mode == "train" else set())
     return tuple(word for word in overrides if key_of(word) not in silent and not key_of(word).endswith(".root"))
 
 

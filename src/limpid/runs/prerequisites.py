@@ -38,11 +38,12 @@ def fulfil(spec: RunSpec, perform: Callable[[RunSpec], object]) -> RunSpec:
         if spec.config["prerequisites"] != "run":
             raise UserError(_missing(spec, needed))
         _perform_or_wait(needed, perform)
-    if spec.mode == "test" and spec.tested is None:
+    if spec.config["ckpt"] in spec.prerequisites and spec.tested is None and spec.initial is None:
         spec = resolve(spec.overrides, spec.config["command"])  # its weights are there now, and name the run
     files = {reference: Run(needed.directory).chosen_checkpoint for reference, needed in spec.prerequisites.items()}
     weights = tuple(_weights_of(needed) for needed in spec.prerequisites.values())
-    return spec.with_checkpoints({reference: str(file) for reference, file in files.items()}, weights)
+    places = {reference: str(file) for reference, file in files.items()}
+    return spec.with_checkpoints({**spec.checkpoints, **places}, weights)
 
 
 def _weights_of(spec: RunSpec) -> StartingWeights:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limpid import paths
 from limpid.config import instantiate
@@ -12,6 +13,7 @@ from limpid.config.compose import Composed, compose, is_table, key_of
 from limpid.config.references import PREFIX, references, row_word
 from limpid.errors import CannotRun, UserError
 from limpid.results.rows import Row, find_row
+from limpid.runs.fine_tuning import START, initial_weights
 from limpid.runs.overrides import (
     beyond_the_row,
     explained,
@@ -20,8 +22,8 @@ from limpid.runs.overrides import (
     refuse_unknown_keys,
     with_own_data,
 )
-from limpid.runs.spec import RunSpec, TestedWeights
-from limpid.store.fingerprint import affecting, fingerprint, scored_metrics, weighted_terms
+from limpid.runs.spec import InitialWeights, RunSpec, TestedWeights
+from limpid.store.fingerprint import affecting, but_length, fingerprint, scored_metrics, weighted_terms
 from limpid.store.run_directory import Run, directory_name
 
 #: What may become of references whose weights are not there; see conf/common.yaml.
@@ -77,11 +79,13 @@ def resolve_composed(composed: Composed) -> RunSpec:
     needed, without = _sorted_references(composed)
     prerequisites = {reference: _prerequisite(composed, reference) for reference in needed}
     tested = _tested_weights(composed, unchanged, prerequisites) if mode == "test" else None
+    initial = initial_weights(composed, prerequisites) if mode == "train" else None
+    weights = tested or initial
     parts = affecting(
         config if tested is None else {**config, "network": tested.settings},
         mode,
         composed.choices["network"] if tested is None else tested.network,
-        None if tested is None else tested.sha256,
+        None if weights is None else weights.sha256,
         without,
     )
     own_fingerprint = fingerprint(parts)
@@ -93,14 +97,17 @@ def resolve_composed(composed: Composed) -> RunSpec:
         row=None if row is None else row.id,
         choices=choices,
         overrides=composed.overrides,
-        changes=() if is_unchanged else beyond_the_row(composed.overrides, row),
+        changes=() if is_unchanged else beyond_the_row(composed.overrides, row, mode),
         narrowed=_narrowed(composed),
         fingerprint=own_fingerprint,
         comparable=unchanged is not None and _is_the_papers(config["budget"], parts, unchanged, tested),
         directory=_directory(config, choices, row, own_fingerprint, unchanged),
         prerequisites=prerequisites,
         without=without,
+        checkpoints={} if initial is None else _in_place_of_start(config, initial),
         tested=tested,
+        initial=initial,
+        fingerprint_but_length=fingerprint(but_length(parts)) if mode == "train" else None,
     )
 
 
@@ -206,10 +213,18 @@ def _sorted_references(composed: Composed) -> tuple[tuple[str, ...], tuple[str, 
     needed: list[str] = []
     without: list[str] = []
     for key, reference in references(config).items():
+        if key == START and config["ckpt"] is not None:
+            continue  # the file that `ckpt` names stands in its place
         of_a_test = config["command"] == "test" and key != "ckpt" and composed.choices["network"] != "identity"
         dropped = of_a_test or (treatment == "none" and key not in typed) or config["mode"] == "profile"
         (without if dropped else needed).append(reference)
     return tuple(dict.fromkeys(needed)), tuple(dict.fromkeys(without))
+
+
+def _in_place_of_start(config: Mapping[str, Any], initial: InitialWeights) -> dict[str, str]:
+    """The file that `ckpt` names in the place of the row that `model.start` names, in a model that has one."""
+    reference = references(config).get(START)
+    return {} if reference is None else {reference: str(initial.file)}
 
 
 def _prerequisite(composed: Composed, reference: str) -> RunSpec:

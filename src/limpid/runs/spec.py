@@ -43,6 +43,29 @@ class TestedWeights:
 
 
 @dataclass(frozen=True)
+class InitialWeights:
+    """The weights that a training starts from, because `ckpt` names them.
+
+    Attributes:
+        ckpt: how they were named: a path, ``zoo:NAME`` or ``row:PAPER/TABLE/ROW``.
+        file: the checkpoint.
+        network: its network's name in the registry.
+        settings: that network's settings.
+        sha256: over the weights' names, shapes and bits.
+        trained: what the checkpoint says of their training: row, budget, seed, data, fingerprint.
+        strict: whether all of them must fit the network, and nothing of it may be left.
+    """
+
+    ckpt: str
+    file: Path
+    network: str
+    settings: Mapping[str, object]
+    sha256: str
+    trained: Mapping[str, Any]
+    strict: bool
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One run, settled before anything is made: `limpid.runs.resolve.resolve` makes it, a `Runner` does it.
 
@@ -62,6 +85,8 @@ class RunSpec:
         checkpoints: the files that references stand for, once they are there.
         started_from: what these files are.
         tested: the weights of a test; None where the network is trained, or learns nothing.
+        initial: the weights that a training starts from; None where it starts from random ones.
+        fingerprint_but_length: the fingerprint without the length of the training.
     """
 
     config: Mapping[str, Any]
@@ -79,6 +104,8 @@ class RunSpec:
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     started_from: tuple[StartingWeights, ...] = ()
     tested: TestedWeights | None = None
+    initial: InitialWeights | None = None
+    fingerprint_but_length: str | None = None
 
     @property
     def budget(self) -> str:
@@ -113,6 +140,9 @@ class RunSpec:
         }
         if self.started_from:
             facts["started_from"] = [vars(weights) for weights in self.started_from]
+        if self.initial is not None:
+            origin = {"ckpt": self.initial.ckpt, "network": self.initial.network, "weights": self.initial.sha256}
+            facts["fine_tuned_from"] = {**origin, "trained": dict(self.initial.trained)}
         return facts
 
     def settled(self) -> dict[str, Any]:
@@ -128,6 +158,7 @@ class RunSpec:
             "mode": self.mode,
             "choices": dict(self.choices),
             "fingerprint": self.fingerprint,
+            "fingerprint_but_length": self.fingerprint_but_length,
             "overrides": list(self.overrides),
             "changes": list(self.changes),
             "narrowed": dict(self.narrowed) or None,
@@ -137,6 +168,8 @@ class RunSpec:
         }
         if self.tested is not None:
             facts["tested"] = {**vars(self.tested), "file": str(self.tested.file)}
+        if self.initial is not None:
+            facts["initial"] = {**vars(self.initial), "file": str(self.initial.file)}
         return {**self.config, "run": facts}
 
     def with_checkpoints(self, checkpoints: Mapping[str, str], weights: tuple[StartingWeights, ...]) -> RunSpec:
@@ -154,7 +187,7 @@ def read_spec(directory: Path | str) -> RunSpec:
     if stored is None or not isinstance(stored.get("run"), Mapping):
         raise UserError(f"There is no config.yaml of a run in {directory}; give a run directory.")
     facts = stored.pop("run")
-    tested = facts.get("tested")
+    tested, initial = facts.get("tested"), facts.get("initial")
     checkpoints: dict[str, str | None] = facts["checkpoints"]
     return RunSpec(
         config={**stored, "rerun": False},
@@ -171,4 +204,6 @@ def read_spec(directory: Path | str) -> RunSpec:
         checkpoints={reference: file for reference, file in checkpoints.items() if file is not None},
         started_from=tuple(StartingWeights(**one) for one in facts["started_from"]),
         tested=None if tested is None else TestedWeights(**{**tested, "file": Path(tested["file"])}),
+        initial=None if initial is None else InitialWeights(**{**initial, "file": Path(initial["file"])}),
+        fingerprint_but_length=facts.get("fingerprint_but_length"),
     )

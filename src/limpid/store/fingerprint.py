@@ -49,7 +49,7 @@ def affecting(
         config: plain values, as composed.
         mode: ``train``, ``test`` or ``profile``.
         network: the registry's name of the network.
-        weights: the sha256 of the weights that are tested; None where they are trained, or where nothing learns.
+        weights: the sha256 of the weights that are tested, or that a training starts from; None where there are none.
         without: references such as ``row:rfd/table4/dsc_mc_fsrcnn`` that the run starts without.
     """
     parts = {group: config.get(group) for group in _GROUPS}
@@ -68,6 +68,12 @@ def fingerprint(parts: Mapping[str, object]) -> str:
     """The eight hex digits that stand for what `affecting` gives."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def but_length(parts: Mapping[str, Any]) -> dict[str, object]:
+    """What `affecting` gives, without how long the training is: equal for a run and a longer one of its kind."""
+    trainer = _without(parts["trainer"], ("max_steps", "max_epochs"))
+    return {**parts, "trainer": trainer}
 
 
 def weighted_terms(loss: Mapping[str, Any] | None) -> dict[str, Any] | None:

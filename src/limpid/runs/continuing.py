@@ -1,0 +1,97 @@
+"""Longer trainings: a run continues a finished one that differs from it only in being shorter."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR
+
+from limpid import checkpoint
+from limpid.models import Restorer
+from limpid.runs.spec import RunSpec
+from limpid.store.run_directory import Run
+
+
+def longest_shorter_run(spec: RunSpec) -> Run | None:
+    """The longest finished run that is equal to the training `spec` but for its length; None if there is none."""
+    runs = [Run(folder) for folder in _beside(spec) if folder != spec.directory]
+    alike = [run for run in runs if _differs_in_length(run, spec) and run.done and run.last_checkpoint.is_file()]
+    return max(alike, key=_steps, default=None)
+
+
+def continue_shorter(shorter: Run, run: Run, model: Restorer, steps: int) -> None:
+    """Let `run` continue from the end of `shorter`, where its first steps are those of the shorter one.
+
+    They are where neither the learning rate nor anything else in a step follows from the length of the whole training.
+    Otherwise the run starts at its own beginning, and stderr says why.
+
+    Args:
+        shorter: a finished run.
+        run: that nothing is trained of yet.
+        model: of the run.
+        steps: how many batches it has.
+    """
+    done = _steps(shorter)
+    if done >= steps:
+        return
+    why = _why_not(model, done, steps)
+    if why is not None:
+        print(
+            f"The finished run {shorter.path} of {done} steps is not continued, because {why}: this one starts from "
+            f"the beginning. To start from its weights, give ckpt={shorter.chosen_checkpoint}.",
+            file=sys.stderr,
+        )
+        return
+    run.best_checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    for name in ("curves.csv", run.best_checkpoint.relative_to(run.path)):
+        if (shorter.path / name).is_file():
+            shutil.copyfile(shorter.path / name, run.path / name)
+    last = dict(checkpoint.read(shorter.last_checkpoint))
+    fit_loop = last["loops"]["fit_loop"]  # type: ignore[index]
+    # To Lightning the training's one epoch is over with its last batch; here it goes on.
+    fit_loop["epoch_loop.batch_progress"]["is_last_batch"] = False
+    for counts in fit_loop["epoch_progress"].values():
+        counts["processed"] = counts["completed"]
+    checkpoint.save(last, run.last_checkpoint)
+    print(f"continues the finished run {shorter.path} after its {done} steps", file=sys.stderr)
+
+
+def _beside(spec: RunSpec) -> list[Path]:
+    """The directories of runs of the same row (or model and data), budget and seed."""
+    budget = spec.directory.parent
+    if spec.row is None:
+        return sorted(budget.parents[1].glob(f"*/{budget.name}/{spec.directory.name}"))
+    return sorted([*budget.glob(f"seed-{spec.seed}"), *budget.glob(f"seed-{spec.seed}-*")])
+
+
+def _differs_in_length(run: Run, spec: RunSpec) -> bool:
+    facts = (run.config() or {}).get("run") or {}
+    return (
+        spec.fingerprint_but_length is not None and facts.get("fingerprint_but_length") == spec.fingerprint_but_length
+    )
+
+
+def _steps(run: Run) -> int:
+    """How many batches its last checkpoint has seen."""
+    return int(checkpoint.read(run.last_checkpoint)["provenance"]["step"])
+
+
+def _why_not(model: Restorer, done: int, steps: int) -> str | None:
+    """The reason why a training of `steps` does not begin with the `done` steps of a shorter one; None if it does."""
+    if model.depends_on_length:
+        return "weights of its loss follow from the length of the whole training"
+    if model.lr_scheduler is None:
+        return None
+    shapes = [model.lr_scheduler(SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), steps=n) for n in (done, steps)]
+    name = model.lr_scheduler.func.__name__ if isinstance(model.lr_scheduler, partial) else "this one"
+    reason = f"the learning-rate shape {name} is spread over the whole training"
+    factors = [shape.lr_lambdas[0] for shape in shapes if isinstance(shape, LambdaLR)]
+    if len(factors) < 2:  # of a user's own: nothing says what it does
+        return reason
+    same = all(factors[0](step) == factors[1](step) for step in range(done))
+    return None if same else reason

@@ -1,0 +1,92 @@
+"""Fine-tuning: a training that starts from the weights that `ckpt` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from limpid import checkpoint
+from limpid.config.compose import Composed, key_of
+from limpid.config.references import PREFIX
+from limpid.errors import UserError
+from limpid.runs.spec import InitialWeights, RunSpec
+from limpid.store.run_directory import Run
+
+#: Where a model of Uni-Removal's second stage says what its network starts from.
+START = "model.start.ckpt"
+
+
+def initial_weights(composed: Composed, prerequisites: Mapping[str, RunSpec]) -> InitialWeights | None:
+    """The weights that a training starts from, or None where `ckpt` names none.
+
+    None also where it names a row whose run is not there yet: once that is made, the run is resolved again.
+
+    Raises:
+        UserError: the file is not there or is no checkpoint, or the network starts from `model.start.ckpt` already.
+    """
+    named: str | None = composed.config["ckpt"]
+    if named is None:
+        return None
+    if START in {key_of(word) for word in composed.overrides}:
+        raise UserError(f"Both ckpt and {START} say what the network starts from; give one of them.")
+    path = Path(named)
+    if named.startswith(PREFIX):
+        run = Run(prerequisites[named].directory)
+        if not run.has_weights:
+            return None
+        path = run.chosen_checkpoint
+    loaded = checkpoint.read(path)
+    return InitialWeights(
+        named,
+        path,
+        loaded["network"],
+        loaded["network_config"],
+        checkpoint.weights_fingerprint(checkpoint.weights(loaded)),
+        loaded["provenance"],
+        bool(composed.config["strict_loading"]),
+    )
+
+
+def fitting_weights(
+    initial: InitialWeights, network: nn.Module, name: str, settings: Mapping[str, object]
+) -> dict[str, Tensor]:
+    """The initial weights that fit `network` by name and shape, by name; with `strict_loading` all do.
+
+    Args:
+        initial: the weights.
+        network: that is trained.
+        name: of it in the registry.
+        settings: of it there, plain values.
+
+    Raises:
+        UserError: with `strict_loading` names or shapes differ; without it nothing fits.
+    """
+    state = checkpoint.weights(checkpoint.read(initial.file))
+    own = network.state_dict()
+    fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
+    if initial.strict and (len(fitting) < len(state) or len(fitting) < len(own)):
+        raise UserError(
+            f"The weights of {initial.ckpt} do not fit the network that is trained: {_why(initial, name, settings)} "
+            "Add strict_loading=false to take over what fits by name and shape."
+        )
+    if not fitting:
+        raise UserError(
+            f"None of the {len(state)} weights of {initial.ckpt} ({initial.network}) fits the network {name} by name "
+            "and shape; give another checkpoint, or leave out ckpt."
+        )
+    return fitting
+
+
+def _why(initial: InitialWeights, name: str, settings: Mapping[str, object]) -> str:
+    """The reason why weights do not fit, with the words that would make the same network."""
+    if initial.network != name:
+        return f"they are of {initial.network}, and this one is {name}; choose model={initial.network}."
+    theirs = {key: value for key, value in initial.settings.items() if settings.get(key) != value}
+    words = " ".join(f"network.{key}={_word(value)}" for key, value in theirs.items())
+    return f"they were made with other settings of {name}; type {words}." if words else "their shapes are others."
+
+
+def _word(value: object) -> str:
+    return "null" if value is None else str(value).replace(" ", "")

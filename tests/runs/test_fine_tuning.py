@@ -1,0 +1,151 @@
+"""A training that starts from `ckpt`, and one that continues a shorter run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.specs import SMALL
+
+import limpid
+from limpid import checkpoint
+from limpid.errors import UserError
+from limpid.runs.resolve import resolve
+from limpid.store.run_directory import Run
+
+WORDS = ("model=aod_net", *SMALL)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(autouse=True)
+def in_the_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMPID_RUNS", str(store))
+
+
+@pytest.fixture(scope="module")
+def trained(store: Path) -> Path:
+    """The checkpoint of a run of two steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIMPID_RUNS", str(store))
+        return Run(limpid.run(*WORDS).directory).last_checkpoint
+
+
+def _weights(file: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.weights(checkpoint.read(file))
+
+
+def _equal(a: Path, b: Path) -> bool:
+    return checkpoint.weights_fingerprint(_weights(a)) == checkpoint.weights_fingerprint(_weights(b))
+
+
+def test_a_training_starts_from_the_weights(trained: Path) -> None:
+    """With a learning rate of 0 the weights at its end are those it started from."""
+    run = limpid.run(*WORDS, f"ckpt='{trained}'", "optimizer.lr=0")
+    assert _equal(Run(run.directory).last_checkpoint, trained)
+    origin = run.document["provenance"]["fine_tuned_from"]
+    assert origin["weights"] == checkpoint.weights_fingerprint(_weights(trained))
+    assert (origin["ckpt"], origin["network"], origin["trained"]["step"]) == (str(trained), "aod_net", 2)
+    assert not run.document["comparable"]
+
+
+def test_its_weights_name_the_run(trained: Path, tmp_path: Path) -> None:
+    plain, tuned = resolve(WORDS), resolve([*WORDS, f"ckpt='{trained}'"])
+    elsewhere = tmp_path / "copy.ckpt"
+    elsewhere.write_bytes(trained.read_bytes())
+    copied = resolve([*WORDS, f"ckpt='{elsewhere}'"])
+    changed = dict(checkpoint.read(trained))
+    changed["state_dict"] = {name: value + 1 for name, value in checkpoint.read(trained)["state_dict"].items()}
+    checkpoint.save(changed, tmp_path / "changed.ckpt")
+    others = resolve([*WORDS, f"ckpt='{tmp_path / 'changed.ckpt'}'"])
+    assert plain.fingerprint != tuned.fingerprint == copied.fingerprint != others.fingerprint
+    assert f"ckpt='{trained}'" in tuned.changes
+
+
+def test_every_way_to_name_weights(trained: Path) -> None:
+    from_row = resolve(["+rfd/table5=aod_net", "ckpt=row:rfd/table5/aod_net", *SMALL])
+    assert [needed.row for needed in from_row.prerequisites.values()] == ["rfd/table5/aod_net"]
+    assert from_row.initial is None  # until it is trained
+    of_zoo = resolve(["model=rfd_student", "ckpt=zoo:rfd_student_scenes", *SMALL])
+    assert of_zoo.initial is not None
+    assert of_zoo.provenance["fine_tuned_from"]["trained"]["zoo"] == "rfd_student_scenes"  # type: ignore[index]
+
+
+def test_a_row_is_trained_first_and_then_its_weights_name_the_run(store: Path) -> None:
+    small = [word for word in SMALL if not word.startswith("prerequisites")]
+    words = ["model=aod_net", "ckpt=row:rfd/table5/aod_net", "optimizer.lr=0", "prerequisites=run", *small]
+    run = limpid.run(words)
+    row = resolve(["+rfd/table5=aod_net", *small])
+    assert _equal(Run(run.directory).last_checkpoint, Run(row.directory).chosen_checkpoint)
+    digest = checkpoint.weights_fingerprint(_weights(Run(row.directory).chosen_checkpoint))
+    assert run.document["provenance"]["fine_tuned_from"]["weights"] == digest
+    assert limpid.run(words).directory == run.directory
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["model=aod_net", "ckpt=there/is/none.ckpt"], "There is no checkpoint there/is/none.ckpt"),
+        (["model=aod_net", "ckpt=zoo:rfd_student_scenes"], "choose model=rfd_student"),
+        (["model=rfd_student", "ckpt=zoo:rfd_student_scenes", "network.dim=8"], "type network.dim=16"),
+        (["model=dncnn", "ckpt=zoo:rfd_student_scenes", "strict_loading=false"], "None of the"),
+    ],
+)
+def test_weights_that_are_not_there_or_do_not_fit_are_refused_before_anything_is_written(
+    words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path / "none"))
+    with pytest.raises(UserError, match=sentence):
+        limpid.run(*words, *SMALL)
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_fits_is_taken_over_where_that_is_asked_for() -> None:
+    card = checkpoint.weights(checkpoint.read(Path("zoo:rfd_student_scenes")))
+    words = ["model=rfd_student", "ckpt=zoo:rfd_student_scenes", "network.groups=2", "strict_loading=false"]
+    run = limpid.run(*words, "optimizer.lr=0", *SMALL)
+    state = _weights(Run(run.directory).last_checkpoint)
+    fitting = {name for name, value in state.items() if name in card and card[name].shape == value.shape}
+    assert 0 < len(fitting) < len(card)
+    assert all(torch.equal(state[name], card[name]) for name in fitting)
+
+
+def test_adaptation_starts_from_ckpt_in_place_of_its_row() -> None:
+    words = ["+uni_removal/table5=kt_bda", "budget=smoke", "data=scenes_unpaired", "ckpt=zoo:uni_removal_scenes"]
+    spec = resolve(words)
+    assert spec.prerequisites == {}
+    assert spec.settled()["model"]["start"]["ckpt"] == "zoo:uni_removal_scenes"
+    with pytest.raises(UserError, match="give one of them"):
+        resolve([*words, "model.start.ckpt=other.ckpt"])
+
+
+def test_a_longer_run_continues_a_finished_one_to_the_bits_of_one_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = (*WORDS, "trainer.max_steps=4")
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path / "direct"))
+    direct = limpid.run(*longer)
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path / "continued"))
+    short = limpid.run(*WORDS)
+    capsys.readouterr()
+    continued = limpid.run(*longer)
+    assert f"continues the finished run {short.directory} after its 2 steps" in capsys.readouterr().err
+    assert _equal(Run(continued.directory).last_checkpoint, Run(direct.directory).last_checkpoint)
+    assert continued.metrics == direct.metrics
+    curves = [(run.directory / "curves.csv").read_text() for run in (continued, direct)]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("shape", ["lr_scheduler=cosine", "lr_scheduler=fdr"])
+def test_a_learning_rate_over_the_whole_run_is_not_continued(
+    shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path))
+    short = limpid.run(*WORDS, shape, "trainer.max_steps=10", "callbacks.checkpoint.every=10")
+    capsys.readouterr()
+    limpid.run(*WORDS, shape, "trainer.max_steps=11", "callbacks.checkpoint.every=10")
+    assert f"The finished run {short.directory} of 10 steps is not continued" in capsys.readouterr().err
