@@ -12,6 +12,7 @@ import torch
 from tests.losses.steps import step
 from tests.models.interruption import interrupted, parts
 from tests.models.test_uni_removal import RANDOM, batch_of
+from tests.specs import config, terms
 from torch import nn
 from torch.nn import functional as F
 
@@ -23,7 +24,7 @@ from limpid.models.mawr import TwoStageLearning
 from limpid.networks.msbdn import MSBDN
 
 NARROW: dict[str, Any] = {"channels": 4, "blocks": 1, "level_blocks": 1, "residual_dense": True}
-FEATURES = {"encode.2": 4, "encode.3": 8, "encoder_fusion.3": 16, "blocks": 16}
+FEATURES = {"encode.2": 4, "encode.3": 8, "encoder_fusion.3": 16, "bottleneck": 16}
 KINDS = ("haze", "rain", "blur")
 SHORT = (
     "data.batch_size=2", "data.crop=32", "trainer.precision=32-true", "log_every=1", "callbacks.checkpoint.every=1",
@@ -37,7 +38,7 @@ def two_stages(weights: str | None = "random", **settings: Any) -> TwoStageLearn
     torch.manual_seed(9)
     terms: Mapping[str, nn.Module] = {
         "teacher_l1": TeacherL1(),
-        "projected_features": ProjectedFeatures(FEATURES, 4, KINDS),
+        "projected_features": ProjectedFeatures(FEATURES, 4, KINDS, back_weight=0.05),
         "l1": L1(),
     }
     loss = WeightedLoss({name: {"weight": 1.0, "term": term} for name, term in terms.items()})
@@ -106,7 +107,7 @@ def test_a_run_interrupted_in_its_second_stage_ends_as_an_uninterrupted_one(tmp_
 
 def test_projected_features_by_their_definition() -> None:
     torch.manual_seed(0)
-    term = ProjectedFeatures({"deep.1": 2}, channels=2, teachers=["haze", "rain"])
+    term = ProjectedFeatures({"deep.1": 2}, channels=2, teachers=["haze", "rain"], back_weight=0.05)
     student, teacher = torch.rand(3, 4, 5, 6, requires_grad=True), torch.rand(3, 4, 5, 6, requires_grad=True)
     domains = ["rain", "haze", "rain"]
     asked = {"teacher": SimpleNamespace(features={"deep.1": teacher}), "domain": domains}
@@ -116,11 +117,45 @@ def test_projected_features_by_their_definition() -> None:
         for i, kind in enumerate(domains):
             theirs = term.teachers[f"{kind}_0"](teacher[i : i + 1])
             expected += float((term.student["0"](student[i : i + 1]) - theirs).abs().mean()) / 3
-            expected += float((term.back[f"{kind}_0"](theirs) - teacher[i : i + 1]).abs().mean()) / 3
+            expected += 0.05 * float((term.back[f"{kind}_0"](theirs) - teacher[i : i + 1]).abs().mean()) / 3
     assert value.item() == pytest.approx(expected, rel=1e-5)
     value.backward()
     assert student.grad is not None
     assert teacher.grad is None
+
+
+def test_a_teachers_projection_is_drawn_to_the_student() -> None:
+    """As in the release: without the way back, its gradient is that of the distance alone, and it is not zero."""
+    torch.manual_seed(0)
+    term = ProjectedFeatures({"deep": 2}, channels=2, teachers=["haze"], back_weight=0.0)
+    student, teacher = torch.rand(1, 4, 5, 6), torch.rand(1, 4, 5, 6)
+    given = {"teacher": SimpleNamespace(features={"deep": teacher}), "domain": ["haze"], "features": {"deep": student}}
+    term(step(None, given)).backward()
+    gradients = [parameter.grad for parameter in term.teachers.parameters()]
+    projected = term.teachers["haze_0"](teacher)
+    distance = F.l1_loss(projected, term.student["0"](student).detach())
+    expected = torch.autograd.grad(distance, list(term.teachers.parameters()))
+    for found, direct in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(found, direct)
+        assert direct.any()
+
+
+def test_the_rows_terms_are_the_releases() -> None:
+    term = terms("uni_removal/baselines/mawr")["projected_features"]["term"]
+    assert term["back_weight"] == 0.05
+    assert list(term["features"]) == ["encode.2", "encode.3", "encoder_fusion.3", "bottleneck"]
+    assert config("uni_removal/baselines/mawr")["model"]["share"] == 125 / 250
+
+
+def test_the_fourth_features_are_what_the_decoder_starts_from() -> None:
+    torch.manual_seed(0)
+    network = MSBDN(**NARROW)
+    seen: dict[str, torch.Tensor] = {}
+    for name in ("encoder_fusion.3", "blocks", "bottleneck"):
+        keep = lambda _, __, output, name=name: seen.update({name: output})  # noqa: E731
+        network.get_submodule(name).register_forward_hook(keep)
+    network(torch.rand(1, 3, 32, 32))
+    torch.testing.assert_close(seen["bottleneck"], seen["blocks"] - seen["encoder_fusion.3"])
 
 
 def test_what_cannot_be_is_said_in_a_sentence() -> None:

@@ -313,3 +313,9 @@ def test_from_teachers_to_a_student_to_its_adaptation(tmp_path: Path) -> None:
     made = transfer()
     with pytest.raises(UserError, match="began with another teacher for haze"):
         made.on_load_checkpoint({"provenance": {"teachers": {"haze": {"weights": "0" * 64}}}})
+
+
+def test_l1_terms_count_as_on_images_from_minus_one_to_one() -> None:
+    """The paper's images are in [-1, 1]: an L1 is twice what it is in [0, 1]; alpha and lambda are 1 and 0.1."""
+    assert terms("uni_removal/table4/bkt")["teacher_l1"]["weight"] == 2 * 1.0
+    assert terms("uni_removal/table5/kt_bda")["identity"]["weight"] == 2 * 0.1

@@ -51,20 +51,24 @@ class ProjectedFeatures(LossTerm):
     """Collaborative knowledge transfer of MAWR (Chen et al., CVPR 2022): features meet in a space for all teachers.
 
     At each layer the student's features, and those of each teacher, are projected by two convolutions to half as many
-    channels; the student's are drawn to its teacher's by their mean absolute difference. What keeps a teacher's
-    projection from losing what it is given is the way back: two convolutions more, and the mean absolute difference of
-    what they return from the teacher's features. The projections are learnt here, with the student.
+    channels; the mean absolute difference draws either to the other. What keeps a teacher's projection from losing what
+    it is given is the way back: two convolutions more, and the mean absolute difference of what they return from the
+    teacher's features. The projections are learnt here, with the student, all by the same loss, as in the release.
 
     Args:
         features: names of layers of both networks, and how many times `channels` each has.
         channels: of the network's first level.
         teachers: the types of degradation that there are teachers for.
+        back_weight: weight of the way back.
     """
 
     requires = frozenset({"features", "teacher", "domain"})
 
-    def __init__(self, features: Mapping[str, int], channels: int, teachers: Sequence[str]) -> None:
+    def __init__(
+        self, features: Mapping[str, int], channels: int, teachers: Sequence[str], back_weight: float
+    ) -> None:
         super().__init__()
+        self.back_weight = back_weight
         self.network_layers = tuple(features)
         self.teacher_layers = self.network_layers
         # A layer's name may have dots, which the name of a module's part cannot have.
@@ -90,9 +94,9 @@ class ProjectedFeatures(LossTerm):
             for kind in dict.fromkeys(domains):
                 at = [i for i, domain in enumerate(domains) if domain == kind]
                 projected = self.teachers[f"{kind}_{part}"](others[at])
-                drawn = F.l1_loss(own[at].float(), projected.detach().float())
+                drawn = F.l1_loss(own[at].float(), projected.float())
                 kept = F.l1_loss(self.back[f"{kind}_{part}"](projected).float(), others[at].float())
-                total.append((drawn + kept) * len(at) / len(domains))
+                total.append((drawn + self.back_weight * kept) * len(at) / len(domains))
         return torch.stack(total).sum()
 
 

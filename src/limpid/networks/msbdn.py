@@ -134,7 +134,7 @@ class MSBDN(nn.Module):
 
     Parts, and their names in the release: `head` (conv_input); for the levels of the encoder `encode.0` ...
     `encode.3` (dense0 ... dense3), `down` (conv2x ... conv16x), `encoder_fusion` (fusion1 ... fusion4); `blocks`
-    (dehaze) at the smallest; for the levels of the decoder, smallest first, `up` (convd16x ... convd2x), `decode`
+    (dehaze) at the smallest, and `bottleneck`, which gives what the decoder starts from to those who look; for the levels of the decoder, smallest first, `up` (convd16x ... convd2x), `decode`
     (dense_4 ... dense_1), `decoder_fusion` (fusion_4 ... fusion_1); `tail` (conv_output). Of a fusion, `away.k` and
     `back.k` project between the levels k and k + 1 steps away: up_convs and down_convs in the encoder, the reverse in
     the decoder.
@@ -162,6 +162,7 @@ class MSBDN(nn.Module):
         self.down = nn.ModuleList(_conv(fine, coarse, stride=2) for fine, coarse in pairs)
         self.encoder_fusion = nn.ModuleList(fusion(width[level::-1]) for level in range(1, 5))
         self.blocks = ResidualBlocks(width[-1], blocks)
+        self.bottleneck = nn.Identity()
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 3, stride=2) for fine, coarse in reversed(pairs))
         self.decode = nn.ModuleList(ResidualBlocks(wide, level_blocks) for wide in width[-2::-1])
         self.decoder_fusion = nn.ModuleList(fusion(width[level:]) for level in reversed(range(4)))
@@ -177,7 +178,7 @@ class MSBDN(nn.Module):
             skips.append(features)
             features = fuse(down(features), fused)
             fused.append(features)
-        features = self.blocks(2 * features) - features
+        features = self.bottleneck(self.blocks(2 * features) - features)
         fused = [features]
         for up, decode, fuse in zip(self.up, self.decode, self.decoder_fusion, strict=True):
             skip = skips.pop()
