@@ -9,9 +9,14 @@ import albumentations
 import numpy as np
 import pytest
 import torch
+from tests.specs import config
 from torch.utils.data import DataLoader
 
-from limpid.data.datamodule import EvaluationView, RestorationData, TrainingView, random_crop
+from limpid.config.compose import compose
+from limpid.data.augmentations import Saturation
+from limpid.data.cropping import random_crop, random_resized_crop
+from limpid.data.datamodule import EvaluationView, RestorationData, TrainingView
+from limpid.data.degradations import HalfNormalNoise, imresize
 from limpid.data.sampling import StepSampler, StridedSampler
 from limpid.errors import CannotRun, UserError
 
@@ -168,3 +173,94 @@ def test_whole_images_of_different_sizes_cannot_be_batched() -> None:
     data.plan(1, None)
     with pytest.raises(UserError, match="different sizes"):
         next(iter(data.train_dataloader()))
+
+
+def test_resized_windows_have_the_asked_area_and_the_asked_side() -> None:
+    """Of a ramp, the step between pixels of the result says how large its window was."""
+    rng = np.random.default_rng(0)
+    sample = {key: value for key, value in Numbers(height=120, width=200).load(3, rng).items() if key != "depth"}
+    areas, ratios = [], []
+    for _ in range(60):
+        cut = random_resized_crop(sample, 32, {"area": [0.4, 0.5], "ratio": [0.75, 1.3333]}, rng)
+        rows, columns = cut["target"][..., 0] * 100, cut["target"][..., 1] * 100
+        assert cut["input"].shape == cut["target"].shape == (32, 32, 3)
+        height = (rows[20, 16] - rows[10, 16]) / 10 * 32
+        width = min((columns[16, 20] - columns[16, 10]) / 10 * 32, 200) if columns.max() < 99 else None
+        if width is not None:
+            areas.append(height * width / (120 * 200))
+            ratios.append(width / height)
+    assert areas
+    assert 0.38 < min(areas) <= max(areas) < 0.52
+    assert 0.7 < min(ratios) <= max(ratios) < 1.4
+
+
+def test_a_whole_square_is_only_resampled() -> None:
+    sample = Numbers(height=24, width=24).load(0, np.random.default_rng(0))
+    cut = random_resized_crop(sample, 12, {"area": [1.0, 1.0], "ratio": [1.0, 1.0]}, np.random.default_rng(0))
+    np.testing.assert_allclose(cut["target"], np.clip(imresize(sample["target"], size=(12, 12)), 0, 1))
+    np.testing.assert_allclose(cut["depth"], np.clip(imresize(sample["depth"], size=(12, 12)), 0, 1))
+
+
+def test_saturation_is_multiplied_alike_in_all_images() -> None:
+    colour = np.zeros((4, 4, 3), np.float32) + np.float32([0.6, 0.4, 0.5])
+    compose = albumentations.Compose([Saturation([1.5, 1.5])], additional_targets={"target": "image"})
+    turned = compose(image=colour, target=colour.copy())
+    np.testing.assert_allclose(turned["image"], turned["target"])
+    # S = 1 - 0.4 / 0.6 = 1/3, times 1.5 is 1/2: V stays 0.6, the least becomes 0.3, the middle keeps its place.
+    np.testing.assert_allclose(turned["image"][0, 0], [0.6, 0.3, 0.45], atol=1e-5)
+
+
+def test_noise_falls_on_the_input_alone_after_augmentation() -> None:
+    plain = TrainingView(Numbers(), 8, albumentations.D4(p=1.0), seed=1)
+    noisy = TrainingView(Numbers(), 8, albumentations.D4(p=1.0), seed=1, input_noise=HalfNormalNoise(2.0))
+    differences, sigmas = [], []
+    for epoch in range(30):
+        a, b = plain[(epoch, 2)], noisy[(epoch, 2)]
+        torch.testing.assert_close(a["target"], b["target"], rtol=0, atol=0)
+        differences.append(float((a["input"][2] - b["input"][2]).std()) * 255)  # blue is away from 0 and 1
+        sigmas.append(b["noise_sigma"])
+    np.testing.assert_allclose(differences, sigmas, rtol=0.4, atol=0.05)
+    assert 0 < np.mean(sigmas) < 4  # its expectation is 2 sqrt(2 / pi) = 1.6
+
+
+@pytest.mark.parametrize("place", ["fdr/table4/rescan", "fdr/table3/srn"])
+def test_rows_whose_release_does_not_augment(place: str) -> None:
+    assert config(place)["data"]["augment"] is None
+
+
+def test_rain_is_never_turned_sideways() -> None:
+    for name in (
+        "rain1400",
+        "rain100h",
+        "rain100l",
+        "did_mdn",
+        "did_hy",
+        "spa",
+        "scenes_rain",
+        "uni_removal_synthetic",
+    ):
+        assert compose([f"data={name}"]).config["data"]["augment"]["_target_"] == "albumentations.HorizontalFlip"
+
+
+def test_the_releases_of_spanet_and_deep_deblur() -> None:
+    spanet = config("fdr/table4/spanet")
+    assert (spanet["data"]["crop"], spanet["data"]["augment"], spanet["network"]["directional"]) == (256, None, False)
+    assert spanet["data"]["resized_crop"] == {"area": [0.8, 1.0], "ratio": [0.75, 1.3333]}
+    deblur = config("fdr/table3/deep_deblur")["data"]
+    names = [transform["_target_"].rpartition(".")[2] for transform in deblur["augment"]["transforms"]]
+    assert names == ["D4", "ChannelShuffle", "Saturation"]
+    assert deblur["input_noise"]["scale"] == 2.0
+    assert deblur["train"]["splits"]["train"]["input"] == "train/*/blur_gamma"
+    assert deblur["test"]["gopro"]["splits"]["test"]["input"] == "test/*/blur"
+
+
+def test_wmcps_aod_net_is_trained_by_its_own_recipe() -> None:
+    for table in ("table1", "table2"):
+        row = config(f"wmcp/{table}/aod_net")
+        assert row["optimizer"]["_target_"] == "torch.optim.SGD"
+        assert (row["optimizer"]["lr"], row["optimizer"]["momentum"], row["optimizer"]["weight_decay"]) == (
+            1e-3,
+            0.9,
+            1e-4,
+        )
+        assert (row["data"]["batch_size"], row["trainer"]["max_epochs"]) == (8, 10)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning import Trainer
 from tests.models.interruption import interrupted, parts
-from tests.specs import spec_of
+from tests.specs import spec_of, terms
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader

@@ -364,3 +364,27 @@ def test_spanets_attention_to_directions_is_at_work() -> None:
     assert all(p.grad.abs().max() > 0 for p in network.attention.directions.parameters())
     without = shapes(limpid.build("spanet", channels=8, directional=False))
     assert without == {k: v for k, v in shapes(network).items() if "directions" not in k}
+
+
+def test_dncnn_starts_and_averages_as_its_release() -> None:
+    """Orthogonal weights and biases of 0; running statistics take 0.95 of a batch's own; eps is 1e-4."""
+    network = limpid.build("dncnn", depth=4, channels=8)
+    for layer in network.layers:
+        if isinstance(layer, nn.Conv2d):
+            rows = layer.weight.detach().flatten(1)
+            gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
+            torch.testing.assert_close(gram, torch.eye(len(gram)), atol=1e-5, rtol=0)
+            assert layer.bias is None or not layer.bias.any()
+    norm = network.layers[3]
+    assert norm.eps == 1e-4
+    batch = torch.randn(4, 8, 5, 5) + 3
+    norm.train()(batch)
+    torch.testing.assert_close(norm.running_mean, 0.95 * batch.mean((0, 2, 3)))
+
+
+def test_srn_starts_as_glorot_and_bengio_draw() -> None:
+    network = limpid.build("srn", channels=8, blocks=1)
+    weight = network.encoder[0][0].weight
+    bound = (6 / ((6 + 8) * 25)) ** 0.5
+    assert 0.95 * bound < weight.abs().max() <= bound
+    assert not any(parameter.any() for name, parameter in network.named_parameters() if name.endswith("bias"))

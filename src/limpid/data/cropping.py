@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from limpid.data.degradations.operators import current
+from limpid.data.degradations.scaling import imresize
 from limpid.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,6 +36,52 @@ def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
     top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
     window = (slice(top, top + size), slice(left, left + size))
     return {k: v[window] if isinstance(v, np.ndarray) and v.ndim >= 2 else v for k, v in sample.items()}
+
+
+class ResizedCrop(TypedDict):
+    """What windows are drawn before they are resized.
+
+    Attributes:
+        area: range of a window's share of the image's area, drawn uniformly.
+        ratio: range of its width divided by its height, drawn uniformly, then turned over every second time.
+    """
+
+    area: Sequence[float]
+    ratio: Sequence[float]
+
+
+def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.random.Generator) -> Sample:
+    """A random window of every image and map in the sample, resampled bicubically to `size` x `size`.
+
+    So SPANet's release cuts. Where ten windows in a row do not fit, it is the largest square in the middle.
+
+    Args:
+        sample: `input`, or `target` where nothing was degraded yet, and maps of the same size; in [0, 1].
+        size: side of the result in pixels.
+        window: which windows are drawn.
+        rng: source of area, ratio, turn, first row and first column, in this order.
+    """
+    height, width = current(sample).shape[:2]
+    top, left, rows, columns = _window(height, width, window, rng)
+    cut = (slice(top, top + rows), slice(left, left + columns))
+    return {
+        k: np.clip(imresize(v[cut], size=(size, size)), 0, 1) if isinstance(v, np.ndarray) and v.ndim >= 2 else v
+        for k, v in sample.items()
+    }
+
+
+def _window(height: int, width: int, window: ResizedCrop, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """The first row, first column, height and width of a drawn window."""
+    (least, most), (narrowest, widest) = window["area"], window["ratio"]
+    for _ in range(10):
+        area, ratio = rng.uniform(least, most) * height * width, rng.uniform(narrowest, widest)
+        columns, rows = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if rng.random() < 0.5:
+            columns, rows = rows, columns
+        if columns <= width and rows <= height:
+            return int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1)), rows, columns
+    side = min(height, width)
+    return (height - side) // 2, (width - side) // 2, side, side
 
 
 def in_unit_range(sample: Sample) -> Sample:

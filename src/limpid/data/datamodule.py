@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from limpid.data.balanced_sampler import BalancedSampler
 from limpid.data.cache import cached
-from limpid.data.cropping import in_unit_range, random_crop
+from limpid.data.cropping import ResizedCrop, in_unit_range, random_crop, random_resized_crop
 from limpid.data.datasets import ImageSet, Sample
+from limpid.data.degradations import Operator
 from limpid.data.sampling import EpochSampler, SharedLoader, SharedSampler, StepSampler, StridedSampler, share
 from limpid.errors import CannotRun, UserError
 from limpid.paths import leads_out
@@ -39,21 +40,35 @@ def to_tensors(sample: Sample) -> Sample:
 class TrainingView(Dataset[Sample]):
     """A set as training sees it: addressed by (epoch, index), all randomness seeded by (seed, epoch, index)."""
 
-    def __init__(self, images: ImageSet, crop: int | None, augment: object | None, seed: int) -> None:
+    def __init__(
+        self,
+        images: ImageSet,
+        crop: int | None,
+        augment: object | None,
+        seed: int,
+        resized_crop: ResizedCrop | None = None,
+        input_noise: Operator | None = None,
+    ) -> None:
         self.images = images
         self.crop = crop
         self.augment = augment
         self.seed = seed
+        self.resized_crop = resized_crop
+        self.input_noise = input_noise
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
         sample = self.images.load(index, rng)
-        if self.crop is not None:
+        if self.crop is not None and self.resized_crop is not None:
+            sample = random_resized_crop(in_unit_range(sample), self.crop, self.resized_crop, rng)
+        elif self.crop is not None:
             sample = random_crop(sample, self.crop, rng)
         sample = in_unit_range(sample)
         if self.augment is not None:
             sample = self._augmented(sample, int(rng.integers(2**31)))
+        if self.input_noise is not None:
+            sample = self.input_noise(sample, rng)
         return {"domain": self.images.domain} | to_tensors(sample) | {"epoch": epoch, "index": index}
 
     def __len__(self) -> int:
@@ -98,6 +113,8 @@ class RestorationData(LightningDataModule):
         batch_size: images per step; several processes share them.
         crop: side of the random training window in pixels; None trains on whole images.
         augment: an albumentations transform applied to all images and maps of a sample alike, or None.
+        resized_crop: draws windows of other sizes and resizes them to `crop`; None cuts windows of `crop` itself.
+        input_noise: an operator (`limpid.data.degradations`) on the input alone, after all else, or None.
         workers: processes that load training images; the images do not depend on it.
         seed: of the run.
         test_images: test on at most so many images of each set, from 1 on; None on all.
@@ -128,6 +145,8 @@ class RestorationData(LightningDataModule):
         monitor_on_test: bool = False,
         cache: str | None = None,
         cache_gb: float = 20.0,
+        resized_crop: ResizedCrop | None = None,
+        input_noise: Operator | None = None,
     ) -> None:
         super().__init__()
         if test_images is not None and test_images < 1:
@@ -147,6 +166,7 @@ class RestorationData(LightningDataModule):
         self.workers = workers
         self.seed = seed
         self.test_images = test_images
+        self.resized_crop, self.input_noise = resized_crop, input_noise
         self.steps = 0  # of the whole run, as one epoch; see `plan`
         self.batches_done = 0  # by the run that is resumed
 
@@ -211,7 +231,7 @@ class RestorationData(LightningDataModule):
         assert self.train is not None
         rank, world = self._place()
         sampler = self._sampler(rank, world)
-        view = TrainingView(self.train, self.crop, self.augment, self.seed)
+        view = TrainingView(self.train, self.crop, self.augment, self.seed, self.resized_crop, self.input_noise)
         # In a process of joblib's the start method is its own, by which a loader's processes cannot be started.
         of_joblib = self.workers > 0 and multiprocessing.get_start_method(allow_none=True) == "loky"
         return SharedLoader(

@@ -64,9 +64,7 @@ class ProjectedFeatures(LossTerm):
 
     requires = frozenset({"features", "teacher", "domain"})
 
-    def __init__(
-        self, features: Mapping[str, int], channels: int, teachers: Sequence[str], back_weight: float
-    ) -> None:
+    def __init__(self, features: Mapping[str, int], channels: int, teachers: Sequence[str], back_weight: float) -> None:
         super().__init__()
         self.back_weight = back_weight
         self.network_layers = tuple(features)

@@ -132,12 +132,12 @@ class MSBDN(nn.Module):
     Two things are the release's and not the paper's: the smallest level enters its blocks doubled, as though it had
     been strengthened by itself, and a residual block adds a tenth of its branch.
 
-    Parts, and their names in the release: `head` (conv_input); for the levels of the encoder `encode.0` ...
-    `encode.3` (dense0 ... dense3), `down` (conv2x ... conv16x), `encoder_fusion` (fusion1 ... fusion4); `blocks`
-    (dehaze) at the smallest, and `bottleneck`, which gives what the decoder starts from to those who look; for the levels of the decoder, smallest first, `up` (convd16x ... convd2x), `decode`
-    (dense_4 ... dense_1), `decoder_fusion` (fusion_4 ... fusion_1); `tail` (conv_output). Of a fusion, `away.k` and
-    `back.k` project between the levels k and k + 1 steps away: up_convs and down_convs in the encoder, the reverse in
-    the decoder.
+    Parts, and their names in the release: `head` (conv_input); for the levels of the encoder `encode.0` ... `encode.3`
+    (dense0 ... dense3), `down` (conv2x ... conv16x), `encoder_fusion` (fusion1 ... fusion4); `blocks` (dehaze) at the
+    smallest, and `bottleneck`, which gives what the decoder starts from to those who look; for the levels of the
+    decoder, smallest first, `up` (convd16x ... convd2x), `decode` (dense_4 ... dense_1), `decoder_fusion` (fusion_4 ...
+    fusion_1); `tail` (conv_output). Of a fusion, `away.k` and `back.k` project between the levels k and k + 1 steps
+    away: up_convs and down_convs in the encoder, the reverse in the decoder.
 
     With `residual_dense` it is the form that the release calls RDFF, 28,712,861 parameters, which MAWR (Chen et al.,
     CVPR 2022) trains: only the first half of a level's channels is fused, with the first halves of the levels before,

@@ -31,7 +31,8 @@ class SRN(nn.Module):
     Beside its authors' MIT release: `encoder.l.0` is `enc(l+1)_1` and `encoder.l.k` is `enc(l+1)_(k+1)`, the stride
     padded 1 before and 2 after as TensorFlow pads; `decoder.0` holds `dec3_3`, `dec3_2`, `dec3_1`; `enlarge.0` is
     `dec2_4` and `decoder.1` the `dec2_*`; `enlarge.1` is `dec1_4` and `decoder.2` the `dec1_*`; `tail` is `dec1_0`.
-    Kernels are `(height, width, in, out)` there, for the transposed ones `(height, width, out, in)`.
+    Kernels are `(height, width, in, out)` there, for the transposed ones `(height, width, out, in)`. Weights start as
+    Glorot and Bengio draw them, and biases at 0, as there.
 
     Args:
         channels: of the finest level; each coarser level has twice as many.
@@ -58,6 +59,11 @@ class SRN(nn.Module):
             nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1) for width in reversed(widths[1:])
         )
         self.tail = nn.Conv2d(channels, 3, 5, padding=2)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.xavier_uniform_(module.weight)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> StagedOutput:
         """The restored images of `x`, `(N, 3, H, W)` in [0, 1], at every scale, the coarsest first."""

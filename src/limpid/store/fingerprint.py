@@ -36,6 +36,8 @@ _CHECKPOINT = ("monitor", "mode")
 _PROTOCOL = ("metric", "options")
 #: Settings of data that change no image, at any depth: where files lie, and what describes them.
 _DATA_NEUTRAL = ("root", "roots", "how_to_get", "licence", "url", "version", "expected")
+#: Settings of the data module that enter where they are set.
+_DATA_WHERE_SET = ("resized_crop", "input_noise")
 #: Settings of the data module itself that change no result; the seed is named by the run's directory.
 _LOADING = ("workers", "seed", "cache", "cache_gb")
 
@@ -53,7 +55,7 @@ def affecting(
         without: references such as ``row:rfd/table4/dsc_mc_fsrcnn`` that the run starts without.
     """
     parts = {group: config.get(group) for group in _GROUPS}
-    parts["data"] = _left_out(_without(config.get("data"), _LOADING), _DATA_NEUTRAL)
+    parts["data"] = _left_out(_data(config.get("data") or {}), _DATA_NEUTRAL)
     parts["loss"] = weighted_terms(config.get("loss"))
     parts["trainer"] = _trainer(config.get("trainer") or {})
     parts["callbacks"] = _callbacks(config.get("callbacks") or {})
@@ -105,6 +107,12 @@ def registry_name(target: str) -> str:
     if package == "limpid":
         return FORMER_NAMES.get(name, name)
     return f"{package}.{name}" if package in ALLOWED else target
+
+
+def _data(block: Mapping[str, object]) -> dict[str, object]:
+    """The settings of data that can change a result; some enter only where they are set."""
+    unset = {key for key in _DATA_WHERE_SET if block.get(key) is None}
+    return _without(block, {*_LOADING, *unset})
 
 
 def _trainer(block: Mapping[str, object]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from limpid.data.degradations.haze import Haze, scatter, transmission_from_depth
 from limpid.data.degradations.hybrid import DidHy, HybridDistortion, bin_combinations, distort, patch_corners
 from limpid.data.degradations.jpeg import Jpeg, code_jpeg
 from limpid.data.degradations.motion import CameraShake, FrameAverage, average_frames
-from limpid.data.degradations.noise import Noise, add_gaussian_noise
+from limpid.data.degradations.noise import HalfNormalNoise, Noise, add_gaussian_noise
 from limpid.data.degradations.operators import Chain, Operator, current
 from limpid.data.degradations.pseudo_depth import stand_in_depth
 from limpid.data.degradations.quantize import EightBit, from_eight_bit, to_eight_bit
@@ -23,6 +23,7 @@ __all__ = [
     "DidHy",
     "EightBit",
     "FrameAverage",
+    "HalfNormalNoise",
     "Haze",
     "HybridDistortion",
     "Jpeg",

@@ -38,3 +38,23 @@ class Noise:
         """The sample with noise on `input`, and `noise_sigma`; draws sigma, then the noise."""
         sigma = float(rng.uniform(*self.sigma))
         return sample | {"input": add_gaussian_noise(current(sample), sigma, rng), "noise_sigma": sigma}
+
+
+class HalfNormalNoise:
+    """White Gaussian noise whose strength is drawn from half a normal distribution, as DeepDeblur's release draws it.
+
+    Args:
+        scale: standard deviation of the normal number whose absolute value is the noise's standard deviation, in grey
+            levels of 0..255.
+
+    Raises:
+        UserError: the scale is negative.
+    """
+
+    def __init__(self, scale: float = 2.0) -> None:
+        self.scale, _ = checked_range("noise", "scale", (scale, scale))
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The sample with noise on `input`, and `noise_sigma`; draws sigma, then the noise."""
+        sigma = abs(float(rng.normal())) * self.scale
+        return sample | {"input": add_gaussian_noise(current(sample), sigma, rng), "noise_sigma": sigma}

@@ -1,0 +1,37 @@
+"""Augmentations that albumentations lacks, in its form: input, target and all other images of a sample get the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import albumentations
+import cv2
+import numpy as np
+
+from limpid.data.degradations.operators import Image, checked_range
+
+
+class Saturation(albumentations.ImageOnlyTransform):
+    """Multiplies the saturation of HSV by a drawn factor; colours that leave [0, 1] are clipped.
+
+    Args:
+        factor: range of the factor, drawn uniformly.
+        p: how likely an image is changed.
+
+    Raises:
+        UserError: the range is not one.
+    """
+
+    def __init__(self, factor: Sequence[float] = (0.5, 1.5), p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.factor = checked_range("saturation", "factor", factor)
+
+    def get_params(self) -> dict[str, float]:
+        """The factor of one sample."""
+        return {"factor": self.py_random.uniform(*self.factor)}
+
+    def apply(self, img: Image, factor: float, **params: object) -> Image:
+        """The image `(H, W, 3)`, float32 RGB in [0, 1], with its saturation times `factor`."""
+        scale = np.array([1, factor, 1], np.float32)
+        hsv = np.asarray(cv2.cvtColor(img, cv2.COLOR_RGB2HSV), np.float32) * scale
+        return np.clip(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32), 0, 1)
