@@ -62,6 +62,7 @@ class RunSpec:
         checkpoints: the files that references stand for, once they are there.
         started_from: what these files are.
         tested: the weights of a test; None where the network is trained, or learns nothing.
+        own: hashes of the sets and packages of one's own that the run reads, which its fingerprint holds.
     """
 
     config: Mapping[str, Any]
@@ -79,6 +80,7 @@ class RunSpec:
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     started_from: tuple[StartingWeights, ...] = ()
     tested: TestedWeights | None = None
+    own: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def budget(self) -> str:
@@ -137,6 +139,8 @@ class RunSpec:
         }
         if self.tested is not None:
             facts["tested"] = {**vars(self.tested), "file": str(self.tested.file)}
+        if self.own:
+            facts["own"] = dict(self.own)
         return {**self.config, "run": facts}
 
     def with_checkpoints(self, checkpoints: Mapping[str, str], weights: tuple[StartingWeights, ...]) -> RunSpec:
@@ -171,4 +175,5 @@ def read_spec(directory: Path | str) -> RunSpec:
         checkpoints={reference: file for reference, file in checkpoints.items() if file is not None},
         started_from=tuple(StartingWeights(**one) for one in facts["started_from"]),
         tested=None if tested is None else TestedWeights(**{**tested, "file": Path(tested["file"])}),
+        own=facts.get("own") or {},
     )
