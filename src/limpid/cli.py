@@ -81,14 +81,23 @@ def status(arguments: list[str]) -> int:
         return 2
 
 
-def quoted(argument: str) -> str:
-    """The word `argument` with a path's value in quotes that Hydra's grammar takes literally, `~` expanded."""
+def quoted(argument: str, sweep: bool = False) -> str:
+    """The word `argument` with a path's value in quotes that Hydra's grammar takes literally, `~` expanded.
+
+    Args:
+        argument: as typed.
+        sweep: whether commas separate the values of several jobs, as ``-m`` has it for every key.
+    """
     key, separator, value = argument.partition("=")
     is_path = key.lstrip("+") in _PATHS or key.endswith(".ckpt")
     if not separator or not is_path or value in ("", "null") or value.startswith(("zoo:", "row:")):
         return argument
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return argument  # quoted by hand
+    if sweep and re.match(r"(choice|sort|shuffle)\(", value):
+        return argument  # a sweep in Hydra's own words
+    if sweep and "," in value:
+        return f"{key}=" + ",".join(quoted(f"{key}={one}").partition("=")[2] for one in value.split(","))
     path = str(Path(value).expanduser()) if value.startswith("~") else value
     path = path.replace("${", r"\${")  # not an interpolation
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (r"\'" if m[2] else ""), path)
@@ -111,7 +120,10 @@ def _command(arguments: list[str]) -> tuple[Callable[[list[str]], int], list[str
     if command not in COMMANDS:
         raise UserError(f"There is no command {command!r}{nearest(command, COMMANDS) or '; limpid --help lists them.'}")
     module = importlib.import_module(f"limpid.commands.{command}")
-    return module.run, [quoted(word) for word in words] if command in COMPOSED else words
+    if command not in COMPOSED:
+        return module.run, words
+    sweep = "-m" in words or "--multirun" in words
+    return module.run, [quoted(word, sweep) for word in words]
 
 
 def _help(arguments: list[str]) -> int:

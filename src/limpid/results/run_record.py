@@ -55,7 +55,7 @@ class RunRecord:
         status: ``done``, ``running``, ``failed``, ``interrupted`` or ``missing``.
         fingerprint: of its configuration.
         overrides: what was typed besides row, budget and seed. A path into the run store begins with ``runs/``,
-            wherever the store lies, and where data lie is left out.
+            wherever the store lies, and where data lie is left out unless sets of one's own are among them.
         narrowed: settings of the network that the budget makes smaller than the paper's.
         comparable: whether its values may stand beside the paper's.
         scores: its means, and those of the degraded input.
@@ -139,7 +139,7 @@ def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path
         seed=config.get("seed"),
         status=status,
         fingerprint=facts.get("fingerprint"),
-        overrides=tuple(_portable(facts.get("changes") or (), path)),
+        overrides=tuple(_portable(facts.get("changes") or (), path, roots=bool(facts.get("own")))),
         narrowed=facts.get("narrowed") or {},
         comparable=bool(results.get("comparable")) and status == "done",
         scores=tuple(_scores(results)),
@@ -219,12 +219,12 @@ def _scores(results: Mapping[str, Any]) -> Iterator[Score]:
                 yield Score(name, metric, value["mean"], value["n"], value["protocol"], source)
 
 
-def _portable(overrides: Iterable[str], path: Path) -> Iterator[str]:
-    """Overrides without where data lie, and with paths into the run store as `runs/...`."""
+def _portable(overrides: Iterable[str], path: Path, roots: bool) -> Iterator[str]:
+    """Overrides with paths into the run store as `runs/...`, and with `roots` those that say where data lie."""
     above = path.parts[:-_DEPTH]
     store = Path(*above).as_posix() + "/" if above else "runs/"
     for override in overrides:
-        if not override.partition("=")[0].endswith(".root"):
+        if roots or not override.partition("=")[0].endswith(".root"):
             yield override.replace(store, "runs/")
 
 

@@ -96,9 +96,15 @@ def _compare(runs: list[Run]) -> None:
     from limpid.results import paired
     from limpid.results.run_record import read_record
 
-    records = {run.path: read_record(run) for run in runs}
+    records = {run.path: read_record(run) for run in runs if _own_images(run) == _own_images(runs[0])}
     compared = paired.compare_to_reference(paired.image_scores(records.values()))
     if compared is not None:
         from limpid.results.console import print_comparison
 
         print_comparison(compared)
+
+
+def _own_images(run: Run) -> dict[str, str]:
+    """What sets of one's own held that a run was tested on: images of one name in two folders are not the same."""
+    own = ((run.config() or {}).get("run") or {}).get("own") or {}
+    return {key: digest for key, digest in own.items() if key.startswith("data.test.")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ _INHERITED_TRAINING = re.compile(r"training\.\w+\.\w+_weights")
 #: What a table shows in its own place, or what changes no result.
 _NAMED_OTHERWISE = (
     *("budget", "seed", "rerun", "prerequisites", "ckpt", "allow_targets"),
-    *("data.root", "data.workers", "data.cache", "data.cache_gb", "logger", "log_every", "pictures"),
+    *("data.workers", "data.cache", "data.cache_gb", "logger", "log_every", "pictures"),
 )
 
 
@@ -54,14 +54,30 @@ def with_own_data(overrides: Sequence[str], recipe: str | None) -> list[str]:
     return [f"data={recipe}" if key_of(word) == "data" else word for word in others]
 
 
-def beyond_the_row(overrides: Sequence[str], row: Row | None, mode: str) -> tuple[str, ...]:
+def beyond_the_row(
+    overrides: Sequence[str], row: Row | None, mode: str, is_unchanged: bool = False, own: Collection[str] = ()
+) -> tuple[str, ...]:
     """The words that were typed besides the row, the budget, the seed, and what changes no result.
 
-    What a test tests is named in its own place; what a training starts from is among the words.
+    Args:
+        overrides: all that were typed.
+        row: of the run.
+        mode: of the run. What a test tests is named in its own place; what a training starts from is among the words.
+        is_unchanged: whether they leave the row's settings as they are, so that only data roots can matter.
+        own: the keys of the sets of one's own that are read. Of these it matters where they lie.
     """
     table = () if row is None else (f"{row.paper}/{row.table}",)
     silent = {*_NAMED_OTHERWISE, *table} - ({"ckpt"} if mode == "train" else set())
-    return tuple(word for word in overrides if key_of(word) not in silent and not key_of(word).endswith(".root"))
+    read_own = any(key.startswith("data.") for key in own)
+    words = []
+    for word in overrides:
+        key = key_of(word)
+        is_root = key.startswith("data.") and key.endswith((".root", ".roots"))
+        if is_root and read_own:
+            words.append(re.sub(r"='([\w./~-]+)'$", r"=\1", word))  # without quotes that nothing needs
+        elif not (is_root or is_unchanged or key in silent):
+            words.append(word)
+    return tuple(words)
 
 
 def refuse_unknown_keys(composed: Composed) -> None:

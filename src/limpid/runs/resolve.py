@@ -22,6 +22,7 @@ from limpid.runs.overrides import (
     refuse_unknown_keys,
     with_own_data,
 )
+from limpid.runs.own_content import own_content, refuse_typed_root, with_own
 from limpid.runs.spec import InitialWeights, RunSpec, TestedWeights
 from limpid.store.fingerprint import affecting, but_length, fingerprint, scored_metrics, weighted_terms
 from limpid.store.run_directory import Run, directory_name
@@ -45,8 +46,13 @@ class _UnchangedRow:
         return fingerprint(self.parts)
 
     @property
+    def own_fingerprint(self) -> str:
+        """The fingerprint of its run with the content of one's own sets and classes."""
+        return fingerprint(with_own(self.parts, own_content(self.composed.config, self.mode, self.parts)))
+
+    @property
     def run(self) -> Run:
-        """The run of the row, whether it is there or not."""
+        """The run of the row where nothing in it is one's own, whether it is there or not."""
         config = self.composed.config
         return Run(paths.runs() / directory_name(self.row.run_id, config["budget"], config["seed"], None))
 
@@ -74,6 +80,7 @@ def resolve_composed(composed: Composed) -> RunSpec:
     refuse_unknown_keys(composed)
     _refuse_seed(config["seed"])
     _check(composed)
+    refuse_typed_root(composed)
     unchanged = None if row is None else _unchanged_row(row, composed)
     mode = config["mode"]
     needed, without = _sorted_references(composed)
@@ -88,26 +95,28 @@ def resolve_composed(composed: Composed) -> RunSpec:
         None if weights is None else weights.sha256,
         without,
     )
-    own_fingerprint = fingerprint(parts)
+    own = own_content(config, mode, parts, tested)
+    own_fingerprint = fingerprint(with_own(parts, own))
     choices = _named_choices(composed, tested)
-    is_unchanged = unchanged is not None and own_fingerprint == unchanged.fingerprint
+    is_unchanged = unchanged is not None and fingerprint(parts) == unchanged.fingerprint
     return RunSpec(
         config=config,
         mode=mode,
         row=None if row is None else row.id,
         choices=choices,
         overrides=composed.overrides,
-        changes=() if is_unchanged else beyond_the_row(composed.overrides, row, mode),
+        changes=beyond_the_row(composed.overrides, row, mode, is_unchanged, own),
         narrowed=_narrowed(composed),
         fingerprint=own_fingerprint,
         comparable=unchanged is not None and _is_the_papers(config["budget"], parts, unchanged, tested),
         directory=_directory(config, choices, row, own_fingerprint, unchanged),
+        own=own,
         prerequisites=prerequisites,
         without=without,
         checkpoints={} if initial is None else _in_place_of_start(config, initial),
         tested=tested,
         initial=initial,
-        fingerprint_but_length=fingerprint(but_length(parts)) if mode == "train" else None,
+        fingerprint_but_length=fingerprint(with_own(but_length(parts), own)) if mode == "train" else None,
     )
 
 
@@ -283,7 +292,7 @@ def _own_checkpoint(composed: Composed, unchanged: _UnchangedRow) -> Path:
     command = f"limpid train +{row.paper}/{row.table}={row.name} budget={config['budget']} seed={config['seed']}"
     raise UserError(
         f"Row {row.id} has no trained weights at budget {config['budget']} and seed {config['seed']} (looked in "
-        f"{unchanged.run.path}); train it with `{command}`, or give ckpt=PATH."
+        f"{typed.path}); train it with `{command}`, or give ckpt=PATH."
     )
 
 
@@ -294,5 +303,5 @@ def _is_the_papers(
     if tested is None:
         return budget == "paper" and fingerprint(parts) == unchanged.fingerprint
     trained = tested.trained
-    as_printed = trained.get("budget") == "paper" and trained.get("fingerprint") == unchanged.fingerprint
+    as_printed = trained.get("budget") == "paper" and trained.get("fingerprint") == unchanged.own_fingerprint
     return as_printed and all(parts[group] == unchanged.parts[group] for group in ("data", "metrics"))

@@ -24,6 +24,7 @@ from limpid import callbacks, checkpoint, loggers, profiling
 from limpid.config import instantiate
 from limpid.config.registry import network_config
 from limpid.data.datamodule import RestorationData
+from limpid.data.own_sets import refuse_absent
 from limpid.errors import UserError
 from limpid.models import Restorer
 from limpid.models.build import WORDS, ModelConfig, build_model, model_words
@@ -84,11 +85,13 @@ class Runner:
         """The results of the run, which is done here.
 
         Raises:
-            CannotRun: a data set is not there; nothing was written then.
+            CannotRun: a data set is not there; nothing was written then. A publisher's is not asked for where the run
+                is done.
             UserError: another process holds the run, it was made with other settings, or its devices are not there.
             ProcessFailed: one of several processes failed or was killed.
         """
         if self.run_directory.done and not self.config["rerun"]:
+            refuse_absent(self.config["data"], self.spec.mode, self.spec.allow_targets)
             return Results(self.spec.directory, self.run_directory.results() or {}, skipped=True)
         _quieten()
         torch.set_float32_matmul_precision("highest")  # no TF32: a step's numbers are those of float32
@@ -142,6 +145,8 @@ class Runner:
         val_every = settings.pop("val_check_interval")
         if self.spec.mode == "train":
             settings["val_check_interval"] = min(val_every, data.steps)
+        if data.val is None:
+            settings["limit_val_batches"] = 0
         settings["num_nodes"] = place.machines
         if place.world == 1 and isinstance(settings.get("strategy"), str):
             settings["strategy"] = "auto"  # all GPUs of a machine may be one
@@ -154,7 +159,6 @@ class Runner:
             self.spec.allow_targets,
             max_epochs=1,
             check_val_every_n_epoch=None,
-            limit_val_batches=0 if data.val is None else None,
             num_sanity_val_steps=0,
             log_every_n_steps=1,  # `CurveLogging` writes in its place; this keeps it from warning about short runs
             use_distributed_sampler=False,

@@ -87,6 +87,7 @@ class RunSpec:
         tested: the weights of a test; None where the network is trained, or learns nothing.
         initial: the weights that a training starts from; None where it starts from random ones.
         fingerprint_but_length: the fingerprint without the length of the training.
+        own: hashes of the sets and packages of one's own that the run reads, which its fingerprint holds.
     """
 
     config: Mapping[str, Any]
@@ -106,6 +107,7 @@ class RunSpec:
     tested: TestedWeights | None = None
     initial: InitialWeights | None = None
     fingerprint_but_length: str | None = None
+    own: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def budget(self) -> str:
@@ -170,6 +172,8 @@ class RunSpec:
             facts["tested"] = {**vars(self.tested), "file": str(self.tested.file)}
         if self.initial is not None:
             facts["initial"] = {**vars(self.initial), "file": str(self.initial.file)}
+        if self.own:
+            facts["own"] = dict(self.own)
         return {**self.config, "run": facts}
 
     def with_checkpoints(self, checkpoints: Mapping[str, str], weights: tuple[StartingWeights, ...]) -> RunSpec:
@@ -206,4 +210,5 @@ def read_spec(directory: Path | str) -> RunSpec:
         tested=None if tested is None else TestedWeights(**{**tested, "file": Path(tested["file"])}),
         initial=None if initial is None else InitialWeights(**{**initial, "file": Path(initial["file"])}),
         fingerprint_but_length=facts.get("fingerprint_but_length"),
+        own=facts.get("own") or {},
     )
