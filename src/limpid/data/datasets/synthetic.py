@@ -156,7 +156,7 @@ class RandomDegradations(Degraded):
         count: how many draws there are; None for one of each image.
         crop: side of a random window that is cut from the clean image before it is degraded; None takes the whole.
         scales: factors of the image's size, descending, as for `MultiScale`. One is drawn with a probability in
-            proportion to its square, which is the share of patches that it has.
+            proportion to its square, which is about the share of patches that it has.
     """
 
     def __init__(
