@@ -40,9 +40,18 @@ def picture(root: Path, name: str, height: int = 16, width: int = 20) -> np.ndar
     return image
 
 
+def plain_card(name: str) -> dict[str, Any]:
+    """What a card in conf/dataset says, with what it takes from another; sets inside a set are left out."""
+    own = yaml.safe_load((shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
+    taken: dict[str, Any] = {}
+    for entry in own.pop("defaults", ()):
+        if entry != "_self_" and "@" not in entry:
+            taken |= plain_card(entry)
+    return taken | own
+
+
 def card(name: str, root: Path, /, **changes: Any) -> Any:
     """The set of a card in conf/dataset."""
-    plain = yaml.safe_load((shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
-    plain |= {"root": str(root)} | changes
+    plain = plain_card(name) | {"root": str(root)} | changes
     instantiate.check(plain, name)
     return instantiate.construct(plain, name)

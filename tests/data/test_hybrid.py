@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import yaml
 
 from limpid.data.degradations import (
     Chain,
@@ -20,6 +21,7 @@ from limpid.data.degradations import (
 )
 from limpid.data.image_io import list_images, read_image
 from limpid.errors import UserError
+from limpid.paths import shipped
 
 THREE_SCALES = (1, 2 / 3, 1 / 3)
 
@@ -97,6 +99,23 @@ def test_patches_lie_on_the_grid():
     corners = patch_corners(204, 312, 63, 96)
     assert corners == list(itertools.product((0, 96), (0, 96, 192)))
     assert patch_corners(62, 200, 63, 96) == []
+
+
+@pytest.mark.parametrize("group", ["dataset", "make"])
+def test_patches_of_div2k_are_those_of_rl_restore(group):
+    """At 1/2, 1/3 and 1/4 with stride 56: about the printed 249,344 patches of 750 photographs."""
+    card = yaml.safe_load((shipped("conf") / group / "div2k_hybrid.yaml").read_text(encoding="utf-8"))
+    degradation = card["degradation"]
+    scales = card.get("scales") or degradation["scales"]
+    np.testing.assert_allclose(scales, [1 / 2, 1 / 3, 1 / 4])
+
+    def patches(width, height):
+        sides = [(round(height * scale), round(width * scale)) for scale in scales]
+        return [len(patch_corners(*side, degradation["patch"], degradation["stride"])) for side in sides]
+
+    assert patches(2040, 1356) == [18 * 11, 12 * 7, 8 * 5]  # the commonest size
+    assert patches(2040, 1404) == [18 * 12, 12 * 8, 8 * 6]
+    assert 750 * sum(patches(2040, 1356)) == 241_500 < 249_344 < 270_000 == 750 * sum(patches(2040, 1404))
 
 
 def test_scales_are_cumulative_and_weighted_by_area(image):

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import yaml
-from tests.data.publishers import card, picture, pixels, write
+from tests.data.publishers import card, picture, pixels, plain_card, write
 
 from limpid.config import instantiate
+from limpid.data import Recipe
 from limpid.data.datasets.paired import PairedFiles
 from limpid.data.image_io import read_image
 from limpid.paths import shipped
@@ -249,6 +250,22 @@ def test_clean_images(tmp_path: Path, name: str, split: str | None, file: str) -
     assert close(sample["target"], file)
 
 
+def test_the_references_of_sots_are_fifty_frames_by_number(tmp_path: Path) -> None:
+    """Frames 1400 to 1449, however many digits a name has; 144 and 1,399, of which ITS is made, are none."""
+    (tmp_path / "NYU_depth/images").mkdir(parents=True)
+    for frame in range(1, 1450):
+        (tmp_path / f"NYU_depth/images/{frame}.png").touch()
+    sets = Recipe("haze_levels", tmp_path, test={"beta_1418": {"clean": {"first": 1, "last": 1399}}}).test
+    assert [(len(images), images.expected) for images in sets.values()] == [(50, 50), (50, 50), (1399, 50)]
+    references = sets["beta_0207"].clean
+    assert [references.name_of(i) for i in range(50)] == [str(frame) for frame in range(1400, 1450)]
+    (tmp_path / "few/NYU_depth/images").mkdir(parents=True)
+    (tmp_path / "few/NYU_depth/images/144.png").touch()
+    why = Recipe("haze_levels", tmp_path / "few").test["beta_0207"].why_missing()
+    assert why.startswith("The set sots_indoor_references is not there")
+    assert "export its frames 1400 to 1449" in why
+
+
 def test_nyu_depth_is_cut_to_the_picture_and_relative(tmp_path: Path) -> None:
     frame = picture(tmp_path, "NYU_depth/images/272.png", 480, 640)
     depth = np.random.default_rng(1).uniform(0.7, 10, (480, 640)).astype(np.float32)
@@ -272,7 +289,7 @@ def test_the_middle_of_clear_images_is_taken_only_where_there_is_a_frame(tmp_pat
 @pytest.mark.parametrize("name", CARDS)
 def test_every_card_says_what_it_is(name: str, tmp_path: Path) -> None:
     text = (shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8")
-    plain = yaml.safe_load(text)
+    plain = plain_card(name)
     assert text.startswith("# ")
     assert plain["name"] == name
     if plain["_target_"].endswith(("Degraded", "RandomDegradations", "ExtraDegradation")):

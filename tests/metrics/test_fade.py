@@ -32,21 +32,26 @@ def _hazy(clean: np.ndarray, transmission: float, airlight: float = 0.9) -> Tens
     return tensor(np.round(clean * transmission + 255 * airlight * (1 - transmission)).astype(np.uint8))
 
 
-def _convolved(channel: np.ndarray, kernel: np.ndarray, axis: int) -> np.ndarray:
-    """The middle of a convolution, as MATLAB cuts it, with the edge pixels repeated."""
-    margin, first = len(kernel), len(kernel) // 2
-    padded = np.pad(channel, margin, mode="edge")
-    whole = np.apply_along_axis(lambda line: np.convolve(line, kernel)[first : first + len(line)], axis, padded)
-    return whole[margin:-margin, margin:-margin]
-
-
-def _contrast_energy(channel: np.ndarray, noise: float) -> np.ndarray:
+def _contrast_energy(channel: np.ndarray, threshold: float) -> np.ndarray:
+    """With ten rows and columns around: those next to each side once more, in their order."""
+    bordered = np.vstack([channel[:10], channel, channel[-10:]])
+    bordered = np.hstack([bordered[:, :10], bordered, bordered[:, -10:]])
     x = np.arange(20) - 9.75
     kernel = (x**2 / 3.25**4 - 1 / 3.25**2) * np.exp(-(x**2) / (2 * 3.25**2))
     kernel -= kernel.mean()
     kernel /= (kernel * x**2).sum() / 2
-    z = np.hypot(_convolved(channel, kernel, 0), _convolved(channel, kernel, 1))
-    return np.maximum(z * z.max() / (z + 0.1 * z.max()) - noise, 0)
+    responses = []
+    for axis in (0, 1):  # the middle of a convolution, as MATLAB cuts it
+        whole = np.apply_along_axis(lambda line: np.convolve(line, kernel)[10 : 10 + len(line)], axis, bordered)
+        responses.append(whole[10:-10, 10:-10])
+    z = np.hypot(*responses)
+    energy = z * z.max() / (z + 0.1 * z.max()) - 255 * threshold
+    return np.where(energy > 1e-7, energy, 0)
+
+
+def _variance(values: np.ndarray) -> float:
+    """As MATLAB's: zero of a single value; NaN of none."""
+    return float(values.var(ddof=int(len(values) > 1))) if len(values) else float("nan")
 
 
 def _direct(image: np.ndarray) -> np.ndarray:
@@ -62,11 +67,12 @@ def _direct(image: np.ndarray) -> np.ndarray:
         around = padded[i : i + 7, j : j + 7]
         mean[i, j] = (window * around).sum()
         sharp[i, j] = np.sqrt((window * (around - mean[i, j]) ** 2).sum())
-    normalised = (grey - mean) / (sharp + 1)
+    normalised = np.round(grey - mean, 9) / (sharp + 1)  # a rounding error has no sign
     products = normalised * normalised[np.arange(-1, len(grey) - 1)]
     saturation, yb, rg = rgb2hsv(image)[..., 1], (red + green) / 2 - blue, red - green
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    energies = [_contrast_energy(c, n) for c, n in ((luma, 0.2353), (yb, 0.2287), (rg, 0.0528))]
+    thresholds = ((luma, 9.225496406318721e-4), (yb, 8.969246659629488e-4), (rg, 2.069284034165411e-4))
+    energies = [_contrast_energy(channel, threshold) for channel, threshold in thresholds]
     found = []
     for top in range(0, len(grey), 8):
         for left in range(0, grey.shape[1], 8):
@@ -76,10 +82,10 @@ def _direct(image: np.ndarray) -> np.ndarray:
             found.append(
                 [
                     normalised[here].var(ddof=1),
-                    product[product > 0].var(ddof=1),
-                    product[product < 0].var(ddof=1),
+                    _variance(product[product >= 0]),
+                    _variance(product[product < 0]),
                     sharp[here].mean(),
-                    (sharp / mean)[here].mean(),
+                    np.divide(sharp, mean, out=np.full_like(mean, np.nan), where=mean > 0)[here].mean(),
                     *(energy[here].mean() for energy in energies),
                     -(shares * np.log2(shares)).sum(),
                     image[here].min(2).mean() / 255,
@@ -95,6 +101,33 @@ def test_features_against_their_definition() -> None:
     found = features(tensor(image)[0].double())
     assert found.shape == (24, len(FEATURES))
     np.testing.assert_allclose(found.numpy(), _direct(image), rtol=0, atol=1e-9)
+
+
+def test_a_patch_with_a_feature_without_a_value_is_left_out(tmp_path: Path) -> None:
+    """Of both means: the score is that of the other patches, as a direct definition has it."""
+    generator = np.random.default_rng(5)
+    image = data.coffee()[150:182, 300:348].copy()
+    image[:8, :8] = 0  # no coefficient of variation
+    image[16:, 24:] = (90, 140, 200)  # one colour: no product has a sign
+    found = features(tensor(image)[0].double()).numpy()
+    expected = _direct(image)
+    lost = ~np.isfinite(expected).all(1)
+    assert 2 <= lost.sum() < 12
+    assert (np.isfinite(found).all(1) == ~lost).all()
+    # beside a flat area the sharpness is the root of a rounding error
+    np.testing.assert_allclose(found[~lost], expected[~lost], rtol=0, atol=1e-6)
+    means = []
+    for name in ("fogfree", "foggy"):
+        root, mean = generator.normal(size=(12, 12)), generator.uniform(size=12)
+        content = {f"mu_{name}param": mean[None], f"cov_{name}param": root @ root.T}
+        scipy.io.savemat(tmp_path / f"natural_{name}_image_features_ps8.mat", content)
+        apart = []
+        for patch in expected[~lost]:
+            precision = np.linalg.inv((root @ root.T + patch.var(ddof=1)) / 2)
+            apart.append(np.sqrt((patch - mean) @ precision @ (patch - mean)))
+        means.append(np.mean(apart))
+    score = fade(tensor(image), parameters=tmp_path).item()
+    assert score == pytest.approx(means[0] / (means[1] + 1), rel=1e-5)
 
 
 def test_the_distance_against_its_definition() -> None:
@@ -170,7 +203,8 @@ def test_what_cannot_be_scored(published: Path) -> None:
         fade(torch.rand(1, 3, 15, 32))
     black_sky = tensor(data.coffee()[100:164, 200:264]).clone()
     black_sky[..., :32, :] = 0
-    assert fade(black_sky).isfinite().all(), "black and flat patches have scores too"
+    expected = fade(black_sky)
+    assert expected.isfinite().all(), "black and flat patches are left out"
 
 
 def test_photographs_lie_where_the_published_statistics_have_them(published: Path, real_data: Path) -> None:

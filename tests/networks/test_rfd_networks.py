@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -250,6 +251,9 @@ def test_gca_net_adds_to_its_input_what_its_gates_let_through() -> None:
         y = network(x)
         mixed = 0.5 * levels[0] - 2.0 * levels[1] + 3.0 * levels[2]
         torch.testing.assert_close(y, x + network.decoder(mixed) / 255)
+        network.residual = False
+        torch.testing.assert_close(network(x), network.decoder(mixed).clamp_min(0) / 255)
+        network.residual = True
         zero(network.decoder[-1])
         torch.testing.assert_close(network(x), x)
     raw = sum(p.numel() for name, p in GCANet().named_parameters() if "smooth" in name)
@@ -400,6 +404,27 @@ def test_layers_of_dehazenet_in_closed_form() -> None:
     expected = torch.full((30, 30), 0.2)
     expected[12:19, 12:19] += 0.4 * 0.1 + 0.8 * 0.01 + 1.2 * 0.001
     torch.testing.assert_close(t, expected)
+
+
+def test_dehazenet_mirrors_at_borders() -> None:
+    """Its transmission is that of filters applied to images which NumPy continued by `symmetric`."""
+    torch.manual_seed(1)
+    network = DehazeNet(features=8, scales=2)
+    x = torch.rand(1, 3, 18, 21)
+
+    def filtered(planes: Tensor, layer: nn.Conv2d, before: int, after: int) -> Tensor:
+        sides = ((0, 0), (0, 0), (before, after), (before, after))
+        return F.conv2d(torch.from_numpy(np.pad(planes.numpy(), sides, mode="symmetric")), layer.weight, layer.bias)
+
+    with torch.no_grad():
+        features = filtered(x - 0.5, network.extract, 2, 2).unflatten(1, (2, 4)).amax(2)
+        maps = [
+            filtered(features, layer, i, i) for i, layer in ((1, network.map3), (2, network.map5), (3, network.map7))
+        ]
+        extremum = F.max_pool2d(torch.cat(maps, 1), 7, stride=1, padding=3)
+        expected = filtered(extremum, network.regress, 2, 3)
+        assert 0 < expected.min() < expected.max() < 1
+        torch.testing.assert_close(network.transmission(x), expected)
 
 
 def test_dehazenet_inverts_the_haze_model() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+import scipy.io
 import torch
 from torch import Tensor
 
@@ -156,8 +159,44 @@ def xydeblur() -> list[str]:
 
 
 def nlcl() -> list[str]:
-    blocks = [f"gen.{b}.res.{c}" for b in range(1, 17) for c in (0, 3)]
+    blocks = [f"gen.{b}.model.{c}.conv" for b in range(1, 17) for c in (0, 1)]
     return both("gen.0", *blocks, "gen.17.conv.0", "gen.17.conv.3", "gen.18")
+
+
+def dehazenet() -> list[str]:
+    layers = ("conv1", "conv3x3", "conv5x5", "conv7x7", "ip")
+    return [f"{kind}_{layer}" for layer in layers for kind in ("weights", "biases")]
+
+
+def fsrcnn() -> list[str]:
+    names = both("first_part.0", "last_part", *(f"mid_part.{k}" for k in range(0, 12, 2)))
+    return [*names, "first_part.1.weight", *(f"mid_part.{k}.weight" for k in range(1, 12, 2))]
+
+
+def srresnet(blocks: int = 2) -> list[str]:
+    names = weights("conv_input", "conv_mid", "upscale4x.0", "upscale4x.3", "conv_output") + both("bn_mid")
+    for k in range(blocks):
+        names += weights(f"residual.{k}.conv1", f"residual.{k}.conv2") + both(f"residual.{k}.in1", f"residual.{k}.in2")
+    return names
+
+
+def msbdn_rdff(blocks: int = 2) -> list[str]:
+    dense = [f"conv{i}" for i in range(1, 5)] + [f"conv_{i}" for i in range(1, 5)]
+    return msbdn(blocks) + weights(
+        *(f"{name}.{part}" for name in dense for part in (*(f"dense_layers.{k}.conv" for k in range(4)), "conv_1x1"))
+    )
+
+
+def pix2pix_h() -> list[str]:
+    """A block lies inside the other; the outermost and the innermost have other places for their parts."""
+    names = ["model.model.0.weight", *both("model.model.3")]
+    norms = []
+    for level in range(1, 8):
+        block = "model.model.1.model" + ".3.model" * (level - 1)
+        names += weights(f"{block}.1", f"{block}.{5 if level < 7 else 3}")
+        norms += [f"{block}.2", f"{block}.6"] if level < 7 else [f"{block}.4"]
+    running = [f"{norm}.{part}" for norm in norms for part in ("running_mean", "running_var", "num_batches_tracked")]
+    return names + both(*norms) + running
 
 
 def drn_s(blocks: int = 30) -> list[str]:
@@ -300,10 +339,70 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
         {},
         {
             "gen.0.weight": "head.weight",
-            "gen.16.res.3.bias": "blocks.15.body.3.bias",
+            "gen.1.model.0.conv.weight": "blocks.0.body.0.weight",
+            "gen.16.model.1.conv.bias": "blocks.15.body.3.bias",
             "gen.17.conv.3.weight": "tail.3.weight",
             "gen.18.bias": "tail.4.bias",
         },
+    ),
+    "dehazenet": (
+        dehazenet(),
+        {},
+        {"weights_conv1": "extract.weight", "biases_conv5x5": "map5.bias", "weights_ip": "regress.weight"},
+    ),
+    "fsrcnn": (
+        fsrcnn(),
+        {},
+        {
+            "first_part.1.weight": "extract.1.weight",
+            "mid_part.1.weight": "shrink.1.weight",
+            "mid_part.2.bias": "mapping.0.0.bias",
+            "mid_part.9.weight": "mapping.3.1.weight",
+            "mid_part.10.weight": "expand.0.weight",
+            "mid_part.11.weight": "expand.1.weight",
+            "last_part.bias": "upsample.0.bias",
+        },
+    ),
+    "srresnet": (
+        srresnet(),
+        {"blocks": 2},
+        {
+            "conv_input.weight": "head.0.weight",
+            "residual.1.in2.bias": "blocks.1.norm2.bias",
+            "bn_mid.weight": "middle.1.weight",
+            "upscale4x.3.weight": "upsample.3.weight",
+        },
+    ),
+    "msbdn_rdff": (
+        msbdn_rdff(),
+        {"blocks": 2, "channels": 4},
+        {
+            "conv1.dense_layers.3.conv.weight": "encoder_fusion.0.dense.dense.3.weight",
+            "conv_4.conv_1x1.weight": "decoder_fusion.0.dense.join.weight",
+            "fusion4.down_convs.3.conv.bias": "encoder_fusion.3.fusion.back.3.0.bias",
+            "fusion_1.up_convs.0.act.weight": "decoder_fusion.3.fusion.back.0.1.weight",
+            "conv16x.conv2d.weight": "down.3.weight",
+        },
+    ),
+    "pix2pix_h": (
+        pix2pix_h(),
+        {"channels": 4},
+        {
+            "model.model.0.weight": "down.0.0.weight",
+            "model.model.1.model.1.weight": "down.1.1.weight",
+            "model.model.1.model.6.bias": "up.6.2.bias",
+            "model.model.1.model.3.model.3.model.2.running_var": "down.3.2.running_var",
+            "model.model.1.model.3.model.3.model.3.model.3.model.3.model.5.weight": "up.1.1.weight",
+            "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.1.weight": "down.7.1.weight",
+            "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.3.weight": "up.0.1.weight",
+            "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.4.bias": "up.0.2.bias",
+            "model.model.3.bias": "tail.1.bias",
+        },
+    ),
+    "rfd_student": (
+        ffa_net(6),
+        {"mean": [0.64, 0.6, 0.58], "std": [0.14, 0.15, 0.152]},
+        {"g2.gp.5.calayer.ca.0.weight": "groups.1.blocks.5.channel_attention.weight.1.weight"},
     ),
     "drn_s": (
         drn_s(),
@@ -354,6 +453,15 @@ def released(network: str) -> tuple[dict[str, Tensor], torch.nn.Module]:
     return inverse(network, theirs, state), module
 
 
+def matlab(filters: Tensor) -> Tensor:
+    """`(output, input, row, column)` as MATLAB programs hold it: input, columns one after another, output."""
+    outputs, inputs, size, _ = filters.shape
+    laid = torch.empty(inputs, size * size, outputs)
+    for row, column in product(range(size), repeat=2):
+        laid[:, column * size + row] = filters[:, :, row, column].T
+    return laid
+
+
 def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Tensor]) -> dict[str, Tensor]:
     """What tables do besides renaming, undone by hand."""
     if network == "spanet":
@@ -362,8 +470,18 @@ def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Ten
                 scan = f"attention.scans.{i - 1}"
                 theirs[f"SAM1.irnn{i}.{way}_weight.weight"] = state[f"{scan}.weight"][row].reshape(32, 1, 1, 1)
                 theirs[f"SAM1.irnn{i}.{way}_weight.bias"] = state[f"{scan}.bias"][row]
+        theirs |= {
+            "conv_in.0.weight": state["head.0.weight"].flip(1),
+            "conv_out.0.weight": state["tail.weight"].flip(0),
+        }
         theirs |= {f"SAM1.attention_layer.conv{c}.{part}": torch.rand(3) for c in (1, 2, 3) for part in WB}
+    if network == "dehazenet":
+        theirs = {k: matlab(v) if v is not None and v.ndim == 4 else v for k, v in theirs.items()}
     if network == "rescan":
+        theirs |= {
+            k: v.flip(1) for k, v in theirs.items() if v is not None and re.match(r"rnns\.0\.conv_x.\.weight", k)
+        }
+        theirs |= {k: v.flip(0) for k, v in theirs.items() if v is not None and k.startswith("dec.3.")}
         theirs = {k: v.flatten(1) if v is not None and ".fc." in k and v.ndim == 4 else v for k, v in theirs.items()}
     if network == "deep_deblur":
         theirs = {k: v * 255 if v is not None and k.endswith("bias") else v for k, v in theirs.items()}
@@ -384,6 +502,104 @@ def test_an_imported_release_restores_what_ours_does(network: str, tmp_path: Pat
         found = restored_image(checkpoint.network(checkpoint.read(card.weights), card.weights)(x))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert card.source == f"published.pth of {renames.table(network)['source']}"
+
+
+@pytest.mark.parametrize("network", ["rescan", "spanet"])
+def test_a_release_that_sees_bgr_gives_on_rgb_what_it_gives_there(network: str, tmp_path: Path) -> None:
+    """The imported network on an RGB image is the release's own order of weights on the BGR one."""
+    theirs, module = released(network)
+    unturned = {key: value for key, value in renames.table(network).items() if key != "reverse"}
+    shapes = {key: value.shape for key, value in module.state_dict().items()}
+    original = limpid.build(network, **RELEASES[network][1]).eval()
+    original.load_state_dict(renames.renamed(theirs, unturned, shapes))  # the release's weights as they are
+    torch.save(theirs, tmp_path / "published.pth")
+    card = published(network, tmp_path / "published.pth", "imported", tmp_path / "zoo")
+    imported = checkpoint.network(checkpoint.read(card.weights), card.weights)
+    image = torch.rand(1, 3, 24, 32)
+    with torch.no_grad():
+        expected = restored_image(original(image.flip(1))).flip(1)
+        torch.testing.assert_close(restored_image(imported(image)), expected)
+        assert not torch.allclose(restored_image(imported(image)), restored_image(original(image)), atol=1e-3)
+
+
+def test_a_release_for_one_channel_enlarges_every_colour(tmp_path: Path) -> None:
+    """FSRCNN's files are of one channel: each colour of the result is that network's on this colour."""
+    torch.manual_seed(3)
+    one = limpid.build("fsrcnn", multi_channel=True, scale=3)
+    state = {key: value[: len(value) // 3].clone() for key, value in one.state_dict().items()}
+    rules = renames.table("fsrcnn")
+    theirs = {name: state[next(iter(renames.renamed({name: torch.zeros(())}, rules, {})))] for name in fsrcnn()}
+    assert sum(value.numel() for value in theirs.values()) == 12_809
+    torch.save(theirs, tmp_path / "fsrcnn_x3.pth")
+    card = published("fsrcnn", tmp_path / "fsrcnn_x3.pth", "imported", tmp_path / "zoo", {"scale": 3})
+    assert (card.parameters, card.network_config) == (38_427, {"multi_channel": True, "scale": 3})
+    imported = checkpoint.network(checkpoint.read(card.weights), card.weights)
+    grey = torch.rand(1, 1, 16, 20).expand(1, 3, 16, 20)
+    with torch.no_grad():
+        one.load_state_dict({key: torch.cat([value] * 3) for key, value in state.items()})
+        enlarged = imported(grey)
+        torch.testing.assert_close(enlarged, one(grey))
+        torch.testing.assert_close(enlarged[:, 0], enlarged[:, 2])
+
+
+def test_settings_of_a_known_file_are_found_and_may_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that only their values tell apart, such as GCANet's for rain; other files may ask for the setting."""
+    state, _ = released("gca_net")
+    torch.save({"state_dict": state}, tmp_path / "derain.pth")
+    rules = renames.table("gca_net")
+    assert list(rules["known"].values()) == [{"residual": False}]
+
+    def imported(**settings: object) -> dict[str, Any]:
+        return published("gca_net", tmp_path / "derain.pth", "x", tmp_path / "zoo", settings).network_config
+
+    assert imported() == {}
+    assert imported(residual=False) == {"residual": False}
+    known = {checkpoint.weights_fingerprint(state): {"residual": False}}
+    monkeypatch.setattr(renames, "table", lambda network: {**rules, "known": known})
+    assert imported() == {"residual": False}
+    assert imported(residual=True) == {"residual": True}
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "parameters", "settings"),
+    [
+        ("nlcl", "nlcl_background.pth", 316_195, {}),
+        ("nlcl", "nlcl_rain.pth", 316_195, {}),
+        ("gca_net", "gca_net_dehaze.pth", 702_818, {}),
+        ("gca_net", "gca_net_derain.pth", 702_818, {"residual": False}),
+        ("dehazenet", "dehazenet.mat", 8_305, {}),
+        ("op_attention", "op_attention.pth", 391_456, {}),
+    ],
+)
+def test_published_files(
+    network: str, name: str, parameters: int, settings: dict[str, Any], real_data: Path, tmp_path: Path
+) -> None:
+    """The publishers' own files, where they are at hand, beside the real images."""
+    file = real_data.parent / "weights" / name
+    if not file.is_file():
+        pytest.skip(f"needs the publisher's {name}")
+    card = published(network, file, "imported", tmp_path / "zoo")
+    assert (card.parameters, card.network_config) == (parameters, settings)
+
+
+def test_matlab_files(tmp_path: Path) -> None:
+    """DehazeNet's weights in a .mat of its publisher's form; what is none, or holds other things, is refused."""
+    state, module = released("dehazenet")
+    assert (tuple(state["weights_conv7x7"].shape), tuple(state["weights_conv1"].shape)) == ((4, 49, 16), (3, 25, 16))
+    arrays = {name: value.numpy() for name, value in state.items()}
+    arrays["weights_ip"] = arrays["weights_ip"][..., 0]  # MATLAB has no last axis of length one
+    arrays |= {name: value[:, None] for name, value in arrays.items() if name.startswith("biases")}
+    scipy.io.savemat(tmp_path / "dehaze.mat", arrays)
+    card = published("dehazenet", tmp_path / "dehaze.mat", "imported", tmp_path / "zoo")
+    imported = checkpoint.network(checkpoint.read(card.weights), card.weights)
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(imported.state_dict()[name], value, rtol=0, atol=0)
+    (tmp_path / "no.mat").write_bytes(b"MATLAB 5.0 MAT-file, but not really")
+    with pytest.raises(UserError, match="is not a MATLAB file up to version 7"):
+        published("dehazenet", tmp_path / "no.mat", "x", tmp_path / "zoo")
+    scipy.io.savemat(tmp_path / "words.mat", {"weights_conv1": "abc"})
+    with pytest.raises(UserError, match=r"The entry weights_conv1 of .*words\.mat is not an array of numbers"):
+        published("dehazenet", tmp_path / "words.mat", "x", tmp_path / "zoo")
 
 
 def test_wrapped_weights_are_found(tmp_path: Path) -> None:

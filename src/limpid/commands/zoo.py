@@ -55,7 +55,9 @@ def _parser() -> CommandParser:
     adding.add_argument("source", metavar="RUN|CKPT", type=Path, help="a directory of the run store, or a checkpoint")
     importing = subcommands.add_parser("import", help="make an entry from weights that others published")
     importing.add_argument("network", metavar="NETWORK", help="as conf/network names it, such as ffa_net")
-    importing.add_argument("source", metavar="FILE", type=Path, help="a state dict (.pth, .pt, ...) or .safetensors")
+    importing.add_argument(
+        "source", metavar="FILE", type=Path, help="a state dict (.pth, .pt, ...), .safetensors or .mat"
+    )
     importing.add_argument(
         "settings", metavar="KEY=VALUE", nargs="*", help="settings of the network, such as blocks=19"
     )

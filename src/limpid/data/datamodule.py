@@ -188,7 +188,7 @@ class RestorationData(LightningDataModule):
             raise CannotRun(why + hint)
         absent = {name: why for name, images in self.test.items() if (why := images.why_missing())}
         if not training and self.test and len(absent) == len(self.test):
-            raise CannotRun(" ".join(absent.values()) + hint)
+            raise CannotRun(" ".join(dict.fromkeys(absent.values())) + hint)  # several may be made of one
         self.test = {name: images for name, images in self.test.items() if name not in absent}
         if self.monitor_on_test and self.test:
             self.val = next(iter(self.test.values()))

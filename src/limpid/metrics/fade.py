@@ -3,11 +3,10 @@
 Choi, You and Bovik, "Referenceless prediction of perceptual fog density and perceptual image defogging", 2015, with the
 published statistics of its two corpora.
 
-The paper leaves details open, and no figure of the authors' program was at hand. Read so, the features of photographs
-lie where the published statistics have them: features enter as log(1 + feature), the dark channel is of single pixels,
-and the constants of contrast energy are those below. Two readings are not tested by that, and the scores hang on them:
-a single patch, which has no covariance, gets the variance of its own twelve features in every entry of one; and what a
-flat patch has no value for counts as zero. So compare these scores with each other, not with printed ones.
+What the paper leaves open is as in the authors' program: features enter as log(1 + feature), the dark channel is of
+single pixels, a patch, which has no covariance, gets the variance of its own twelve features in every entry of one, a
+patch with a feature that has no value is left out of both mean distances, and contrast energy has the border and the
+constants below. Scores of photographs without flat patches equal the program's to rounding.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from limpid.metrics import images
 from limpid.metrics.filters import correlate, gaussian_mean, pad
@@ -39,10 +37,14 @@ FEATURES = (
     "saturation",
     "colourfulness",
 )
-# Of contrast energy, from Groen et al. 2013: the filters' scale in pixels, the gain, and the noise of each channel.
+# Of contrast energy, from Groen et al. 2013: the filters' scale in pixels, the gain, the noise of each channel in grey
+# levels, and how much above the noise a response must lie to count.
 _SCALE = 3.25
 _GAIN = 0.1
-_NOISE = (0.2353, 0.2287, 0.0528)
+_NOISE = (255 * 9.225496406318721e-4, 255 * 8.969246659629488e-4, 255 * 2.069284034165411e-4)
+_LEAST = 1e-7
+# What remains of a grey level less a mean of equal ones, in levels: rounding.
+_ROUNDING = 1e-9
 
 
 def fade(restored: Tensor, *, parameters: str | Path | None = None, patch: int = 8) -> Tensor:
@@ -56,19 +58,20 @@ def fade(restored: Tensor, *, parameters: str | Path | None = None, patch: int =
         patch: side of the patches in pixels; the published statistics are of 8.
 
     Returns:
-        `(N,)` float64, zero or more; lower is better (less fog). NaN for a flat image and one with pixels that are not
-        finite.
+        `(N,)` float64, zero or more; lower is better (less fog). NaN for an image whose patches all lack a value in one
+        of `FEATURES`, as flat and black ones do, and for one with pixels that are not finite.
 
     Raises:
         UserError: an image is grey or smaller than two patches, or LIVE's parameters are not to be had.
     """
     levels = images.round_half_up(images.unit_range(restored) * 255)
     images.check_colour(levels, "FADE")
-    images.check_size(levels, 2 * patch, "FADE")
+    images.check_size(levels, max(2 * patch, len(_second_derivative(_SCALE)) // 2), "FADE")
     corpora = _corpus("fogfree", parameters).to(levels), _corpus("foggy", parameters).to(levels)
 
     def score(image: Tensor) -> Tensor:
         values = features(image, patch)
+        values = values[values.isfinite().all(1)]
         clear, foggy = (distances(values, corpus).mean() for corpus in corpora)
         return clear / (foggy + 1)
 
@@ -100,7 +103,11 @@ def distances(found: Tensor, corpus: Corpus) -> Tensor:
 
 
 def features(levels: Tensor, patch: int = 8) -> Tensor:
-    """The features `FEATURES` of every patch, as log(1 + feature): `(3, H, W)` levels 0..255 to `(B, 12)`."""
+    """The features `FEATURES` of every patch, as log(1 + feature): `(3, H, W)` levels 0..255 to `(B, 12)`.
+
+    NaN where a feature has no value: a variance of products in a patch that has none of that sign, as flat ones, and
+    the coefficient of variation where a pixel's surroundings are black.
+    """
     rows, columns = (size // patch for size in levels.shape[-2:])
     colour = levels[None, :, : rows * patch, : columns * patch]
     grey = images.grey_levels(colour / 255)
@@ -111,7 +118,9 @@ def features(levels: Tensor, patch: int = 8) -> Tensor:
     padded = pad(grey, 3, "replicate")
     mean, mean_square = gaussian_mean(torch.cat([padded, padded * padded]), 7, 7 / 6).chunk(2)
     sharpness = (mean_square - mean * mean).abs().sqrt()
-    normalised = (grey - mean) / (sharpness + 1)
+    # Where all around is equal the program has a rounding error of one sign; its products are positive, as zeros here.
+    difference = torch.where((grey - mean).abs() > _ROUNDING, grey - mean, 0.0)
+    normalised = difference / (sharpness + 1)
     products = patches(normalised * normalised.roll(1, 2))
     red, green, blue = colour[0]
     red_green, yellow_blue = red - green, (red + green) / 2 - blue
@@ -121,9 +130,9 @@ def features(levels: Tensor, patch: int = 8) -> Tensor:
     columns_of_features = [
         patches(normalised).var(1),
         _variance(products, products >= 0),
-        _variance(products, products <= 0),
+        _variance(products, products < 0),
         patches(sharpness).mean(1),
-        patches(torch.where(mean > 0, sharpness / mean, 0.0)).mean(1),
+        patches(sharpness / mean).mean(1),
         *(
             patches(contrast_energy(channel, noise)).mean(1)
             for channel, noise in zip((_luma(colour[0]), yellow_blue, red_green), _NOISE, strict=True)
@@ -140,7 +149,8 @@ def contrast_energy(channel: Tensor, noise: float, *, scale: float = _SCALE, gai
     """Responses of second derivatives of a Gaussian, rectified and normalised, less the noise: `(H, W)` to the same.
 
     With Z the length of the horizontal and vertical responses and a the largest Z of the image, it is
-    aZ / (Z + a gain) - noise where that is positive (Groen et al. 2013).
+    aZ / (Z + a gain) - noise where that is more than 1e-7, else zero (Groen et al. 2013). Beyond a side lie the rows or
+    columns next to it once more, in their order and not mirrored, as in the program.
 
     Args:
         channel: in grey levels.
@@ -149,14 +159,19 @@ def contrast_energy(channel: Tensor, noise: float, *, scale: float = _SCALE, gai
         gain: the semi-saturation, as a share of the largest response.
     """
     weights = _second_derivative(scale)
-    before, after = (len(weights) - 1) // 2, len(weights) // 2
-    image = channel[None, None]
-    across = correlate(F.pad(image, (before, after, 0, 0), mode="replicate"), weights, -1)
-    along = correlate(F.pad(image, (0, 0, before, after), mode="replicate"), weights, -2)
+    across = correlate(_continued(channel, len(weights), 1)[None, None], weights, -1)
+    along = correlate(_continued(channel, len(weights), 0)[None, None], weights, -2)
     response = torch.hypot(across, along)[0, 0]
     largest = response.max()
     normalised = torch.where(largest > 0, response * largest / (response + largest * gain), 0.0)
-    return (normalised - noise).clamp_min(0)
+    return torch.where(normalised - noise > _LEAST, normalised - noise, 0.0)
+
+
+def _continued(channel: Tensor, taps: int, dim: int) -> Tensor:
+    """`channel` with what a filter of `taps` needs on both sides of `dim`: its first and last taps/2 once more."""
+    size, reach = channel.shape[dim], taps // 2
+    before = channel.narrow(dim, 0, reach).narrow(dim, 2 * reach + 1 - taps, taps - 1 - reach)
+    return torch.cat([before, channel, channel.narrow(dim, size - reach, reach)], dim)
 
 
 @cache
@@ -180,9 +195,9 @@ def _length(pairs: Tensor) -> Tensor:
 
 
 def _variance(values: Tensor, counted: Tensor) -> Tensor:
-    """Variance of those values of each row that are counted, `(B,)`; zero of less than two."""
+    """Variance of those values of each row that are counted, `(B,)`; zero of a single one, NaN of none."""
     count = counted.sum(1)
-    mean = (values * counted).sum(1) / count.clamp_min(1)
+    mean = (values * counted).sum(1) / count  # NaN of none
     squares = ((values - mean[:, None]).square() * counted).sum(1)
     return squares / (count - 1).clamp_min(1)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limpid.networks.padding import any_size
+from limpid.networks.padding import any_size, mirrored
 
 #: Luma of R, G, B (ITU-R BT.601), what grey means here.
 LUMA = (0.299, 0.587, 0.114)
@@ -68,13 +68,13 @@ class DehazeNet(nn.Module):
 
     Of the pixels whose transmission is lowest, the brightest is the airlight; the transmission is refined by the
     guided filter with the grey image as guide, and the haze model is inverted. The sizes 50, 0.001 and 1 % are those
-    of the authors' release.
+    of the authors' release, as are the borders, which are mirrored before each filter, and that the 6x6 filter, which
+    has no centre, looks two pixels back and three ahead, on both axes.
 
-    Not given by paper or notes, and ours: borders are repeated before each filter; the 6x6 filter, which has no
-    centre, looks two pixels back and three ahead, on both axes; the transmission divided by is at least
-    `transmission_floor` (value of He et al. 2011); the regression starts at a transmission of 0.5, and BReLU and
-    floor let a value outside come back (`HeldInside`). The last two matter because the paper trains on the
-    transmission itself, while here the restored image is compared.
+    Ours: the transmission divided by is at least `transmission_floor` (value of He et al. 2011; the release divides by
+    what it finds); the regression starts at a transmission of 0.5, and BReLU and floor let a value outside come back
+    (`HeldInside`). The last two matter because the paper trains on the transmission itself, while here the restored
+    image is compared.
 
     Parts in order: `extract`, `map3`, `map5`, `map7`, `regress`. The release stores its filters as (row, column,
     input, output).
@@ -103,11 +103,8 @@ class DehazeNet(nn.Module):
         self.maxout = maxout
         self.guided_radius, self.guided_epsilon = guided_radius, guided_epsilon
         self.airlight_share, self.transmission_floor = airlight_share, transmission_floor
-        self.extract = nn.Conv2d(3, features, 5, padding=2, padding_mode="replicate")
-        self.map3, self.map5, self.map7 = (
-            nn.Conv2d(features // maxout, scales, size, padding=size // 2, padding_mode="replicate")
-            for size in (3, 5, 7)
-        )
+        self.extract = nn.Conv2d(3, features, 5)
+        self.map3, self.map5, self.map7 = (nn.Conv2d(features // maxout, scales, size) for size in (3, 5, 7))
         self.regress = nn.Conv2d(3 * scales, 1, 6)
         assert self.regress.bias is not None
         nn.init.constant_(self.regress.bias, 0.5)
@@ -131,10 +128,10 @@ class DehazeNet(nn.Module):
 
     def transmission(self, x: Tensor) -> Tensor:
         """The network itself: the transmission `(N, 1, H, W)` in [0, 1] of `x` `(N, 3, H, W)`, before refinement."""
-        features = self.extract(x - 0.5).unflatten(1, (-1, self.maxout)).amax(2)
-        mapped = torch.cat([self.map3(features), self.map5(features), self.map7(features)], 1)
-        extremum = F.max_pool2d(mapped, 7, stride=1, padding=3)
-        return hold_inside(self.regress(F.pad(extremum, (2, 3, 2, 3), mode="replicate")), 0.0, 1.0)
+        features = self.extract(mirrored(x - 0.5, 2, 2)).unflatten(1, (-1, self.maxout)).amax(2)
+        maps = [layer(mirrored(features, i, i)) for i, layer in enumerate((self.map3, self.map5, self.map7), 1)]
+        extremum = F.max_pool2d(torch.cat(maps, 1), 7, stride=1, padding=3)
+        return hold_inside(self.regress(mirrored(extremum, 2, 3)), 0.0, 1.0)
 
 
 def brightest_of_lowest(image: Tensor, grey: Tensor, transmission: Tensor, share: float) -> Tensor:

@@ -77,21 +77,24 @@ class GCANet(nn.Module):
     """Gated Context Aggregation Network (Chen et al., WACV 2019): 702,818 parameters.
 
     It sees the image and its edges, 0 to 255 minus 128 as in the authors' release, and estimates what is to be added
-    to the image. Three convolutions, the last of stride 2, encode; residual blocks dilated by 2, 2, 2, 4, 4, 4 and
-    one undilated follow; three gates, one map each and not normalised, weight the encoder's output, that of the
-    fourth block and that of the last, and the sum is decoded.
+    to the image, or without `residual` the image itself, which is then not negative. Three convolutions, the last of
+    stride 2, encode; residual blocks dilated by 2, 2, 2, 4, 4, 4 and one undilated follow; three gates, one map each
+    and not normalised, weight the encoder's output, that of the fourth block and that of the last, and the sum is
+    decoded.
 
     Parts in order, and their names in the release: `encoder` (three times convolution, normalisation, ReLU; conv1,
     norm1 ... norm3), `blocks` (res1 ... res7; smooth1 is pre_conv1), `gate`, `decoder` (deconvolution, normalisation,
     ReLU, convolution, normalisation, ReLU, 1x1 convolution; deconv3, norm4, deconv2, norm5, deconv1).
 
     Which blocks' outputs are gated (the fourth and the last) is the release's; the paper says "different levels".
-    The release takes only even sides; here odd ones are padded by reflection.
+    The release takes only even sides; here odd ones are padded by reflection. Its weights for haze are residual, those
+    for rain are not.
 
     Args:
         channels: channels throughout.
         dilations: of the residual blocks.
         gated: positions, from 0, of the blocks whose outputs are gated beside the encoder's.
+        residual: whether what is decoded is added to the image.
     """
 
     def __init__(
@@ -99,8 +102,10 @@ class GCANet(nn.Module):
         channels: int = 64,
         dilations: tuple[int, ...] | list[int] = (2, 2, 2, 4, 4, 4, 1),
         gated: tuple[int, ...] | list[int] = (3, 6),
+        residual: bool = True,
     ) -> None:
         super().__init__()
+        self.residual = residual
 
         def normalised(*convolution: nn.Module) -> list[nn.Module]:
             return [*convolution, nn.InstanceNorm2d(channels, affine=True), nn.ReLU()]
@@ -132,4 +137,5 @@ class GCANet(nn.Module):
                 levels.append(features)
         gates = self.gate(torch.cat(levels, 1)).split(1, 1)
         mixed = torch.stack([gate * level for gate, level in zip(gates, levels, strict=True)]).sum(0)
-        return x + self.decoder(mixed)[..., :height, :width] / 255
+        decoded = self.decoder(mixed)[..., :height, :width] / 255
+        return x + decoded if self.residual else decoded.relu()

@@ -27,6 +27,18 @@ def pad_to_multiple(x: Tensor, multiple: int, least: int = 0) -> Tensor:
     return F.pad(x, (0, right, 0, below), mode=mode)
 
 
+def mirrored(x: Tensor, before: int, after: int) -> Tensor:
+    """`x` continued beyond all four sides by its mirror image, the pixels at the side included.
+
+    Args:
+        x: `(N, C, H, W)`, each side no smaller than what is added to it.
+        before: rows added above, and columns added at the left.
+        after: rows added below, and columns added at the right; both at least 1.
+    """
+    rows = torch.cat([x[..., :before, :].flip(-2), x, x[..., -after:, :].flip(-2)], -2)
+    return torch.cat([rows[..., :before].flip(-1), rows, rows[..., -after:].flip(-1)], -1)
+
+
 def any_size(x: Tensor) -> bool:
     """Whether the sides of `x` `(..., H, W)` are symbols: `torch.export` records a graph that holds for every size.
 

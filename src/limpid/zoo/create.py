@@ -60,7 +60,8 @@ def published(
 
     Args:
         network: its name in the registry.
-        file: a state dict that `torch.save` wrote, or a safetensors file. Nothing in it is executed.
+        file: a state dict that `torch.save` wrote, a safetensors file, or a MATLAB file of arrays. Nothing in it is
+            executed.
         name: of the entry.
         folder: the zoo it goes to.
         settings: of the network, where they differ from the registry's and from those that the table tries.
@@ -93,6 +94,8 @@ def _fitting(
     """
     has_table = "rename" in rules
     others: Sequence[dict[str, Any]] = rules.get("settings", [{}])
+    known = rules.get("known", {}).get(checkpoint.weights_fingerprint(state))
+    others = others if known is None else [known]
     tries = [(RenameTable(), trained) for trained in ({}, *filter(None, others))]
     tries += [(rules, trained) for trained in others if has_table]
     problems = []
@@ -115,6 +118,8 @@ def _opened(file: Path) -> object:
     """The content of `file`, tensors and plain values only."""
     if file.suffix == files.SUFFIX:
         return files.tensors(file)[0]
+    if file.suffix == ".mat":
+        return _matlab(file)
     import numpy as np
 
     # Single NumPy numbers: releases keep their scores beside the weights, and making one runs nothing.
@@ -122,6 +127,26 @@ def _opened(file: Path) -> object:
     kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
     with torch.serialization.safe_globals([scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]):
         return checkpoint.unpickled(file)
+
+
+def _matlab(file: Path) -> dict[str, Tensor]:
+    """The arrays of numbers in a MATLAB file, by name; of files up to version 7."""
+    import numpy as np
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(file)
+    except Exception as error:  # of many types, on a damaged file or another one
+        raise UserError(
+            f"The file {file} is not a MATLAB file up to version 7, or is damaged ({error}); copy it again."
+        ) from error
+    arrays = {name: value for name, value in content.items() if not name.startswith("__")}
+    for name, value in arrays.items():
+        if not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
+            raise UserError(
+                f"The entry {name} of {file} is not an array of numbers, so these are no weights to import."
+            )
+    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
 
 
 def _scores(metrics: Mapping[str, MetricSummary]) -> dict[str, CardScore]:

@@ -6,10 +6,16 @@ A table `renames/NETWORK.yaml` says how the names of a release become ours; it i
 - `unwrap`: keys under which the file holds the weights, besides those of `renames/common.yaml`.
 - `settings`: settings that releases were trained with where they differ from the registry's; the first that fits is
   taken. Without it, the registry's own.
+- `known`: settings of single files whose names and shapes are those of other files too, by `weights_fingerprint`.
+- `like`: a network whose table's `rename` follows this one's.
 - `ignore`: patterns of names that our network has no use for.
 - `rename`: pairs of a pattern and what takes its place, applied to each name one after the other. In the second,
   ``\1`` stands for a group, ``<1-1>`` for a group as a number less one, ``<1/2>`` for the half of it, rounded down.
 - `stack`: patterns of our names; what comes to ``NAME.0``, ``NAME.1``, ... is stacked to NAME.
+- `matlab`: patterns of our names; what comes to them are filters as MATLAB programs of the field store them,
+  `(input, size * column + row, output)`, without the last axis where there is one output.
+- `reverse`: pairs of a pattern of our names and an axis along which the colours are turned: of a release that sees BGR.
+- `tile`: how often what a release has once, for images of one channel, is laid along our first axis.
 - `scale`, `add`: pairs of a pattern of our names and a number that the values are multiplied by, or that is added.
 
 Names that become one must hold equal values (a module that is used in many places is stored as often). A tensor whose
@@ -19,8 +25,9 @@ shape differs from ours by axes of length one alone is reshaped: a linear layer 
 from __future__ import annotations
 
 import functools
+import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -42,9 +49,14 @@ class RenameTable(TypedDict, total=False):
     unwrap: list[str]
     strip_prefix: list[str]
     settings: list[dict[str, Any]]
+    known: dict[str, dict[str, Any]]
+    like: str
     ignore: list[str]
     rename: list[tuple[str, str]]
     stack: list[str]
+    matlab: list[str]
+    reverse: list[tuple[str, int]]
+    tile: int
     scale: list[tuple[str, float]]
     add: list[tuple[str, float]]
 
@@ -52,6 +64,8 @@ class RenameTable(TypedDict, total=False):
 def table(network: str) -> RenameTable:
     """The table of `network` with what all share; without one of its own, only the latter."""
     common, own = (_read(_FOLDER / f"{name}.yaml") for name in ("common", network))
+    if "like" in own:
+        own["rename"] = [*own.get("rename", []), *table(own["like"])["rename"]]
     return {**common, **own, "unwrap": [*own.get("unwrap", []), *common["unwrap"]]}
 
 
@@ -115,11 +129,15 @@ def renamed(state: Mapping[str, Tensor], rules: RenameTable, shapes: Mapping[str
         ours[name], origin[name] = value, published
     for pattern in rules.get("stack", ()):
         ours = _stacked(ours, pattern)
+    for pattern in rules.get("matlab", ()):
+        ours = _changed(ours, pattern, _filters)
+    for pattern, axis in rules.get("reverse", ()):
+        ours = _changed(ours, pattern, functools.partial(_turned, axis=axis))
     for pattern, factor in rules.get("scale", ()):
-        ours = {name: value * factor if re.search(pattern, name) else value for name, value in ours.items()}
+        ours = _changed(ours, pattern, functools.partial(torch.mul, other=factor))
     for pattern, number in rules.get("add", ()):
-        ours = {name: value + number if re.search(pattern, name) else value for name, value in ours.items()}
-    return {name: _shaped(value, shapes.get(name)) for name, value in ours.items()}
+        ours = _changed(ours, pattern, functools.partial(torch.add, other=number))
+    return {name: _shaped(value, shapes.get(name), rules.get("tile", 1)) for name, value in ours.items()}
 
 
 def misfit(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> str | None:
@@ -169,11 +187,33 @@ def _stacked(state: Mapping[str, Tensor], pattern: str) -> dict[str, Tensor]:
             rest[name] = value
     stacked = {}
     for stem, members in parts.items():
-        stacked[stem] = torch.stack([members[i] for i in sorted(members)])
+        if len({value.shape for value in members.values()}) == 1:  # else of another network
+            stacked[stem] = torch.stack([members[i] for i in sorted(members)])
     return {**rest, **stacked}
 
 
-def _shaped(value: Tensor, shape: torch.Size | None) -> Tensor:
-    """`value` in `shape`, where the two differ by axes of length one alone; otherwise as it is."""
-    same = shape is not None and [n for n in value.shape if n != 1] == [n for n in shape if n != 1]
-    return value.reshape(shape) if same and shape is not None else value
+def _changed(state: Mapping[str, Tensor], pattern: str, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    return {name: change(value) if re.search(pattern, name) else value for name, value in state.items()}
+
+
+def _turned(value: Tensor, axis: int) -> Tensor:
+    """`value` with the order along `axis` reversed; as it is where it has no such axis: it is of another network."""
+    return value.flip(axis) if axis < value.ndim else value
+
+
+def _filters(value: Tensor) -> Tensor:
+    """MATLAB's `(input, size * column + row, output)` as `(output, input, row, column)`; other forms as they are."""
+    size = math.isqrt(value.shape[1]) if value.ndim in (2, 3) else 0
+    if not size or size**2 != value.shape[1]:
+        return value
+    return value.reshape(len(value), size, size, -1).permute(3, 0, 2, 1).contiguous()
+
+
+def _shaped(value: Tensor, shape: torch.Size | None, tile: int) -> Tensor:
+    """`value` in `shape`, where the two differ by axes of length one alone, or by `tile` along the first axis."""
+    if shape is None:
+        return value
+    if tile > 1 and value.ndim and (tile * len(value), *value.shape[1:]) == tuple(shape):
+        return torch.cat([value] * tile)
+    same = [n for n in value.shape if n != 1] == [n for n in shape if n != 1]
+    return value.reshape(shape) if same else value

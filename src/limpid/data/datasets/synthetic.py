@@ -22,7 +22,8 @@ class CleanSubset(Clean):
     """Some of the clean images of a set: those whose names lie between two, and of these all, or a part.
 
     Args:
-        first: the first name, such as ``0001``; names are compared as text, without folder and suffix.
+        first: the first name, such as ``0001``, without folder and suffix. Names of digits are compared as numbers,
+            others as text.
         last: the last name; an empty one sets no end.
         part: ``all``, or ``train`` or ``val``: without or only the held-out images.
         held_out: how many images validate: a count, or a share below 1.
@@ -38,19 +39,26 @@ class CleanSubset(Clean):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.first, self.last = str(self.first), str(self.last)  # a number that was typed
         if self.part not in ("all", "train", "val"):
             raise UserError(f"The part of set {self.name} is {self.part!r}, but it must be all, train or val.")
 
     def _in(self, folder: Path) -> list[tuple[str, str]]:
-        files = [
-            (key, file)
-            for key, file in super()._in(folder)
-            if self.first <= PurePath(key).name and (not self.last or PurePath(key).name <= self.last)
-        ]
+        files = [(key, file) for key, file in super()._in(folder) if self._within(PurePath(key).name)]
         if self.part == "all":
             return files
         held = held_out_scenes((key for key, _ in files), self.held_out)
         return [(key, file) for key, file in files if (key in held) == (self.part == "val")]
+
+    def _within(self, name: str) -> bool:
+        """Whether `name` lies between the first and the last."""
+        after = not self.first or _in_order(self.first, name)
+        return after and (not self.last or _in_order(name, self.last))
+
+
+def _in_order(one: str, other: str) -> bool:
+    """Whether `one` is not after `other`: as numbers where both are."""
+    return int(one) <= int(other) if one.isdecimal() and other.isdecimal() else one <= other
 
 
 class MultiScale:
@@ -148,7 +156,7 @@ class RandomDegradations(Degraded):
         count: how many draws there are; None for one of each image.
         crop: side of a random window that is cut from the clean image before it is degraded; None takes the whole.
         scales: factors of the image's size, descending, as for `MultiScale`. One is drawn with a probability in
-            proportion to its square, which is the share of patches that it has.
+            proportion to its square, which is about the share of patches that it has.
     """
 
     def __init__(
