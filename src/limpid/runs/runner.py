@@ -162,6 +162,7 @@ class Runner:
             callbacks=[
                 callbacks.StepSeed(self.spec.seed),
                 callbacks.CurveLogging(self.config["log_every"]),
+                callbacks.LastValidation(),
                 *chosen,
                 callbacks.Status(self.run_directory),
             ],
