@@ -96,11 +96,12 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype({name: _TYPES.get(name, object) for name in frame.columns})
 
 
-def _run_columns(row: Row | None, run: RunRecord) -> tuple[object, ...]:
-    """The values of the columns that every line of a run shares, those before `_VALUE`."""
+def _run_columns(row: Row | None, run: RunRecord, set_name: str | None = None) -> tuple[object, ...]:
+    """The values of the columns that every line of a run and set shares, those before `_VALUE`."""
     names = (None, None, None) if row is None else (row.paper, row.table, row.name)
     model = run.model or (row.model if row else None)
-    facts = (run.mode, run.budget, run.seed, run.status, run.comparable, shlex.join(run.overrides))
+    comparable = run.comparable if set_name is None else run.comparable_on(set_name)
+    facts = (run.mode, run.budget, run.seed, run.status, comparable, shlex.join(run.overrides))
     settings = ", ".join(settings_of(run))
     training = training_fingerprint(run)
     return (*names, model, run.data, *facts, settings, run.fingerprint, training, group_of(run), run.path)
@@ -114,12 +115,12 @@ def _printed_lines(row: Row) -> Iterator[tuple[object, ...]]:
 
 
 def _run_lines(row: Row | None, run: RunRecord) -> Iterator[tuple[object, ...]]:
-    columns = _run_columns(row, run)
+    columns = {name: _run_columns(row, run, name) for name in {score.set for score in run.scores}}
     for score in run.scores:
         figure = (score.metric, score.protocol, score.value, score.source, score.n)
-        yield (*columns, score.set, None, None, *figure)
+        yield (*columns[score.set], score.set, None, None, *figure)
     if not run.scores:
-        yield (*columns, None, None, None, None, None, float("nan"), MEASURED, None)
+        yield (*_run_columns(row, run), None, None, None, None, None, float("nan"), MEASURED, None)
 
 
 def _image_lines(row: Row | None, run: RunRecord) -> pd.DataFrame:
@@ -131,6 +132,7 @@ def _image_lines(row: Row | None, run: RunRecord) -> pd.DataFrame:
     columns = dict(zip(COLUMNS, _run_columns(row, run), strict=False))
     frame = pd.DataFrame(columns, index=scores.index)
     frame = frame.assign(**{name: scores[name] for name in scores.columns}, n=1)
+    frame["comparable"] = [run.comparable_on(name) for name in scores["set"]]
     frame["protocol"] = [protocols.get(key) for key in zip(scores["set"], scores["metric"], strict=True)]
     return _typed(frame[list(COLUMNS)])
 

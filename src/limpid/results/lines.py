@@ -136,20 +136,21 @@ def _group_lines(
         "settings": ", ".join(settings),
         "seeds": tuple(value.seed for value in runs.values()),
         "status": first.status,
-        "comparable": all(value.comparable for value in runs.values()),
         "runs": tuple(runs),
     }
     measured = [value for value in values if value.source == MEASURED and value.metric is not None]
     degraded = [value for value in values if value.source == INPUT and value.run == first.run]
     if not measured:
-        yield Line(MEASURED, "", {}, **facts)
+        yield Line(MEASURED, "", {}, comparable=all(value.comparable for value in runs.values()), **facts)
     for name in dict.fromkeys(value.set for value in measured):
         members = [value for value in measured if value.set == name]
         yardstick = [value for value in degraded if value.set == name]
         images = max(value.n for value in members)
         if yardstick:
             yield Line(INPUT, name, _figures(yardstick, {}), images=images)
-        yield Line(MEASURED, name, _figures(members, printed.get(name, {})), images=images, **facts)
+        comparable = all(value.comparable for value in members)
+        figures = _figures(members, printed.get(name, {}))
+        yield Line(MEASURED, name, figures, images=images, comparable=comparable, **facts)
 
 
 def _figures(of_set: Iterable[FrameLine], printed: Mapping[str, float]) -> dict[str, Figure]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from limpid.config.compose import key_of
 from limpid.errors import UserError
+from limpid.runs.comparable import weights_as_printed
 from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, StartingWeights
 from limpid.store.run_directory import InUse, Run
@@ -50,7 +51,7 @@ def _weights_of(spec: RunSpec) -> StartingWeights:
 
     file = Run(spec.directory).chosen_checkpoint
     sha256 = checkpoint.weights_fingerprint(checkpoint.weights(checkpoint.read(file)))
-    return StartingWeights(str(spec.row), spec.budget, spec.seed, sha256)
+    return StartingWeights(str(spec.row), spec.budget, spec.seed, sha256, weights_as_printed(file))
 
 
 def _perform_or_wait(spec: RunSpec, perform: Callable[[RunSpec], object]) -> None:

@@ -15,12 +15,21 @@ from limpid.store.run_directory import Run
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """Weights of another row's run that a run starts from: the row, its budget and seed, and the weights' sha256."""
+    """Weights of another row's run that a run starts from.
+
+    Attributes:
+        row: whose run it was.
+        budget: of that run.
+        seed: of that run.
+        weights: their sha256.
+        as_printed: whether they are those of the paper's whole training; see `limpid.runs.comparable`.
+    """
 
     row: str
     budget: str
     seed: int
     weights: str
+    as_printed: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class TestedWeights:
         settings: that network's settings.
         sha256: of the weights.
         trained: what the checkpoint says of its training: row, budget, seed, data, fingerprint.
+        as_printed: whether they are those of the paper's whole training; see `limpid.runs.comparable`.
     """
 
     file: Path
@@ -40,6 +50,7 @@ class TestedWeights:
     settings: Mapping[str, object]
     sha256: str
     trained: Mapping[str, Any]
+    as_printed: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class RunSpec:
         changes: those of them that are set beyond the row, its budget and its seed, and may change the result.
         narrowed: settings of the network that the budget makes smaller than the paper's.
         fingerprint: of everything that can change the result.
-        comparable: whether the result may stand beside the paper's.
+        comparable: whether it is the row as it is, at the paper's budget; what was there of the data decides the rest.
         directory: where the run lies.
         prerequisites: runs whose weights this one starts from, by their reference in `config`.
         without: references that it starts without.
