@@ -52,7 +52,7 @@ class RunRecord:
         model: the option of the group `model`; None where kept figures do not say.
         data: the option of the group `data`.
         budget: of the training, that of the tested weights where these are another's.
-        seed: of the run.
+        seed: likewise of the training.
         status: ``done``, ``running``, ``failed``, ``interrupted`` or ``missing``.
         fingerprint: of its configuration.
         overrides: what was typed besides row, budget and seed. A path into the run store begins with ``runs/``,
@@ -144,7 +144,7 @@ def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path
     """
     facts = _facts(config)
     provenance = results.get("provenance") or {}
-    trained_budget = (provenance.get("trained") or {}).get("budget")
+    trained = provenance.get("trained") or {}
     choices = facts.get("choices") or {}
     return RunRecord(
         path=path.as_posix(),
@@ -152,8 +152,8 @@ def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path
         mode=facts.get("mode") or "train",
         model=choices.get("model"),
         data=choices.get("data"),
-        budget=str(trained_budget or facts.get("budget")),
-        seed=config.get("seed"),
+        budget=str(trained.get("budget") or facts.get("budget")),
+        seed=trained.get("seed", config.get("seed")),
         status=status,
         fingerprint=facts.get("fingerprint"),
         overrides=tuple(_portable(facts.get("changes") or (), path)),

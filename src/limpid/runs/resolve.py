@@ -11,6 +11,7 @@ from limpid.config import instantiate
 from limpid.config.compose import Composed, compose, is_table, key_of
 from limpid.config.references import PREFIX, references, row_word
 from limpid.errors import CannotRun, UserError
+from limpid.results.grouping import seedless_values
 from limpid.results.rows import Row, find_row
 from limpid.runs.comparable import same_but_for_the_weights, same_counts, weights_as_printed
 from limpid.runs.overrides import (
@@ -86,6 +87,7 @@ def resolve_composed(composed: Composed) -> RunSpec:
         without,
     )
     own_fingerprint = fingerprint(parts)
+    seedless = fingerprint(seedless_values(parts, config["seed"]))
     choices = _named_choices(composed, tested)
     is_unchanged = unchanged is not None and own_fingerprint == unchanged.fingerprint
     return RunSpec(
@@ -101,6 +103,7 @@ def resolve_composed(composed: Composed) -> RunSpec:
         directory=_directory(config, choices, row, own_fingerprint, unchanged),
         prerequisites=prerequisites,
         without=without,
+        training="" if seedless == own_fingerprint else seedless,
         tested=tested,
     )
 

@@ -70,6 +70,8 @@ class RunSpec:
         directory: where the run lies.
         prerequisites: runs whose weights this one starts from, by their reference in `config`.
         without: references that it starts without.
+        training: as `fingerprint`, with the directories of the run's own seed written ``seed-*``; see
+            `limpid.results.grouping`. Empty where there are none.
         checkpoints: the files that references stand for, once they are there.
         started_from: what these files are.
         tested: the weights of a test; None where the network is trained, or learns nothing.
@@ -87,6 +89,7 @@ class RunSpec:
     directory: Path
     prerequisites: Mapping[str, RunSpec] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    training: str = ""
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     started_from: tuple[StartingWeights, ...] = ()
     tested: TestedWeights | None = None
@@ -122,6 +125,8 @@ class RunSpec:
             "fingerprint": self.fingerprint,
             "limpid": __version__,
         }
+        if self.training:
+            facts["training"] = self.training
         if self.started_from:
             facts["started_from"] = [vars(weights) for weights in self.started_from]
         return facts
@@ -139,6 +144,7 @@ class RunSpec:
             "mode": self.mode,
             "choices": dict(self.choices),
             "fingerprint": self.fingerprint,
+            "training": self.training,
             "overrides": list(self.overrides),
             "changes": list(self.changes),
             "narrowed": dict(self.narrowed) or None,
@@ -178,6 +184,7 @@ def read_spec(directory: Path | str) -> RunSpec:
         fingerprint=facts["fingerprint"],
         comparable=facts["comparable"],
         directory=Path(directory),
+        training=facts.get("training") or "",
         without=tuple(reference for reference, file in checkpoints.items() if file is None),
         checkpoints={reference: file for reference, file in checkpoints.items() if file is not None},
         started_from=tuple(StartingWeights(**one) for one in facts["started_from"]),
