@@ -73,6 +73,8 @@ def _missing(spec: RunSpec, needed: RunSpec) -> str:
     words = [word for word in needed.overrides if key_of(word) != "prerequisites"]
     command = " ".join(["limpid train", *words])
     subject = f"Row {spec.row}" if spec.row else f"The model {spec.choices['model']}"
+    if not spec.row and spec.mode == "test":
+        subject = "This test"  # its network is the checkpoint's, which is not there to say which
     return (
         f"{subject} starts from the weights of row {needed.row}, which are not there (looked in {needed.directory}); "
         f"make them with `{command}`, or add prerequisites=run and they are made first."
