@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from limpid.commands import table
+from limpid.config.recipes import recipe
+from limpid.config.registry import registered
+from limpid.paths import config_folders
 from limpid.results.papers import papers
 from limpid.results.rows import NO_SET, rows
 
@@ -72,9 +75,25 @@ def test_rows_refer_to_rows_that_exist() -> None:
 def test_a_row_that_is_built_or_prints_nothing_says_so() -> None:
     assert len(ROWS) == 148
     assert sum(not row.printed for row in ROWS.values()) == 14
-    assert sum(row.not_built is not None for row in ROWS.values()) == 36
+    assert sum(row.not_built is not None for row in ROWS.values()) == 32
     assert sum(row.alias_of is not None for row in ROWS.values()) == 17
     assert all(row.model for row in ROWS.values() if not row.not_built)
+
+
+def test_no_row_whose_method_exists_says_that_it_is_not_built() -> None:
+    folders = [*config_folders("conf")]
+    models = {file.stem for folder in folders for file in (folder / "model").glob("*.yaml")}
+    methods = {*registered(), *models}
+    for row in ROWS.values():
+        assert (row.not_built is None) == (row.model is not None), row.id
+        assert row.not_built is None or row.name not in methods, f"{row.id} could run"
+
+
+def test_what_a_paper_prints_has_a_set_of_its_name_to_stand_beside() -> None:
+    built = [ROWS[place] for place in BUILT if ROWS[place].printed]
+    tested = {row.data: set(recipe(row.data)["test"]) for row in built if row.data}
+    for row in built:
+        assert set(row.printed) <= ({NO_SET} if row.mode == "profile" else tested[row.data]), row.id
 
 
 def test_the_table_of_all_rows_says_of_each_whether_it_can_run(

@@ -239,3 +239,57 @@ def test_what_is_kept_in_the_repository_is_shown(paper: str, count: int, tmp_pat
     assert all(run.scores and run.fingerprint and run.status == "done" for run in kept)
     shown_runs = {run.path for one in measured.measured_rows(rows(paper), tmp_path) for run in one.runs}
     assert shown_runs == {run.path for run in kept}
+
+
+def test_two_runs_of_one_seed_are_never_averaged(here: Path) -> None:
+    """Whatever tells them apart: a configuration file that was edited between them, or other weights by the same name."""
+    started = "model.start.ckpt=runs/mine/table1/other/mini/seed-{seed}/checkpoints/best.ckpt"
+    for number, (seed, folder) in enumerate(((0, "seed-0-a"), (0, "seed-0-b"), (1, "seed-1"), (2, "seed-2"))):
+        changes = [started.format(seed=seed)]
+        ours(here / "runs", seed, 20.0 + number, changes=changes, fingerprint=f"{number}" * 8, folder=folder)
+    found = [line for line in shown("mine/table1/ours", here / "runs").lines if line.source == "measured"]
+    assert [(line.seeds, line.figures["psnr"].mean) for line in found] == [
+        ((0,), 20.0), ((0,), 21.0), ((1,), 22.0), ((2,), 23.0),
+    ]  # fmt: skip
+    assert [line.settings.rsplit(", ", 1)[1] for line in found] == [f"run {number}" for number in map(_eight, range(4))]
+
+
+def _eight(number: int) -> str:
+    return f"{number}" * 8
+
+
+def test_a_training_is_named_without_its_seed_where_the_run_says_so(here: Path) -> None:
+    """Seed 0 was trained for longer than the others: the paths are the same, the trainings are not."""
+    started = "model.start.ckpt=runs/mine/table1/other/mini/seed-{seed}/checkpoints/best.ckpt"
+    for seed, training in ((0, "aaaaaaaa"), (1, "bbbbbbbb"), (2, "bbbbbbbb")):
+        facts = {"changes": [started.format(seed=seed)], "fingerprint": f"{seed}" * 8}
+        ours(here / "runs", seed, 20.0 + seed, provenance={"training": training}, **facts)
+    assert [line.seeds for line in shown("mine/table1/ours", here / "runs").lines if line.source == "measured"] == [
+        (0,), (1, 2),
+    ]  # fmt: skip
+
+
+def test_a_test_has_the_seed_of_the_weights_and_says_where_these_are_the_last(here: Path) -> None:
+    for seed in (0, 1):
+        for name in ("best.ckpt", "last.ckpt"):
+            trained = {"budget": "mini", "data": "made", "seed": seed, "fingerprint": "11111111"}
+            fingerprint = f"{seed}{name[:3]}"
+            facts = {"mode": "test", "fingerprint": fingerprint, "folder": f"seed-0-{fingerprint}"}
+            ours(here / "runs", 0, 20.0 + seed, provenance={"trained": trained, "checkpoint": name}, **facts)
+    assert sorted(described(shown("mine/table1/ours", here / "runs"))) == [
+        "budget mini, last checkpoint, seeds 0, 1, not comparable",
+        "budget mini, seeds 0, 1, not comparable",
+    ]
+
+
+def test_short_and_long_trainings_of_a_row_stand_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What measured.json keeps of 700 and of 3,000 steps, each with the tests of its weights."""
+    monkeypatch.chdir(tmp_path)
+    lines_of_row = [line for line in shown("aosr/ablations/l1", tmp_path).lines if line.source == "measured"]
+    assert all(len(set(line.seeds)) == len(line.seeds) for line in lines_of_row)
+    records = {run.store_path: run for run in shown("aosr/ablations/l1", tmp_path).runs}
+    for line in lines_of_row:
+        assert len({records[run].trained["fingerprint"] for run in line.runs}) == 1
+    long = [line for line in lines_of_row if {records[run].trained["step"] for run in line.runs} == {3000}]
+    assert {line.seeds for line in long} == {(0,)}
+    assert any(line.seeds == (0, 1, 2) for line in lines_of_row if line not in long)

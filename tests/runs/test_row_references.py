@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.specs import SMALL, words
+from tests.specs import SMALL, config, words
 
 import limpid
 from limpid.cli import status
+from limpid.config.references import references
 from limpid.errors import UserError
+from limpid.results.rows import rows
 from limpid.runs.resolve import resolve, row_run
-from limpid.runs.runner import Results
+from limpid.runs.runner import Results, perform
 
 ROW = "rfd/table5/aod_net"
+PRIORS = ("dcp", "wmcp", "identity")
 REFERENCE = f"ckpt=row:{ROW}"
 
 
@@ -58,8 +61,6 @@ def test_a_test_takes_the_rows_weights_at_its_budget_and_seed(trained: Results) 
 
 
 def _tested(overrides: list[str]) -> Results:
-    from limpid.runs.runner import perform
-
     return perform(resolve(overrides, "test"))
 
 
@@ -89,3 +90,58 @@ def test_weights_that_are_not_there_are_one_sentence(capsys: pytest.CaptureFixtu
         resolve(["ckpt=row:rfd/table5", *SMALL], "test")
     with pytest.raises(UserError, match="There is no rfd/table5=aod_nett; did you mean 'aod_net'"):
         resolve(["ckpt=row:rfd/table5/aod_nett", *SMALL], "test")
+
+
+@pytest.mark.parametrize(
+    ("row", "data", "expected"),
+    [
+        ("uni_removal/table1/mprnet", "scenes_unpaired", ["scenes", "scenes_rain", "scenes_blur"]),
+        ("uni_removal/table3/xydeblur", "scenes_unpaired", ["scenes_blur"]),
+        ("uni_removal/table1/mawr", "scenes_unpaired", ["scenes_mixture"]),
+        # what only tests says nothing about training, nor does the recipe that the row has anyway
+        ("uni_removal/table5/kt", "real_photographs", ["uni_removal_synthetic"]),
+        ("uni_removal/table3/xydeblur", "realblur_j", ["gopro"]),
+        ("rfd/table5/ours", "reside_its", ["reside_its_clear"]),
+        ("rfd/table5/ours", "scenes", ["scenes"]),
+    ],
+)
+def test_a_prerequisite_is_trained_on_what_it_can_learn_from(row: str, data: str, expected: list[str]) -> None:
+    spec = resolve(words(row, f"data={data}", "prerequisites=run", "budget=smoke"))
+    assert [needed.choices["data"] for needed in spec.prerequisites.values()] == expected
+
+
+def test_a_row_that_only_tests_takes_its_weights_from_a_row() -> None:
+    """Or it is a prior: else it would need a path that nobody knows."""
+    for row in rows():
+        if row.mode == "test" and not row.not_built:
+            plain = config(row.id)
+            found = references({"ckpt": plain["ckpt"], "model": plain["model"]})
+            assert bool(found) == (row.model not in PRIORS), row.id
+
+
+def test_a_test_without_its_weights_says_how_they_are_made(tmp_path: Path) -> None:
+    row = words("uni_removal/table5/kt", "budget=smoke", "data=scenes_unpaired")
+    with pytest.raises(
+        UserError, match="tests the weights of row:uni_removal/table4/bkt_icl_fcl, .* prerequisites=run"
+    ):
+        limpid.run(row)
+    with pytest.raises(
+        UserError, match=r"This test starts from the weights of row fdr/table1/ours, which are not there"
+    ):
+        perform(resolve(["ckpt=row:fdr/table1/ours", "data=scenes"], "test"))
+
+
+def test_a_checkpoint_without_a_row_is_named_by_its_own_network() -> None:
+    spec = resolve(["ckpt=zoo:fdr_scenes", *SMALL], "test")
+    assert spec.directory.relative_to(spec.directory.parents[4]).parts[:2] == ("free", "fdr-scenes")
+    assert (spec.choices["model"], spec.choices["network"], spec.network) == ("fdr", "fdr", "fdr")
+
+
+def test_teachers_that_are_tested_are_recorded_by_their_weights(tmp_path: Path) -> None:
+    small = ("budget=smoke", "data=scenes_mixture", "data.test_images=1", "trainer=cpu", "data.workers=0", "pictures=0")
+    found = limpid.run(words("uni_removal/table4/teacher", *small)).document["provenance"]["teachers"]
+    assert {kind: (origin["network"], origin["random"]) for kind, origin in found.items()} == {
+        "haze": ("mprnet", 101), "rain": ("mprnet", 102), "blur": ("mprnet", 103),
+    }  # fmt: skip
+    assert len({origin["weights"] for origin in found.values()}) == 3
+    assert all(len(origin["weights"]) == 64 for origin in found.values())

@@ -1,9 +1,10 @@
-"""Callbacks: progress, checkpoints, status, curves, images, averaging, seeds of steps, a guard against NaN."""
+"""Callbacks: progress, checkpoints, the last validation, status, curves, images, averaging, seeds of steps, NaN."""
 
 from limpid.callbacks.checkpoints import CheckpointFiles, Checkpoints
 from limpid.callbacks.curve_logging import CurveLogging
 from limpid.callbacks.ema import EMA
 from limpid.callbacks.image_logging import ImageLogging
+from limpid.callbacks.last_validation import LastValidation
 from limpid.callbacks.nan_guard import NonFiniteGuard
 from limpid.callbacks.progress import Progress
 from limpid.callbacks.status import Status
@@ -15,6 +16,7 @@ __all__ = [
     "Checkpoints",
     "CurveLogging",
     "ImageLogging",
+    "LastValidation",
     "NonFiniteGuard",
     "Progress",
     "Status",

@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from limpid.data.datasets.base import FileSet, Sample, wrap_files
+from limpid.data.datasets.base import FileSet, Sample, why_not_whole, wrap_files
 from limpid.errors import UserError
 
 _Set = TypeVar("_Set")
@@ -109,6 +109,10 @@ class Cached:
     def why_missing(self) -> str | None:
         """Why the set cannot be used, in a sentence, or None."""
         return self.images.why_missing()
+
+    def why_not_whole(self) -> str | None:
+        """Why this is not its publisher's set, all of it, in a phrase, or None."""
+        return why_not_whole(self.images)
 
     def load(self, index: int, *rng: np.random.Generator) -> Sample:
         """Image `index`, from the cache or as the set loads it."""

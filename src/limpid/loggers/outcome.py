@@ -91,7 +91,8 @@ def _results(
         difference = None if mean is None or paper is None else mean - paper
         images = score.n if score else None
         protocol = score.protocol if score else None
-        rows.append([record.row, name, metric, mean, paper, difference, images, protocol, record.comparable])
+        beside = record.comparable_on(name)
+        rows.append([record.row, name, metric, mean, paper, difference, images, protocol, beside])
     return Table(columns, rows)
 
 

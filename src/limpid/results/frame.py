@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limpid.paths import runs as default_store
-from limpid.results.grouping import group_of, settings_of, training_fingerprint
+from limpid.results.grouping import groups_of, settings_of, training_fingerprint
 from limpid.results.measured import FREE, MeasuredRow, free_runs, measured_rows
 from limpid.results.rows import Row, rows
 from limpid.results.run_record import INPUT, MEASURED, RunRecord
@@ -74,21 +75,25 @@ def frame_of(measured: Iterable[MeasuredRow], free: Iterable[RunRecord] = (), pe
     """The frame that `results` describes, of some rows and of some runs without a row."""
     import pandas as pd
 
-    lines: list[tuple[object, ...]] = []
+    rows_with_runs = list(measured)
     runs: list[tuple[Row | None, RunRecord]] = []
-    for one in measured:
+    for one in rows_with_runs:
+        runs += [(one.row, run) for run in one.runs]
+    runs += [(None, run) for run in free]
+    groups = groups_of([(row.id if row else None, run) for row, run in runs])
+    numbered = iter(zip(runs, groups, strict=True))
+    lines: list[tuple[object, ...]] = []
+    for one in rows_with_runs:
         lines += _printed_lines(one.row)
-        for run in one.runs:
-            lines += _run_lines(one.row, run)
-            runs.append((one.row, run))
-    for run in free:
-        lines += _run_lines(None, run)
-        runs.append((None, run))
+        for (row, run), group in islice(numbered, len(one.runs)):
+            lines += _run_lines(row, run, group)
+    for (row, run), group in numbered:
+        lines += _run_lines(row, run, group)
     # As objects first, so that what is missing is None in every column of text, whatever else is in it.
     means = _typed(pd.DataFrame(lines, columns=list(COLUMNS), dtype=object))
     if not per_image:
         return means
-    images = [_image_lines(row, run) for row, run in runs if not run.kept]
+    images = [_image_lines(*one, group) for one, group in zip(runs, groups, strict=True) if not one[1].kept]
     return pd.concat([means, *(frame for frame in images if len(frame))], ignore_index=True)
 
 
@@ -96,14 +101,15 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype({name: _TYPES.get(name, object) for name in frame.columns})
 
 
-def _run_columns(row: Row | None, run: RunRecord) -> tuple[object, ...]:
-    """The values of the columns that every line of a run shares, those before `_VALUE`."""
+def _run_columns(row: Row | None, run: RunRecord, group: str, set_name: str | None = None) -> tuple[object, ...]:
+    """The values of the columns that every line of a run and set shares, those before `_VALUE`."""
     names = (None, None, None) if row is None else (row.paper, row.table, row.name)
     model = run.model or (row.model if row else None)
-    facts = (run.mode, run.budget, run.seed, run.status, run.comparable, shlex.join(run.overrides))
+    comparable = run.comparable if set_name is None else run.comparable_on(set_name)
+    facts = (run.mode, run.budget, run.seed, run.status, comparable, shlex.join(run.overrides))
     settings = ", ".join(settings_of(run))
     training = training_fingerprint(run)
-    return (*names, model, run.data, *facts, settings, run.fingerprint, training, group_of(run), run.path)
+    return (*names, model, run.data, *facts, settings, run.fingerprint, training, group, run.path)
 
 
 def _printed_lines(row: Row) -> Iterator[tuple[object, ...]]:
@@ -113,24 +119,25 @@ def _printed_lines(row: Row) -> Iterator[tuple[object, ...]]:
             yield (*columns, name, None, None, metric, None, float(value), PAPER, None)
 
 
-def _run_lines(row: Row | None, run: RunRecord) -> Iterator[tuple[object, ...]]:
-    columns = _run_columns(row, run)
+def _run_lines(row: Row | None, run: RunRecord, group: str) -> Iterator[tuple[object, ...]]:
+    columns = {name: _run_columns(row, run, group, name) for name in {score.set for score in run.scores}}
     for score in run.scores:
         figure = (score.metric, score.protocol, score.value, score.source, score.n)
-        yield (*columns, score.set, None, None, *figure)
+        yield (*columns[score.set], score.set, None, None, *figure)
     if not run.scores:
-        yield (*columns, None, None, None, None, None, float("nan"), MEASURED, None)
+        yield (*_run_columns(row, run, group), None, None, None, None, None, float("nan"), MEASURED, None)
 
 
-def _image_lines(row: Row | None, run: RunRecord) -> pd.DataFrame:
+def _image_lines(row: Row | None, run: RunRecord, group: str) -> pd.DataFrame:
     """The lines of single images, from the run's per_image.csv."""
     import pandas as pd
 
     scores = read_per_image(Path(run.path))
     protocols = {(score.set, score.metric): score.protocol for score in run.scores if score.source == MEASURED}
-    columns = dict(zip(COLUMNS, _run_columns(row, run), strict=False))
+    columns = dict(zip(COLUMNS, _run_columns(row, run, group), strict=False))
     frame = pd.DataFrame(columns, index=scores.index)
     frame = frame.assign(**{name: scores[name] for name in scores.columns}, n=1)
+    frame["comparable"] = [run.comparable_on(name) for name in scores["set"]]
     frame["protocol"] = [protocols.get(key) for key in zip(scores["set"], scores["metric"], strict=True)]
     return _typed(frame[list(COLUMNS)])
 

@@ -6,20 +6,41 @@ it, with two exceptions, in which the fingerprint changes with a seed's own chec
 - A test of trained weights hashes the content of the weights. The fingerprint of the training that made them, which
   metrics.json keeps, takes its place, together with the protocols of the test.
 - A run may start from a checkpoint by its path, and the path names a seed (`.../seed-1/checkpoints/best.ckpt`), such as
-  a student that starts from its own seed's teacher. Then the overrides take the fingerprint's place, in which the run's
-  own seed is written `seed-*`; a path to another seed's checkpoint stays as it is, and such a run is another training.
+  a student that starts from its own seed's teacher. Then a second fingerprint takes its place, in which the run's own
+  seed is written `seed-*` (runs of earlier versions lack it; of them the overrides tell). A path to another seed's
+  checkpoint stays as it is, and such a run is another training.
 
 Besides, what one can see to differ is never one training: budget, what the run does, data, status, overrides, a
-narrower network, and the data that tested weights were trained on. Runs of different rows are kept apart by their rows;
-of two rows that share one run (`alias_of`), either may have been asked for.
+narrower network, the data that tested weights were trained on, and whether the best or the last of them are tested.
+Runs of different rows are kept apart by their rows; of two rows that share one run (`alias_of`), either may have been
+asked for. And where two runs of one seed are left in a group, they differ in something that none of this tells, so that
+every run of the group stands alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 from limpid.results.run_record import RunRecord
+
+
+def groups_of(records: Sequence[tuple[str | None, RunRecord]]) -> list[str]:
+    """The group of each run among others, eight hex digits that are equal for runs of one training.
+
+    Args:
+        records: the runs, each with the row under which it is shown.
+    """
+    groups = [(row, group_of(record)) for row, record in records]
+    seeds = Counter((*group, record.seed) for group, (_, record) in zip(groups, records, strict=True))
+    mixed = {(row, group) for (row, group, _), count in seeds.items() if count > 1}
+    return [
+        _digest((group, record.fingerprint, record.path)) if (row, group) in mixed else group
+        for (row, group), (_, record) in zip(groups, records, strict=True)
+    ]
 
 
 def group_of(record: RunRecord) -> str:
@@ -33,11 +54,18 @@ def group_of(record: RunRecord) -> str:
         *_protocols(record),
         *settings_of(record),
     )
+    return _digest(facts)
+
+
+def _digest(facts: tuple[object, ...]) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
 
 
 def training_fingerprint(record: RunRecord) -> str | None:
     """The fingerprint of a run's training without any seed; None where the overrides stand in its place."""
+    seedless_fingerprint = (record.trained or record.provenance).get("training")
+    if seedless_fingerprint is not None:
+        return str(seedless_fingerprint)
     if any(seedless(override, record.seed) != override for override in record.overrides):
         return None
     return record.trained.get("fingerprint") or record.fingerprint
@@ -53,16 +81,26 @@ def _protocols(record: RunRecord) -> list[str]:
 def settings_of(record: RunRecord) -> tuple[str, ...]:
     """The settings of a run besides its row, budget and seed, for people.
 
-    These are its overrides in alphabetical order with its own seed as `seed-*`, the settings of a narrower network, and
-    what its weights were trained on where that are not the data it is tested on.
+    These are its overrides in alphabetical order with its own seed as `seed-*`, the settings of a narrower network,
+    what its weights were trained on where that are not the data it is tested on, and that it is the last checkpoint.
     """
     overrides = sorted(seedless(override, record.seed) for override in record.overrides)
     narrowed = [f"{name}={value}" for name, value in record.narrowed.items()]
     trained_on = record.trained.get("data", record.data)
     elsewhere = [] if trained_on == record.data else [f"trained on {trained_on}"]
-    return (*overrides, *narrowed, *elsewhere)
+    is_last = record.mode == "test" and record.provenance.get("checkpoint") == "last.ckpt"
+    return (*overrides, *narrowed, *elsewhere, *(["last checkpoint"] if is_last else []))
 
 
 def seedless(override: str, seed: int | None) -> str:
     """An override in which the directories of the run's own seed are `seed-*`."""
     return re.sub(rf"/seed-{seed}(?=[-/])", "/seed-*", override)
+
+
+def seedless_values(value: object, seed: int) -> Any:
+    """The plain `value` in which the directories of the run's own seed are `seed-*`, at any depth."""
+    if isinstance(value, dict):
+        return {key: seedless_values(member, seed) for key, member in value.items()}
+    if isinstance(value, list):
+        return [seedless_values(member, seed) for member in value]
+    return seedless(value, seed) if isinstance(value, str) else value

@@ -53,6 +53,7 @@ class FrameLine(Protocol):
     settings: str
     status: str
     comparable: bool
+    fingerprint: str
     training: str
     group: str
     run: str
@@ -108,8 +109,13 @@ def lines_of(frame: pd.DataFrame | None) -> Iterator[Line]:
     for name, values in printed.items():
         yield Line(PAPER, name, {metric: Figure(number) for metric, number in values.items()})
     seen = Counter(_visible_settings(members[0]) for members in groups.values())
+    trainings = Counter((*_visible_settings(members[0]), members[0].training) for members in groups.values())
     for members in groups.values():
-        yield from _group_lines(members, printed, name_training=seen[_visible_settings(members[0])] > 1)
+        visible = _visible_settings(members[0])
+        mark = f"training {members[0].training}" if seen[visible] > 1 else None
+        if trainings[(*visible, members[0].training)] > 1:
+            mark = f"run {members[0].fingerprint}"
+        yield from _group_lines(members, printed, mark)
 
 
 def _visible_settings(value: FrameLine) -> tuple[str, ...]:
@@ -117,39 +123,38 @@ def _visible_settings(value: FrameLine) -> tuple[str, ...]:
 
 
 def _group_lines(
-    values: Sequence[FrameLine], printed: Mapping[str, Mapping[str, float]], name_training: bool
+    values: Sequence[FrameLine], printed: Mapping[str, Mapping[str, float]], mark: str | None
 ) -> Iterator[Line]:
     """The lines of runs of one training.
 
     Args:
         values: the means of the runs, as the frame has them.
         printed: the paper's values, `{set: {metric: value}}`.
-        name_training: whether the fingerprint tells the training from another of the same settings.
+        mark: what tells the runs from those of another training of the same settings; None where there is none.
     """
     runs = {value.run: value for value in values}
     first = values[0]
-    settings = [first.settings] if first.settings else []
-    if name_training:
-        settings.append(f"training {first.training}")
+    settings = [part for part in (first.settings, mark) if part]
     facts: dict[str, Any] = {
         "budget": first.budget,
         "settings": ", ".join(settings),
         "seeds": tuple(value.seed for value in runs.values()),
         "status": first.status,
-        "comparable": all(value.comparable for value in runs.values()),
         "runs": tuple(runs),
     }
     measured = [value for value in values if value.source == MEASURED and value.metric is not None]
     degraded = [value for value in values if value.source == INPUT and value.run == first.run]
     if not measured:
-        yield Line(MEASURED, "", {}, **facts)
-    for name in dict.fromkeys(value.set for value in measured):
-        members = [value for value in measured if value.set == name]
-        yardstick = [value for value in degraded if value.set == name]
+        yield Line(MEASURED, "", {}, comparable=all(value.comparable for value in runs.values()), **facts)
+    for tested in dict.fromkeys(value.set for value in measured):
+        members = [value for value in measured if value.set == tested]
+        yardstick = [value for value in degraded if value.set == tested]
         images = max(value.n for value in members)
         if yardstick:
-            yield Line(INPUT, name, _figures(yardstick, {}), images=images)
-        yield Line(MEASURED, name, _figures(members, printed.get(name, {})), images=images, **facts)
+            yield Line(INPUT, tested, _figures(yardstick, {}), images=images)
+        comparable = all(value.comparable for value in members)
+        figures = _figures(members, printed.get(tested, {}))
+        yield Line(MEASURED, tested, figures, images=images, comparable=comparable, **facts)
 
 
 def _figures(of_set: Iterable[FrameLine], printed: Mapping[str, float]) -> dict[str, Figure]:

@@ -40,7 +40,7 @@ def measured_rows(rows: Iterable[Row], store: Path) -> list[MeasuredRow]:
         runs = [read_record(run) for run in find(store / row.run_id)]
         present = {run.store_path for run in runs}
         runs += [run for run in kept_records[row.paper] if run.row == row.run_id and run.store_path not in present]
-        measured.append(MeasuredRow(row, tuple(runs)))
+        measured.append(MeasuredRow(row, tuple(run.seen_from(row.printed) for run in runs)))
     return measured
 
 

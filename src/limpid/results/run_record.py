@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from limpid.results.rows import NO_SET
 from limpid.store.metrics_file import MetricsFile, Summary
 from limpid.store.run_directory import Run
 
@@ -51,15 +52,16 @@ class RunRecord:
         model: the option of the group `model`; None where kept figures do not say.
         data: the option of the group `data`.
         budget: of the training, that of the tested weights where these are another's.
-        seed: of the run.
+        seed: likewise of the training.
         status: ``done``, ``running``, ``failed``, ``interrupted`` or ``missing``.
         fingerprint: of its configuration.
         overrides: what was typed besides row, budget and seed. A path into the run store begins with ``runs/``,
             wherever the store lies, and where data lie is left out unless sets of one's own are among them.
         narrowed: settings of the network that the budget makes smaller than the paper's.
-        comparable: whether its values may stand beside the paper's.
+        comparable: whether its values may stand beside the paper's, on all sets that the row's table prints.
         scores: its means, and those of the degraded input.
         provenance: where its weights come from, as metrics.json has it.
+        comparable_sets: the sets on which they may; None where the run does not say.
         kept: whether these are figures that were kept of a run, which may be elsewhere or gone.
     """
 
@@ -77,7 +79,22 @@ class RunRecord:
     comparable: bool
     scores: tuple[Score, ...]
     provenance: Mapping[str, Any]
+    comparable_sets: tuple[str, ...] | None = None
     kept: bool = False
+
+    def comparable_on(self, set_name: str) -> bool:
+        """Whether its values on one set may stand beside the paper's."""
+        return self.comparable if self.comparable_sets is None else set_name in self.comparable_sets
+
+    def seen_from(self, printed: Mapping[str, object]) -> RunRecord:
+        """The record as it is for a row whose table prints the sets `printed`: two rows may share a run.
+
+        It stays as it is where the run says of no set whether it is comparable, or the table prints none.
+        """
+        needed = needed_sets(printed, {})
+        if self.comparable_sets is None or not needed:
+            return self
+        return replace(self, comparable=set(needed) <= set(self.comparable_sets))
 
     @property
     def trained(self) -> Mapping[str, Any]:
@@ -127,7 +144,7 @@ def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path
     """
     facts = _facts(config)
     provenance = results.get("provenance") or {}
-    trained_budget = (provenance.get("trained") or {}).get("budget")
+    trained = provenance.get("trained") or {}
     choices = facts.get("choices") or {}
     return RunRecord(
         path=path.as_posix(),
@@ -135,8 +152,8 @@ def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path
         mode=facts.get("mode") or "train",
         model=choices.get("model"),
         data=choices.get("data"),
-        budget=str(trained_budget or facts.get("budget")),
-        seed=config.get("seed"),
+        budget=str(trained.get("budget") or facts.get("budget")),
+        seed=trained.get("seed", config.get("seed")),
         status=status,
         fingerprint=facts.get("fingerprint"),
         overrides=tuple(_portable(facts.get("changes") or (), path, roots=bool(facts.get("own")))),
@@ -144,7 +161,18 @@ def record_of(config: Mapping[str, Any], results: MetricsFile, status: str, path
         comparable=bool(results.get("comparable")) and status == "done",
         scores=tuple(_scores(results)),
         provenance=provenance,
+        comparable_sets=_comparable_sets(results) if status == "done" else None,
     )
+
+
+def needed_sets(printed: Mapping[str, object], recipe: Mapping[str, object]) -> tuple[str, ...]:
+    """The test sets that a result needs to be comparable: those that the row's table prints, else all of its recipe.
+
+    Args:
+        printed: the paper's values by set; those of no set count as none.
+        recipe: the test sets of the row's data.
+    """
+    return tuple(name for name in printed if name != NO_SET) or tuple(recipe)
 
 
 def read_details(run: Run) -> RunDetails:
@@ -183,6 +211,7 @@ def plain(record: RunRecord) -> dict[str, object]:
         "overrides": list(record.overrides),
         "narrowed": dict(record.narrowed) or None,
         "comparable": record.comparable,
+        **({} if record.comparable_sets is None else {"comparable_sets": list(record.comparable_sets)}),
         "metrics": nested[MEASURED],
         "input": nested[INPUT],
         "provenance": dict(record.provenance),
@@ -208,8 +237,13 @@ def from_plain(values: Mapping[str, Any]) -> RunRecord:
         comparable=values["comparable"],
         scores=tuple(_scores(values)),
         provenance=provenance,
+        comparable_sets=_comparable_sets(values),
         kept=True,
     )
+
+
+def _comparable_sets(results: Mapping[str, Any]) -> tuple[str, ...] | None:
+    return tuple(results["comparable_sets"]) if "comparable_sets" in results else None
 
 
 def _scores(results: Mapping[str, Any]) -> Iterator[Score]:

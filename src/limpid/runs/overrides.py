@@ -39,14 +39,14 @@ def _is_inherited(key: str) -> bool:
     return key.split(".")[0] in _INHERITED or _INHERITED_TRAINING.fullmatch(key) is not None
 
 
-def with_own_data(overrides: Sequence[str], recipe: str | None) -> list[str]:
-    """The overrides for a prerequisite that is trained on other data than the run that needs it.
+def with_own_data(overrides: Sequence[str], recipe: str) -> list[str]:
+    """The overrides for a prerequisite that may be trained on other data than the run that needs it.
 
     Args:
-        overrides: what the prerequisite inherits.
-        recipe: the recipe that stands in for its own; None keeps the inherited one.
+        overrides: what the prerequisite inherits, a recipe among it.
+        recipe: the recipe that the prerequisite is trained on.
     """
-    if recipe is None:
+    if f"data={recipe}" in overrides:
         return list(overrides)
     # What was typed for one of the sets belongs to the other recipe.
     of_sets = ("data.train", "data.val", "data.test.")

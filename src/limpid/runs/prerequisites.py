@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from limpid.config.compose import key_of
 from limpid.errors import UserError
+from limpid.runs.comparable import weights_as_printed
 from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, StartingWeights
 from limpid.store.run_directory import InUse, Run
@@ -51,7 +52,7 @@ def _weights_of(spec: RunSpec) -> StartingWeights:
 
     file = Run(spec.directory).chosen_checkpoint
     sha256 = checkpoint.weights_fingerprint(checkpoint.weights(checkpoint.read(file)))
-    return StartingWeights(str(spec.row), spec.budget, spec.seed, sha256)
+    return StartingWeights(str(spec.row), spec.budget, spec.seed, sha256, weights_as_printed(file))
 
 
 def _perform_or_wait(spec: RunSpec, perform: Callable[[RunSpec], object]) -> None:
@@ -73,6 +74,8 @@ def _missing(spec: RunSpec, needed: RunSpec) -> str:
     words = [word for word in needed.overrides if key_of(word) != "prerequisites"]
     command = " ".join(["limpid train", *words])
     subject = f"Row {spec.row}" if spec.row else f"The model {spec.choices['model']}"
+    if not spec.row and spec.mode == "test":
+        subject = "This test"  # its network is the checkpoint's, which is not there to say which
     return (
         f"{subject} starts from the weights of row {needed.row}, which are not there (looked in {needed.directory}); "
         f"make them with `{command}`, or add prerequisites=run and they are made first."

@@ -12,7 +12,9 @@ from limpid.config import instantiate
 from limpid.config.compose import Composed, compose, is_table, key_of
 from limpid.config.references import PREFIX, references, row_word
 from limpid.errors import CannotRun, UserError
+from limpid.results.grouping import seedless_values
 from limpid.results.rows import Row, find_row
+from limpid.runs.comparable import same_but_for_the_weights, same_counts, weights_as_printed
 from limpid.runs.fine_tuning import START, initial_weights
 from limpid.runs.overrides import (
     beyond_the_row,
@@ -97,6 +99,7 @@ def resolve_composed(composed: Composed) -> RunSpec:
     )
     own = own_content(config, mode, parts, tested)
     own_fingerprint = fingerprint(with_own(parts, own))
+    seedless = fingerprint(with_own(seedless_values(parts, config["seed"]), own))
     choices = _named_choices(composed, tested)
     is_unchanged = unchanged is not None and fingerprint(parts) == unchanged.fingerprint
     return RunSpec(
@@ -108,11 +111,12 @@ def resolve_composed(composed: Composed) -> RunSpec:
         changes=beyond_the_row(composed.overrides, row, mode, is_unchanged, own),
         narrowed=_narrowed(composed),
         fingerprint=own_fingerprint,
-        comparable=unchanged is not None and _is_the_papers(config["budget"], parts, unchanged, tested),
+        comparable=unchanged is not None and _is_the_papers(composed, parts, unchanged, tested),
         directory=_directory(config, choices, row, own_fingerprint, unchanged),
         own=own,
         prerequisites=prerequisites,
         without=without,
+        training="" if seedless == own_fingerprint else seedless,
         checkpoints={} if initial is None else _in_place_of_start(config, initial),
         tested=tested,
         initial=initial,
@@ -240,11 +244,24 @@ def _prerequisite(composed: Composed, reference: str) -> RunSpec:
     """The run that a reference stands for, at the budget, seed and data of the run that needs it."""
     row = row_word(reference)
     taken_over = inherited(composed.overrides)
-    substitutes = composed.config["prerequisite_data"].get(composed.choices["data"])
-    if substitutes and any(key_of(word) == "data" for word in taken_over):
+    if any(key_of(word) == "data" for word in taken_over):
         own_data = compose([row]).choices["data"]
-        taken_over = with_own_data(taken_over, substitutes.get(own_data))
+        taken_over = with_own_data(taken_over, _data_of_prerequisite(composed, own_data))
     return resolve([row, *taken_over])
+
+
+def _data_of_prerequisite(composed: Composed, own: str) -> str:
+    """The recipe that a prerequisite trains on where `data` was typed.
+
+    Its `own` where the typed recipe is that of the row anyway, or has nothing to train on and says what is tested.
+    """
+    typed = composed.choices["data"]
+    row = _row_of(composed)
+    is_of_row = row is not None and row.data == typed
+    if is_of_row or composed.config["data"].get("train") is None:
+        return own
+    substitutes: Mapping[str, str] = composed.config["prerequisite_data"].get(typed) or {}
+    return substitutes.get(own, typed)
 
 
 def _tested_weights(
@@ -279,7 +296,9 @@ def _tested_weights(
             f"{composed.choices['network']}; give a checkpoint of that network, or leave out the row."
         )
     settings = dict(loaded["network_config"])
-    return TestedWeights(path, loaded["network"], settings, checkpoint.fingerprint(path), dict(loaded["provenance"]))
+    trained = dict(loaded["provenance"])
+    as_printed = unchanged is not None and weights_as_printed(path)
+    return TestedWeights(path, loaded["network"], settings, checkpoint.fingerprint(path), trained, as_printed)
 
 
 def _own_checkpoint(composed: Composed, unchanged: _UnchangedRow) -> Path:
@@ -297,11 +316,18 @@ def _own_checkpoint(composed: Composed, unchanged: _UnchangedRow) -> Path:
 
 
 def _is_the_papers(
-    budget: str, parts: Mapping[str, object], unchanged: _UnchangedRow, tested: TestedWeights | None
+    composed: Composed, parts: Mapping[str, object], unchanged: _UnchangedRow, tested: TestedWeights | None
 ) -> bool:
-    """Whether the result may stand beside the paper's: its data, its whole training, nothing else changed."""
+    """Whether the run is the row as it is, at budget `paper`, and tests the weights that the row means."""
+    config = composed.config
+    if config["budget"] != "paper" or not same_counts(config["data"], unchanged.composed.config["data"]):
+        return False
     if tested is None:
-        return budget == "paper" and fingerprint(parts) == unchanged.fingerprint
-    trained = tested.trained
-    as_printed = trained.get("budget") == "paper" and trained.get("fingerprint") == unchanged.own_fingerprint
-    return as_printed and all(parts[group] == unchanged.parts[group] for group in ("data", "metrics"))
+        return fingerprint(parts) == unchanged.fingerprint
+    training = unchanged.own_fingerprint
+    if unchanged.mode != "train":
+        meant = unchanged.composed.config["ckpt"]
+        if not str(meant).startswith(PREFIX):
+            return False
+        training = _prerequisite(unchanged.composed, meant).fingerprint
+    return tested.trained.get("fingerprint") == training and same_but_for_the_weights(parts, unchanged.parts)

@@ -32,6 +32,7 @@ from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.results.rows import NO_SET
 from limpid.runs import distributed
+from limpid.runs.comparable import judge
 from limpid.runs.continuing import continue_shorter, longest_shorter_run
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.environment import describe
@@ -169,6 +170,7 @@ class Runner:
             callbacks=[
                 callbacks.StepSeed(self.spec.seed),
                 callbacks.CurveLogging(self.config["log_every"]),
+                callbacks.LastValidation(),
                 *chosen,
                 callbacks.Status(self.run_directory),
             ],
@@ -249,14 +251,18 @@ class Runner:
             provenance["weights"] = checkpoint.weights_fingerprint(checkpoint.weights(loaded))
             provenance["trained"] = dict(loaded["provenance"])
             provenance["checkpoint"] = weights.name
-        complete = {
-            name: images.expected in (None, metrics[name]["params_m"]["n"]) for name, images in data.test.items()
-        }
+        elif self.spec.mode == "test":
+            provenance = {**model.provenance, **provenance}  # of several teachers, each with the sha256 of its weights
+        scored = {name: int(entry["params_m"]["n"]) for name, entry in metrics.items()}
+        judged = judge(self.spec, data, scored)
         return {
             "metrics": metrics,
             "input": model.scores.summary(INPUT_PREFIX),
-            "comparable": self.spec.comparable and all(complete.values()) and not self.absent,
-            "complete": complete,
+            "comparable": not judged.reasons,
+            "not_comparable": list(judged.reasons),
+            "comparable_sets": list(judged.comparable_sets),
+            "trained_as_printed": judged.as_printed,
+            "complete": judged.complete,
             "absent": self.absent,
             "provenance": provenance,
         }
@@ -317,6 +323,11 @@ class Runner:
         if self.spec.mode != "test" or self.spec.tested is not None:
             return
         if any(True for _ in self._construct("network").parameters()):
+            if self.spec.without:
+                raise UserError(
+                    f"The run tests the weights of {self.spec.without[0]}, but prerequisites=none starts without them; "
+                    "give prerequisites=run, which makes them first, or ckpt=PATH."
+                )
             raise UserError(
                 f"The network {self.spec.network} has no weights to test; give ckpt=PATH, or train it first with "
                 f"`limpid train model={self.spec.choices['model']}`."

@@ -15,12 +15,21 @@ from limpid.store.run_directory import Run
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """Weights of another row's run that a run starts from: the row, its budget and seed, and the weights' sha256."""
+    """Weights of another row's run that a run starts from.
+
+    Attributes:
+        row: whose run it was.
+        budget: of that run.
+        seed: of that run.
+        weights: their sha256.
+        as_printed: whether they are those of the paper's whole training; see `limpid.runs.comparable`.
+    """
 
     row: str
     budget: str
     seed: int
     weights: str
+    as_printed: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class TestedWeights:
         settings: that network's settings.
         sha256: of the weights.
         trained: what the checkpoint says of its training: row, budget, seed, data, fingerprint.
+        as_printed: whether they are those of the paper's whole training; see `limpid.runs.comparable`.
     """
 
     file: Path
@@ -40,6 +50,7 @@ class TestedWeights:
     settings: Mapping[str, object]
     sha256: str
     trained: Mapping[str, Any]
+    as_printed: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,10 +89,12 @@ class RunSpec:
         changes: those of them that are set beyond the row, its budget and its seed, and may change the result.
         narrowed: settings of the network that the budget makes smaller than the paper's.
         fingerprint: of everything that can change the result.
-        comparable: whether the result may stand beside the paper's.
+        comparable: whether it is the row as it is, at the paper's budget; what was there of the data decides the rest.
         directory: where the run lies.
         prerequisites: runs whose weights this one starts from, by their reference in `config`.
         without: references that it starts without.
+        training: as `fingerprint`, with the directories of the run's own seed written ``seed-*``; see
+            `limpid.results.grouping`. Empty where there are none.
         checkpoints: the files that references stand for, once they are there.
         started_from: what these files are.
         tested: the weights of a test; None where the network is trained, or learns nothing.
@@ -102,6 +115,7 @@ class RunSpec:
     directory: Path
     prerequisites: Mapping[str, RunSpec] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    training: str = ""
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     started_from: tuple[StartingWeights, ...] = ()
     tested: TestedWeights | None = None
@@ -140,6 +154,8 @@ class RunSpec:
             "fingerprint": self.fingerprint,
             "limpid": __version__,
         }
+        if self.training:
+            facts["training"] = self.training
         if self.started_from:
             facts["started_from"] = [vars(weights) for weights in self.started_from]
         if self.initial is not None:
@@ -161,6 +177,7 @@ class RunSpec:
             "choices": dict(self.choices),
             "fingerprint": self.fingerprint,
             "fingerprint_but_length": self.fingerprint_but_length,
+            "training": self.training,
             "overrides": list(self.overrides),
             "changes": list(self.changes),
             "narrowed": dict(self.narrowed) or None,
@@ -204,6 +221,7 @@ def read_spec(directory: Path | str) -> RunSpec:
         fingerprint=facts["fingerprint"],
         comparable=facts["comparable"],
         directory=Path(directory),
+        training=facts.get("training") or "",
         without=tuple(reference for reference, file in checkpoints.items() if file is None),
         checkpoints={reference: file for reference, file in checkpoints.items() if file is not None},
         started_from=tuple(StartingWeights(**one) for one in facts["started_from"]),

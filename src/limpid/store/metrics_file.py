@@ -25,13 +25,16 @@ Summary = dict[str, dict[str, MetricSummary]]
 
 
 class MetricsFile(TypedDict, total=False):
-    """The results of a run; a test has all keys, a profile no `complete` and no `absent`.
+    """The results of a run; a test has all keys, a profile only some.
 
     Attributes:
         metrics: what was measured, by set and metric.
         input: the same of the degraded input itself.
-        comparable: whether the values may stand beside the paper's.
-        complete: by set, whether it has as many images as the published one.
+        comparable: whether the values may stand beside the paper's, on all sets that the row's table prints.
+        not_comparable: why they may not, a phrase each.
+        comparable_sets: the sets on which they may.
+        trained_as_printed: whether the run left weights of the paper's whole training on the paper's data.
+        complete: by set, whether it is the published one, all of it, every image of it scored.
         absent: a sentence for each test set that was not there.
         provenance: plain facts on the run, and where its weights come from.
     """
@@ -39,6 +42,9 @@ class MetricsFile(TypedDict, total=False):
     metrics: Summary
     input: Summary
     comparable: bool
+    not_comparable: list[str]
+    comparable_sets: list[str]
+    trained_as_printed: bool
     complete: dict[str, bool]
     absent: list[str]
     provenance: Mapping[str, Any]

@@ -124,6 +124,19 @@ def wrap_files(images: _Set, wrap: Wrap) -> _Set:
     return images if own is None else own(wrap)
 
 
+def why_not_whole(images: object) -> str | None:
+    """Why `images` are not a published set, all of it, in a phrase; None if they are.
+
+    A set says so itself, by a method of this name: a set of files by their number, a set made from others by these. Of
+    a set without one, such as scenes that are drawn, there is no published set.
+    """
+    own: Callable[[], str | None] | None = getattr(images, "why_not_whole", None)
+    return f"{getattr(images, 'name', 'a set')} is not a published set" if own is None else own()
+
+
+#: What `limpid data make` leaves in the folder of a set that it made.
+_MANIFESTS = "manifest-*.jsonl"
+
 #: Settings of a set that do not change its pixels.
 _DESCRIBES = frozenset({"name", "domain", "root", "roots", "how_to_get", "licence", "url", "version", "expected"})
 
@@ -220,6 +233,23 @@ class Files:
                 if self.has_layout(Path(self.root) / below):
                     return Path(self.root) / below
         return None
+
+    @property
+    def whole_count(self) -> int:
+        """How many images there are in all parts of the split; raises CannotRun where the set is missing."""
+        raise NotImplementedError  # each kind of set counts its own
+
+    def why_not_whole(self) -> str | None:
+        """Why this is not its publisher's split, all of it, in a phrase; None if it is.
+
+        A set that `limpid data make` wrote in a publisher's layout is none of the publisher's.
+        """
+        if self.expected is None:
+            return f"nobody says how many images {self.name} has"
+        if any(self.require_root().glob(_MANIFESTS)):
+            return f"{self.name} was made by limpid data make"
+        there = self.whole_count
+        return None if there == self.expected else f"{self.name} has {there} of {self.expected} images"
 
     def why_missing(self) -> str | None:
         """Why the set cannot be used, in a sentence, or None if it can."""

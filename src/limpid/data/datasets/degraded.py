@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from limpid.data.cropping import in_unit_range
-from limpid.data.datasets.base import CleanSet, Sample, Wrap, wrap_files
+from limpid.data.datasets.base import CleanSet, Sample, Wrap, why_not_whole, wrap_files
+from limpid.data.degradations.operators import Chain
 
 
 class Degraded:
@@ -56,6 +57,15 @@ class Degraded:
         """This set, made from files as `wrap` gives them."""
         self.clean = wrap_files(self.clean, wrap)
         return self
+
+    def why_not_whole(self) -> str | None:
+        """Why this is not a published set, all of it, in a phrase; None if it is.
+
+        What is degraded here is no paper's own image: that was drawn with other random numbers, if by the same rule.
+        """
+        if not (isinstance(self.degradation, Chain) and not self.degradation.operators):
+            return f"{self.name} is degraded by Limpid"
+        return why_not_whole(self.clean)
 
     def why_missing(self) -> str | None:
         """Why the clean images cannot be had, in a sentence, or None; those that are made are always there."""

@@ -42,6 +42,11 @@ class _Single(Files):
     def _named(self) -> list[tuple[str, str]]:
         return self._in(self.require_root())
 
+    @property
+    def whole_count(self) -> int:
+        """How many images there are in all parts of the split; raises CannotRun where the set is missing."""
+        return len(_Single._in(self, self.require_root()))  # not the choice of a `CleanSubset`
+
     def matched(self) -> Matched:
         """The image files, as `singles`; raises CannotRun where the set is missing."""
         return Matched([], [], [], [file for _, file in self._named])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 import numpy as np
 
 from limpid.data.cropping import in_unit_range, random_crop
-from limpid.data.datasets.base import ImageSet, Sample, Wrap, wrap_files
+from limpid.data.datasets.base import ImageSet, Sample, Wrap, why_not_whole, wrap_files
 from limpid.errors import UserError
 
 #: What samples of all sets have, so that they can stand in one batch.
@@ -70,6 +70,10 @@ class Mixture:
         self.sets = {kind: wrap_files(images, wrap) for kind, images in self.sets.items()}
         return self
 
+    def why_not_whole(self) -> str | None:
+        """Why this is not published sets, all of them: a phrase for each set that is not; or None."""
+        return _joined(why_not_whole(images) for images in self.sets.values())
+
     def drawn(self, rng: np.random.Generator) -> int:
         """The index of a random image, of every set alike often."""
         sizes = self.sizes
@@ -126,6 +130,15 @@ class Unpaired:
         self.clear.wrap_files(wrap)
         return self
 
+    def why_not_whole(self) -> str | None:
+        """Why this is not published sets, all of them: a phrase for each set that is not; or None."""
+        return _joined(images.why_not_whole() for images in (self.degraded, self.clear))
+
     def why_missing(self) -> str | None:
         """Why the images cannot be had: a sentence for each set that is not there; or None."""
         return " ".join(why for images in (self.degraded, self.clear) if (why := images.why_missing())) or None
+
+
+def _joined(phrases: Iterable[str | None]) -> str | None:
+    """The different phrases, with "and" between them; None without any."""
+    return " and ".join(dict.fromkeys(phrase for phrase in phrases if phrase)) or None

@@ -74,9 +74,18 @@ class PairedFiles(Files):
         return matched.pairs
 
     @cached_property
+    def _all_parts(self) -> list[Pair]:
+        return self.pairs()
+
+    @property
+    def whole_count(self) -> int:
+        """How many pairs there are in all parts of the split; raises as `pairs` does."""
+        return len(self._all_parts)
+
+    @cached_property
     def chosen(self) -> list[Pair]:
         """The pairs of this part; raises as `pairs` does."""
-        pairs = self.pairs()
+        pairs = self._all_parts
         if self.part == "all":
             return pairs
         held = held_out_scenes((pair.scene for pair in pairs), self.held_out)

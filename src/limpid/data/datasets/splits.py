@@ -94,6 +94,10 @@ class Subset:
         """The part as `wrap` gives it."""
         return wrap(self)
 
+    def why_not_whole(self) -> str | None:
+        """Why the images of all parts are not a published set, all of it, in a phrase, or None."""
+        return self.clean.why_not_whole()
+
     def why_missing(self) -> str | None:
         """Why the images cannot be had, in a sentence, or None."""
         return self.clean.why_missing()
