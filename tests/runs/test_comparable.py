@@ -181,7 +181,7 @@ def test_what_is_typed_beside_the_row_is_another_run(here: Path) -> None:
 
 def test_a_checkpoint_counts_only_beside_the_finished_run_that_left_it(here: Path) -> None:
     run("learnt")
-    left = here / "runs" / "mine" / "table1" / "learnt" / "paper" / "seed-0"
+    left = resolve(["+mine/table1=learnt", *QUICK]).directory
     elsewhere = here / "copy.ckpt"
     shutil.copy(left / "checkpoints" / "best.ckpt", elsewhere)
     assert not run("learnt", f"ckpt={elsewhere}", command="test")["comparable"]
