@@ -12,6 +12,7 @@ from limpid.config.compose import Composed, compose, is_table, key_of
 from limpid.config.references import PREFIX, references, row_word
 from limpid.errors import CannotRun, UserError
 from limpid.results.rows import Row, find_row
+from limpid.runs.monitors import refuse_unknown_monitors
 from limpid.runs.overrides import (
     beyond_the_row,
     explained,
@@ -79,6 +80,8 @@ def resolve_composed(composed: Composed) -> RunSpec:
     _refuse_seed(config["seed"])
     _check(composed)
     refuse_typed_root(composed)
+    if config["mode"] == "train":
+        refuse_unknown_monitors(config)
     unchanged = None if row is None else _unchanged_row(row, composed)
     mode = config["mode"]
     needed, without = _sorted_references(composed)
