@@ -127,7 +127,7 @@ def test_absent_sets_are_left_out_or_refused(pairs: Path, tmp_path: Path) -> Non
 
 def test_a_root_that_is_asked_for_must_be_there_for_sets_of_ones_own(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
-    with pytest.raises(CannotRun, match=r"in which data\.test\.folder should lie, does not exist; correct its path"):
+    with pytest.raises(CannotRun, match=r"The set folder is not there \(the data root .*nowhere does not exist\)"):
         refuse_no_root(recipe("folder", Path(nowhere)), "test", [nowhere])
     refuse_no_root(recipe("folder", Path(nowhere)), "test", [])
     refuse_no_root(recipe("scenes", Path(nowhere)), "train", [nowhere])

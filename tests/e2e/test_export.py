@@ -56,7 +56,7 @@ def test_all_formats_of_a_checkpoint(tmp_path: Path, capfd: pytest.CaptureFixtur
         (["model=gamma", "output=x.pt2", "format=all"], "must be a folder"),
         (["model=gamma", "output=x", "opset=17"], "opset=17 is not a whole number from 18 on"),
         (["model=gamma", "output=x", "tolerance=-1"], "tolerance=-1 is not a number from 0 on"),
-        (["model=gamma", "output=x", "check=maybe"], "check=maybe is neither true nor false"),
+        (["model=gamma", "output=x", "check=maybe"], "check is 'maybe', but it must be true or false."),
         (["model=gamma", "output=x", "memory_format=contiguous_format"], "limpid export does not use 'memory_format'"),
         (["model=wmcp", "output=x"], "The method wmcp cannot be exported to onnx: it treats the images of a batch"),
         (["-m", "model=gamma,dcp", "output=x"], "leave out -m"),

@@ -70,7 +70,10 @@ def test_a_run_that_is_done_is_no_answer_for_other_images_or_none(
     assert status([*test, "data.root=a"]) == 0
     assert "already done" in capsys.readouterr().out
     assert status([*test, "data.root=nowhere"]) == 2
-    assert "The folder nowhere, in which data.test.folder should lie, does not exist" in capsys.readouterr().err
+    assert (
+        "The set folder is not there (the data root nowhere does not exist); looked in nowhere/test."
+        in capsys.readouterr().err
+    )
     records = [read_record(Run(file.parent)) for file in sorted(here.rglob("metrics.json"))]
     assert {word for record in records for word in record.overrides if "root" in word} == {"data.root=a", "data.root=b"}
     assert len({record.scores[0].value for record in records}) == 2
@@ -111,6 +114,36 @@ def test_what_limits_the_images_is_part_of_the_run_and_of_its_line(here: Path) -
         limited = a_test("data.root=a", word)
         assert limited.directory != plain.directory
         assert word in limited.changes
+
+
+CARD = """
+_target_: {target}
+name: fog
+domain: haze
+root: ${{data.root}}
+roots: [test]
+input: input
+target: target
+pair: '(?P<target>.+)'
+expected: 2
+url: https://example.org/fog
+"""
+
+
+@pytest.mark.parametrize("target", ["limpid.data.datasets.PairedByName", "own_fog.Fog"])
+def test_a_card_of_ones_own_is_no_publishers_though_it_has_a_count(here: Path, target: str) -> None:
+    for group in ("data", "dataset"):
+        (here / "conf" / group).mkdir(parents=True)
+    (here / "own_fog.py").write_text(
+        "from limpid.data.datasets import PairedByName\n\nclass Fog(PairedByName):\n    pass\n"
+    )
+    (here / "conf" / "dataset" / "fog.yaml").write_text(CARD.format(target=target))
+    (here / "conf" / "data" / "fog.yaml").write_text("defaults: [recipe, /dataset@test.fog: fog, _self_]\n")
+    asked = ("model=gamma", "data=fog", "allow_targets=[own_fog]")
+    a, b = (resolve([*asked, f"data.root={root}"], "test") for root in ("a", "b"))
+    assert a.directory != b.directory
+    assert "data.test.fog" in a.own
+    assert ("own_fog" in a.own) == (target == "own_fog.Fog")
 
 
 CODE = "from torch import nn\n\nclass Own(nn.Module):\n    def forward(self, x):\n        return x * {factor}\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from limpid import checkpoint as checkpoint_file
+from limpid.errors import UserError
 from limpid.models.run_length import batches_before
 
 
@@ -39,11 +40,20 @@ class Checkpoints(Checkpoint):
         monitor: the metric of the validation set that decides what is best, such as ``val/psnr``.
         mode: ``max`` or ``min``.
         folder: where they go; None is ``checkpoints`` in the Trainer's `default_root_dir`.
+
+    Raises:
+        UserError: the mode is neither.
     """
 
     def __init__(
-        self, every: int = 500, monitor: str = "val/psnr", mode: str = "max", folder: str | None = None
+        self,
+        every: int = 500,
+        monitor: str = "val/psnr",
+        mode: Literal["max", "min"] = "max",
+        folder: str | None = None,
     ) -> None:
+        if mode not in ("max", "min"):
+            raise UserError(f"The mode of the checkpoints is {mode!r}, but it must be max or min.")
         self.every = every
         self.monitor = monitor if monitor.startswith("val/") else f"val/{monitor}"
         self.mode = mode

@@ -48,9 +48,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _job(config: DictConfig) -> None:
+    from limpid.config.kinds import refuse_values
     from limpid.runs.select_network import refuse_others
 
     refuse_others("export", _KEYS)
+    refuse_values(config, "export")
     _refuse_values(config)
     subject, source = _subject(config)
     places = _places(config.format, Path(config.output), subject, source)
@@ -71,9 +73,6 @@ def _refuse_values(config: DictConfig) -> None:
         raise UserError(f"format={config.format} is unknown{hint}")
     if not isinstance(config.opset, int) or config.opset < 18:
         raise UserError(f"opset={config.opset} is not a whole number from 18 on, the first that torch writes.")
-    for key in ("check", "overwrite"):
-        if not isinstance(config[key], bool):
-            raise UserError(f"{key}={config[key]} is neither true nor false.")
     if isinstance(config.tolerance, bool) or not isinstance(config.tolerance, int | float) or config.tolerance < 0:
         raise UserError(f"tolerance={config.tolerance} is not a number from 0 on.")
 

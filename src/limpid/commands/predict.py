@@ -65,9 +65,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _job(config: DictConfig) -> None:
+    from limpid.config.kinds import refuse_values
     from limpid.runs.select_network import chosen_network, device_named, refuse_others
 
     refuse_others("predict", _KEYS)
+    refuse_values(config, "predict")
     for key in ("input", "output"):
         if OmegaConf.is_missing(config, key):
             raise UserError(f"limpid predict lacks {key}; give {key}=PATH.")

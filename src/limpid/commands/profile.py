@@ -46,9 +46,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _measure(config: DictConfig) -> dict[str, Any]:
+    from limpid.config.kinds import refuse_values
     from limpid.runs.select_network import chosen_network, device_named, refuse_others
 
     refuse_others("profile", _KEYS)
+    refuse_values(config, "profile")
     if config.format not in _FORMATS:
         raise UserError(
             f"format={config.format} is unknown{nearest(config.format, _FORMATS) or '; it is rich or json.'}"

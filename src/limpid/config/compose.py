@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from limpid.config.kinds import refuse_values
 from limpid.config.messages import sentence
 from limpid.config.registry import registered
 from limpid.errors import UserError
@@ -115,7 +116,8 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
         command: whose primary config is taken: ``train``, ``test``, ``predict``, ``profile`` or ``export``.
 
     Raises:
-        UserError: a group, an option or a key is unknown, or a file sets `allow_targets`.
+        UserError: a group, an option or a key is unknown, a file sets `allow_targets`, or a switch or a number is
+            neither.
     """
     try:
         config = _loader(_files()).load_configuration(command, list(overrides), run_mode=RunMode.RUN)
@@ -136,6 +138,7 @@ def composed_job(config: DictConfig) -> Composed:
 def _plain(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Composed:
     refuse_allowed_by_file(config, overrides)
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    refuse_values(plain, plain["command"])
     own = {group: name for group, name in choices.items() if not group.startswith(_OF_HYDRA)}
     return Composed(plain, own, tuple(overrides), _network_at_paper(config))
 

@@ -12,9 +12,10 @@ import inspect
 import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
+from limpid.config.kinds import refuse_kinds
 from limpid.errors import UserError, nearest
 
 #: Packages a `_target_` may name without being listed in `allow_targets`.
@@ -116,7 +117,7 @@ def check(
         target = locate(node["_target_"], key, allow)
         arguments = {name: value for name, value in node.items() if name not in _DIRECTIVES}
         _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), "_partial_" in node)
-        _check_numbers(target, key, arguments)
+        refuse_kinds(_hints(target), key, arguments, strict=target.__module__.startswith("limpid."))
 
 
 def construct(config: object, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
@@ -199,7 +200,14 @@ def _inits(target: type) -> list[Any]:
 
 
 def _hints(target: object) -> dict[str, Any]:
-    """The annotations of the arguments that `parameters_of` gives."""
+    """The annotations of the arguments that `parameters_of` gives; none where those of a library cannot be read."""
+    try:
+        return _read_hints(target)
+    except (NameError, TypeError, AttributeError):
+        return {}
+
+
+def _read_hints(target: object) -> dict[str, Any]:
     if not inspect.isclass(target):
         return typing.get_type_hints(target)
     hints: dict[str, Any] = {}
@@ -208,28 +216,3 @@ def _hints(target: object) -> dict[str, Any]:
         if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values()):
             break
     return hints
-
-
-def _check_numbers(target: object, where: str, arguments: Mapping[str, object]) -> None:
-    """Refuse a word, or in our own signatures null, where only numbers are taken: the usual slip of a command line."""
-    try:
-        hints = _hints(target)
-    except (NameError, TypeError, AttributeError):
-        return  # a library whose annotations cannot be read says nothing about types
-    for name, value in arguments.items():
-        hint = hints.get(name)
-        kinds = typing.get_args(hint) or (hint,)
-        misplaced_null = value is None and hint in (int, float) and target.__module__.startswith("limpid.")
-        if misplaced_null or (isinstance(value, str) and _takes_numbers_only(kinds)):
-            wanted = " or ".join(sorted("null" if k is type(None) else k.__name__ for k in kinds if k in _PLAIN_KINDS))
-            raise UserError(f"{where}.{name} is {'null' if value is None else repr(value)}, but it must be {wanted}.")
-
-
-#: Kinds of values that a configuration holds and that are no text.
-_PLAIN_KINDS = (int, float, bool, type(None))
-
-
-def _takes_numbers_only(kinds: Sequence[Any]) -> bool:
-    """Whether an argument of these kinds takes numbers and no text, as one that takes a float or a tensor does."""
-    numbers = any(kind in (int, float) for kind in kinds)
-    return numbers and all(isinstance(kind, type) and not issubclass(kind, str | PurePath) for kind in kinds)

@@ -82,7 +82,8 @@ def refuse_no_root(data: Mapping[str, Any], mode: str, roots: Collection[str], a
     missing = [root for root in roots if not Path(root).is_dir()]
     for key, node in _own_sets(data, mode, allow) if missing else ():
         if node.get("root") in missing:
-            raise CannotRun(f"The folder {node['root']}, in which {key} should lie, does not exist; correct its path.")
+            why = _why_missing(key, node, allow)
+            raise CannotRun(why or f"The folder {node['root']} of {key} does not exist; correct its path.")
 
 
 def _own_sets(data: Mapping[str, Any], mode: str, allow: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -158,22 +159,27 @@ def _named(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _below(key: str, place: Path) -> Iterator[tuple[str, str]]:
-    """A file, or those in a folder without what runs leave there."""
+    """A file, or those in a folder and where its links lead, without what runs leave there."""
     if place.is_file():
         yield key, str(place)
-    store = runs().resolve()
-    for folder, inner, files in os.walk(place):
-        inner[:] = [name for name in inner if name[0] not in "._" and Path(folder, name).resolve() != store]
+    seen = {runs().resolve(), place.resolve()}
+    for folder, inner, files in os.walk(place, followlinks=True):
+        places = {name: Path(folder, name).resolve() for name in inner if name[0] not in "._"}
+        inner[:] = [name for name, at in places.items() if at not in seen]
+        seen.update(places.values())
         below = Path(folder).relative_to(place)
         yield from ((f"{key}/{(below / name).as_posix()}", str(Path(folder, name))) for name in files)
 
 
 def _absent(config: object, where: str, allow: Sequence[str]) -> list[str]:
     """Why sets of one's own in `config` are not there, a sentence for each of them."""
-    sentences = []
-    for key, node in _own_nodes(config, where, allow):
-        try:
-            next(iter(_files(key, node, allow)), None)
-        except CannotRun as error:
-            sentences.append(str(error))
-    return sentences
+    return [why for key, node in _own_nodes(config, where, allow) if (why := _why_missing(key, node, allow))]
+
+
+def _why_missing(key: str, node: Mapping[str, Any], allow: Sequence[str]) -> str | None:
+    """Why a set is not there, in a sentence, or None."""
+    try:
+        next(iter(_files(key, node, allow)), None)
+    except CannotRun as error:
+        return str(error)
+    return None

@@ -16,6 +16,7 @@ from limpid.results.grouping import seedless_values
 from limpid.results.rows import Row, find_row
 from limpid.runs.comparable import same_but_for_the_weights, same_counts, weights_as_printed
 from limpid.runs.fine_tuning import START, initial_weights
+from limpid.runs.monitors import refuse_unknown_monitors
 from limpid.runs.overrides import (
     beyond_the_row,
     explained,
@@ -83,6 +84,8 @@ def resolve_composed(composed: Composed) -> RunSpec:
     _refuse_seed(config["seed"])
     _check(composed)
     refuse_typed_root(composed)
+    if config["mode"] == "train":
+        refuse_unknown_monitors(config)
     unchanged = None if row is None else _unchanged_row(row, composed)
     mode = config["mode"]
     needed, without = _sorted_references(composed)
