@@ -16,6 +16,7 @@ from tests.specs import config
 import limpid
 from limpid.config.recipes import recipe
 from limpid.data.datasets.base import why_not_whole
+from limpid.errors import UserError
 from limpid.results.measured import measured_rows
 from limpid.results.rows import find_row
 from limpid.results.table import table_rows
@@ -139,6 +140,19 @@ def test_a_training_set_with_one_image_missing_is_not_the_papers_and_no_row_that
     assert run("prior")["comparable"], "what learns nothing needs no training set"
 
 
+def test_a_training_that_began_on_fewer_images_does_not_go_on_with_all(here: Path) -> None:
+    lose(here, "train")
+    run("learnt")
+    (here / "runs/mine/table1/learnt/paper/seed-0/metrics.json").unlink()  # as if it had been interrupted
+    for kind in ("input", "target"):
+        shutil.copy(*(here / "data/fog/train" / kind / f"{name}.png" for name in (1, 0)))
+    with pytest.raises(
+        UserError, match="began with 4 training images, and now there are 5; restore the set, or add rer"
+    ):
+        run("learnt")
+    assert run("learnt", "rerun=true")["comparable"]
+
+
 def test_a_row_needs_the_sets_that_its_own_table_prints(here: Path) -> None:
     lose(here, "extra")
     learnt = run("learnt")
@@ -179,16 +193,17 @@ def test_what_is_typed_beside_the_row_is_another_run(here: Path) -> None:
         assert not resolve(["+mine/table1=learnt", *QUICK, word]).comparable, word
 
 
-def test_a_checkpoint_counts_only_beside_the_finished_run_that_left_it(here: Path) -> None:
+def test_a_checkpoint_counts_only_where_the_run_that_left_it_is_finished(here: Path) -> None:
     run("learnt")
     left = resolve(["+mine/table1=learnt", *QUICK]).directory
     elsewhere = here / "copy.ckpt"
     shutil.copy(left / "checkpoints" / "best.ckpt", elsewhere)
-    assert not run("learnt", f"ckpt={elsewhere}", command="test")["comparable"]
+    assert run("learnt", f"ckpt={elsewhere}", command="test")["comparable"]
     (left / "metrics.json").unlink()  # as if the training had been interrupted
-    spec = resolve(["+mine/table1=learnt", *QUICK], "test")
-    assert spec.tested is not None
-    assert not spec.tested.as_printed
+    for words in ([], [f"ckpt={elsewhere}"]):
+        spec = resolve(["+mine/table1=learnt", *QUICK, *words], "test")
+        assert spec.tested is not None
+        assert not spec.tested.as_printed
 
 
 @pytest.mark.parametrize(

@@ -49,18 +49,22 @@ def same_counts(data: Mapping[str, object], unchanged: Mapping[str, object]) -> 
     return list(_expected(data, "data")) == list(_expected(unchanged, "data"))
 
 
-def weights_as_printed(file: Path) -> bool:
+def weights_as_printed(file: Path, *runs: Run) -> bool:
     """Whether the checkpoint `file` is what a run left that finished the paper's whole training.
 
-    Only the run beside it can tell: a checkpoint of an unfinished training looks like one of a finished.
+    Only a finished run can tell: a checkpoint of an unfinished training looks like one of a finished.
+
+    Args:
+        file: the checkpoint.
+        runs: that may have left it, besides the run that it lies in.
     """
     from limpid import checkpoint
 
-    results = Run(file.parent.parent).results() or {}
-    left = (results.get("provenance") or {}).get("weights")
-    if not results.get("trained_as_printed") or left is None or not file.is_file():
+    found = [run.results() or {} for run in (Run(file.parent.parent), *runs)]
+    left = [(one.get("provenance") or {}).get("weights") for one in found if one.get("trained_as_printed")]
+    if not left or not file.is_file():
         return False
-    return bool(left == checkpoint.weights_fingerprint(checkpoint.weights(checkpoint.read(file))))
+    return checkpoint.weights_fingerprint(checkpoint.weights(checkpoint.read(file))) in left
 
 
 def judge(spec: RunSpec, data: RestorationData, scored: Mapping[str, int]) -> Judgement:

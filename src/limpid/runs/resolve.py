@@ -300,7 +300,7 @@ def _tested_weights(
         )
     settings = dict(loaded["network_config"])
     trained = dict(loaded["provenance"])
-    as_printed = unchanged is not None and weights_as_printed(path)
+    as_printed = unchanged is not None and weights_as_printed(path, unchanged.run)
     return TestedWeights(path, loaded["network"], settings, checkpoint.fingerprint(path), trained, as_printed)
 
 

@@ -195,8 +195,16 @@ class Runner:
         last = self.run_directory.last_checkpoint
         if trainer.is_global_zero and not last.is_file() and (shorter := longest_shorter_run(self.spec)) is not None:
             continue_shorter(shorter, self.run_directory, model, data.steps)
-        done = checkpoint.read(last)["provenance"]["step"] if trainer.is_global_zero and last.is_file() else None
-        done = trainer.strategy.broadcast(done)
+        before = checkpoint.read(last)["provenance"] if trainer.is_global_zero and last.is_file() else {}
+        before = trainer.strategy.broadcast(before)
+        images = len(data.train) if data.train is not None else 0
+        model.provenance["training_images"] = images
+        if before.get("training_images", images) != images:
+            raise UserError(
+                f"This run began with {before['training_images']} training images, and now there are {images}; restore "
+                "the set, or add rerun=true to start over."
+            )
+        done = before.get("step")
         if done is not None and done >= data.steps:
             return
         if done is None and self.spec.initial is not None:
