@@ -15,6 +15,7 @@ from tests.specs import config
 
 import limpid
 from limpid.config.recipes import recipe
+from limpid.data import own_sets
 from limpid.data.datasets.base import why_not_whole
 from limpid.errors import UserError
 from limpid.results.measured import measured_rows
@@ -96,6 +97,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
+    monkeypatch.setattr(own_sets, "_published", lambda: frozenset({"fog"}))  # it stands for a publisher's set
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMPID_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LIMPID_DATA", str(tmp_path / "data"))
