@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,33 +13,28 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
 from limpid import checkpoint
+from limpid.data.datasets import ImageSet
+from limpid.errors import UserError
 from limpid.models import Restorer
 from limpid.runs.spec import RunSpec
 from limpid.store.run_directory import Run
 
 
-def longest_shorter_run(spec: RunSpec) -> Run | None:
-    """The longest finished run that is equal to the training `spec` but for its length; None if there is none."""
-    runs = [Run(folder) for folder in _beside(spec) if folder != spec.directory]
-    alike = [run for run in runs if _differs_in_length(run, spec) and run.done and run.last_checkpoint.is_file()]
-    return max(alike, key=_steps, default=None)
+def continue_shorter(spec: RunSpec, model: Restorer, steps: int) -> None:
+    """Let a training that has not begun continue from the end of a finished one that was only shorter.
 
-
-def continue_shorter(shorter: Run, run: Run, model: Restorer, steps: int) -> None:
-    """Let `run` continue from the end of `shorter`, where its first steps are those of the shorter one.
-
-    They are where neither the learning rate nor anything else in a step follows from the length of the whole training.
-    Otherwise the run starts at its own beginning, and stderr says why.
+    It does where its first steps are those of the shorter one: where neither the learning rate nor anything else in a
+    step follows from the length of the whole training. Otherwise it starts at its own beginning, and stderr says why.
 
     Args:
-        shorter: a finished run.
-        run: that nothing is trained of yet.
-        model: of the run.
+        spec: the run.
+        model: of it.
         steps: how many batches it has.
     """
-    done = _steps(shorter)
-    if done >= steps:
+    shorter = _longest_shorter_run(spec, steps)
+    if shorter is None:
         return
+    done = _steps(shorter)
     why = _why_not(model, done, steps)
     if why is not None:
         print(
@@ -47,6 +43,39 @@ def continue_shorter(shorter: Run, run: Run, model: Restorer, steps: int) -> Non
             file=sys.stderr,
         )
         return
+    _take_over(shorter, Run(spec.directory))
+    print(f"continues the finished run {shorter.path} after its {done} steps", file=sys.stderr)
+
+
+def refuse_other_images(model: Restorer, images: ImageSet | None, before: Mapping[str, object]) -> None:
+    """Refuse to go on with another number of training images than the run began with; the model's provenance has it.
+
+    Args:
+        model: of the run.
+        images: the training set.
+        before: the provenance in the checkpoint that the run goes on from; empty where it begins.
+
+    Raises:
+        UserError: the numbers differ.
+    """
+    count = 0 if images is None else len(images)
+    model.provenance["training_images"] = count
+    if before.get("training_images", count) != count:
+        raise UserError(
+            f"This run began with {before['training_images']} training images, and now there are {count}; restore "
+            "the set, or add rerun=true to start over."
+        )
+
+
+def _longest_shorter_run(spec: RunSpec, steps: int) -> Run | None:
+    """The longest finished run that is equal to the training `spec` but for having less than `steps` batches."""
+    runs = [Run(folder) for folder in _beside(spec) if folder != spec.directory]
+    alike = [run for run in runs if _differs_in_length(run, spec) and run.done and run.last_checkpoint.is_file()]
+    return max((run for run in alike if _steps(run) < steps), key=_steps, default=None)
+
+
+def _take_over(shorter: Run, run: Run) -> None:
+    """Put what `shorter` left where `run` would have left it."""
     run.best_checkpoint.parent.mkdir(parents=True, exist_ok=True)
     for name in ("curves.csv", run.best_checkpoint.relative_to(run.path)):
         if (shorter.path / name).is_file():
@@ -58,7 +87,6 @@ def continue_shorter(shorter: Run, run: Run, model: Restorer, steps: int) -> Non
     for counts in fit_loop["epoch_progress"].values():
         counts["processed"] = counts["completed"]
     checkpoint.save(last, run.last_checkpoint)
-    print(f"continues the finished run {shorter.path} after its {done} steps", file=sys.stderr)
 
 
 def _beside(spec: RunSpec) -> list[Path]:

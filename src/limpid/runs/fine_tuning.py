@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from limpid import checkpoint
 from limpid.config.compose import Composed, key_of
 from limpid.config.references import PREFIX
 from limpid.errors import UserError
+from limpid.models import Restorer
 from limpid.runs.spec import InitialWeights, RunSpec
 from limpid.store.run_directory import Run
 
@@ -49,20 +51,40 @@ def initial_weights(composed: Composed, prerequisites: Mapping[str, RunSpec]) ->
     )
 
 
-def fitting_weights(
-    initial: InitialWeights, network: nn.Module, name: str, settings: Mapping[str, object]
-) -> dict[str, Tensor]:
-    """The initial weights that fit `network` by name and shape, by name; with `strict_loading` all do.
+def refuse_unfitting(initial: InitialWeights, network: nn.Module, spec: RunSpec) -> None:
+    """Refuse initial weights that the network of a run does not take, before anything is written.
 
     Args:
         initial: the weights.
-        network: that is trained.
-        name: of it in the registry.
-        settings: of it there, plain values.
+        network: of the run, just made.
+        spec: the run.
 
     Raises:
         UserError: with `strict_loading` names or shapes differ; without it nothing fits.
     """
+    settings = {key: value for key, value in spec.config["network"].items() if key != "_target_"}
+    _fitting(initial, network, spec.network, settings)
+
+
+def start_from(initial: InitialWeights, model: Restorer, says: bool) -> None:
+    """Put the initial weights that fit into the model's network.
+
+    Args:
+        initial: the weights.
+        model: whose training begins.
+        says: whether stderr tells how many weights fit.
+    """
+    state = _fitting(initial, model.network, model.network_name, model.network_config)
+    model.network.load_state_dict(state, strict=initial.strict)
+    if says:
+        count = len(model.network.state_dict())
+        print(f"starts from {initial.ckpt}: {len(state)} of {count} weights", file=sys.stderr)
+
+
+def _fitting(
+    initial: InitialWeights, network: nn.Module, name: str, settings: Mapping[str, object]
+) -> dict[str, Tensor]:
+    """The initial weights that fit `network`, called `name`, by name and shape; with `strict_loading` all do."""
     state = checkpoint.weights(checkpoint.read(initial.file))
     own = network.state_dict()
     fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}

@@ -31,15 +31,13 @@ from limpid.models.build import WORDS, ModelConfig, build_model, model_words
 from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.results.rows import NO_SET
-from limpid.runs import distributed
+from limpid.runs import continuing, distributed, fine_tuning
 from limpid.runs.comparable import judge
-from limpid.runs.continuing import continue_shorter, longest_shorter_run
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.environment import describe
-from limpid.runs.fine_tuning import fitting_weights
 from limpid.runs.prerequisites import fulfil
 from limpid.runs.resolve import resolve
-from limpid.runs.spec import InitialWeights, RunSpec, read_spec
+from limpid.runs.spec import RunSpec, read_spec
 from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
 
@@ -100,7 +98,8 @@ class Runner:
         if self.spec.mode == "profile":
             return self._profile()
         self._refuse_untrained()
-        self._refuse_unfitting()
+        if self.spec.initial is not None:
+            fine_tuning.refuse_unfitting(self.spec.initial, self._construct("network"), self.spec)
         place = distributed.place(self.config["trainer"])
         data = self.build_data(place.world)
         if place.watched or place.rank > 0:
@@ -193,22 +192,16 @@ class Runner:
         trainer.strategy.connect(model)
         trainer.strategy.setup_environment()
         last = self.run_directory.last_checkpoint
-        if trainer.is_global_zero and not last.is_file() and (shorter := longest_shorter_run(self.spec)) is not None:
-            continue_shorter(shorter, self.run_directory, model, data.steps)
+        if trainer.is_global_zero and not last.is_file() and not self.config["rerun"]:
+            continuing.continue_shorter(self.spec, model, data.steps)
         before = checkpoint.read(last)["provenance"] if trainer.is_global_zero and last.is_file() else {}
         before = trainer.strategy.broadcast(before)
-        images = len(data.train) if data.train is not None else 0
-        model.provenance["training_images"] = images
-        if before.get("training_images", images) != images:
-            raise UserError(
-                f"This run began with {before['training_images']} training images, and now there are {images}; restore "
-                "the set, or add rerun=true to start over."
-            )
+        continuing.refuse_other_images(model, data.train, before)
         done = before.get("step")
         if done is not None and done >= data.steps:
             return
         if done is None and self.spec.initial is not None:
-            self._fine_tune(model, self.spec.initial, trainer.is_global_zero)
+            fine_tuning.start_from(self.spec.initial, model, says=trainer.is_global_zero)
         data.batches_done = done or 0
         trainer.fit(model, datamodule=data, ckpt_path=None if done is None else str(last))
 
@@ -340,24 +333,6 @@ class Runner:
                 f"The network {self.spec.network} has no weights to test; give ckpt=PATH, or train it first with "
                 f"`limpid train model={self.spec.choices['model']}`."
             )
-
-    def _refuse_unfitting(self) -> None:
-        """Refuse to start from weights that do not fit, before anything is written.
-
-        Raises:
-            UserError: names or shapes differ.
-        """
-        if self.spec.initial is not None:
-            settings = {key: value for key, value in self.config["network"].items() if key != "_target_"}
-            fitting_weights(self.spec.initial, self._construct("network"), self.spec.network, settings)
-
-    def _fine_tune(self, model: Restorer, initial: InitialWeights, says: bool) -> None:
-        """Put the initial weights into the model's network."""
-        state = fitting_weights(initial, model.network, model.network_name, model.network_config)
-        model.network.load_state_dict(state, strict=initial.strict)
-        if says:
-            count = len(model.network.state_dict())
-            print(f"starts from {initial.ckpt}: {len(state)} of {count} weights", file=sys.stderr)
 
 
 def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Results:
