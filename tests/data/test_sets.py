@@ -344,3 +344,10 @@ def test_nothing_is_written_below_the_root(tmp_path: Path) -> None:
     finally:
         for folder in (tmp_path, tmp_path / "gt", tmp_path / "hazy"):
             folder.chmod(0o755)
+
+
+def test_photographs_of_ones_own_may_lie_in_folders(tmp_path: Path) -> None:
+    for place in ("a.png", "summer/b.png", "winter/c.png"):
+        picture(tmp_path / "photographs" / place)
+    found = card("photographs", tmp_path)
+    assert [found.name_of(index) for index in range(len(found))] == ["a", "summer/b", "winter/c"]
