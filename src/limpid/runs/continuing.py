@@ -17,14 +17,21 @@ from limpid.runs.spec import RunSpec
 from limpid.store.run_directory import Run
 
 
-def longest_shorter_run(spec: RunSpec) -> Run | None:
-    """The longest finished run that is equal to the training `spec` but for its length; None if there is none."""
+def longest_shorter_run(spec: RunSpec, steps: int) -> Run | None:
+    """The longest finished run that is equal to the training `spec` of `steps` batches but shorter; None without one.
+
+    A finished run of which nothing can be continued, because its last checkpoint was removed, is named on stderr.
+    """
     runs = [Run(folder) for folder in _beside(spec) if folder != spec.directory]
-    alike = [run for run in runs if _differs_in_length(run, spec) and run.done and run.last_checkpoint.is_file()]
-    return max(alike, key=_steps, default=None)
+    alike = [run for run in runs if _differs_in_length(run, spec) and run.done]
+    for run in alike:
+        if not run.last_checkpoint.is_file():
+            print(f"The finished run {run.path} is not continued: it has no last checkpoint any more.", file=sys.stderr)
+    kept = [run for run in alike if run.last_checkpoint.is_file()]
+    return max((run for run in kept if _steps(run) < steps), key=_steps, default=None)
 
 
-def continue_shorter(shorter: Run, run: Run, model: Restorer, steps: int) -> None:
+def continue_shorter(shorter: Run, run: Run, model: Restorer, steps: int, accumulated: int = 1) -> None:
     """Let `run` continue from the end of `shorter`, where its first steps are those of the shorter one.
 
     They are where neither the learning rate nor anything else in a step follows from the length of the whole training.
@@ -35,11 +42,10 @@ def continue_shorter(shorter: Run, run: Run, model: Restorer, steps: int) -> Non
         run: that nothing is trained of yet.
         model: of the run.
         steps: how many batches it has.
+        accumulated: of how many batches the gradients of a step are added up.
     """
     done = _steps(shorter)
-    if done >= steps:
-        return
-    why = _why_not(model, done, steps)
+    why = _why_not(model, done, steps, accumulated)
     if why is not None:
         print(
             f"The finished run {shorter.path} of {done} steps is not continued, because {why}: this one starts from "
@@ -81,10 +87,12 @@ def _steps(run: Run) -> int:
     return int(checkpoint.read(run.last_checkpoint)["provenance"]["step"])
 
 
-def _why_not(model: Restorer, done: int, steps: int) -> str | None:
+def _why_not(model: Restorer, done: int, steps: int, accumulated: int) -> str | None:
     """The reason why a training of `steps` does not begin with the `done` steps of a shorter one; None if it does."""
     if model.depends_on_length:
         return "weights of its loss follow from the length of the whole training"
+    if model.automatic_optimization and done % accumulated:
+        return f"its last step took fewer batches than trainer.accumulate_grad_batches={accumulated}"
     if model.lr_scheduler is None:
         return None
     shapes = [model.lr_scheduler(SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), steps=n) for n in (done, steps)]

@@ -193,8 +193,11 @@ class Runner:
         trainer.strategy.connect(model)
         trainer.strategy.setup_environment()
         last = self.run_directory.last_checkpoint
-        if trainer.is_global_zero and not last.is_file() and (shorter := longest_shorter_run(self.spec)) is not None:
-            continue_shorter(shorter, self.run_directory, model, data.steps)
+        if trainer.is_global_zero and not last.is_file():
+            shorter = longest_shorter_run(self.spec, data.steps)
+            if shorter is not None:
+                accumulated = trainer.accumulate_grad_batches
+                continue_shorter(shorter, self.run_directory, model, data.steps, accumulated)
         before = checkpoint.read(last)["provenance"] if trainer.is_global_zero and last.is_file() else {}
         before = trainer.strategy.broadcast(before)
         images = len(data.train) if data.train is not None else 0
