@@ -97,3 +97,10 @@ def test_words_in_the_places_of_counts_and_objects_are_refused(word: str, senten
 def test_null_is_no_path() -> None:
     with pytest.raises(UserError, match="data.root is null, but it must be text"):
         resolve(["model=aod_net", "budget=smoke", "data=folder", "data.root=null"])
+
+
+def test_null_switches_metrics_and_callbacks_off() -> None:
+    spec = resolve(["model=aod_net", "budget=smoke", "data=scenes", "metrics.ssim=null", "callbacks.pictures=null"])
+    assert (
+        spec.fingerprint == resolve(["model=aod_net", "budget=smoke", "data=scenes", "skip_metrics=[ssim]"]).fingerprint
+    )
