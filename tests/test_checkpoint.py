@@ -115,6 +115,14 @@ def test_a_truncated_file_says_so(tmp_path: Path, share: float) -> None:
         checkpoint.read(file)
 
 
+@pytest.mark.parametrize("content", [b"hello", b"a note\n", b"\x80\x02.", b"{}", b"0" * 5000])
+def test_bytes_that_are_no_checkpoint_say_so(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "a.ckpt"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="damaged|not a checkpoint"):
+        checkpoint.read(file)
+
+
 def test_other_files_and_other_networks_are_told_apart(tmp_path: Path) -> None:
     file = tmp_path / "a.ckpt"
     with pytest.raises(UserError, match="There is no checkpoint"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from limpid.config.compose import compose
 from limpid.config.kinds import refuse_kinds, refuse_values
 from limpid.errors import UserError
 from limpid.paths import shipped
+from limpid.runs.resolve import resolve
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,8 @@ from limpid.paths import shipped
         (Literal["max", "min"], ["max"], ["Max", "", "mean"], "max or min"),
         (bool | Literal["warn"], [True, "warn"], ["no"], "warn or true or false"),
         (Sequence[float], [[1.0]], ["x"], "a list of numbers"),
-        (str | int, ["x", 3, None], [], ""),
+        (Sequence[str], [["x"]], [None], "a list"),
+        (str | int, ["x", 3], [None], "int or text"),
         (str | Path, ["x"], [], ""),
         (Any, ["x", 3, None, True], [], ""),
         (None, ["x", 3, None, True], [], ""),
@@ -72,3 +75,32 @@ def test_words_of_yaml_are_switches_in_files(tmp_path: Path, monkeypatch: pytest
     (folder / "row.yaml").write_text("# @package _global_\ncompile: 'yes'\n")
     with pytest.raises(UserError, match=r"^compile is 'yes', but it must be true or false\.$"):
         compose(["+mine/table=row", "data=scenes"])
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("trainer.max_steps=2.5", "trainer.max_steps is 2.5, but it must be int or null."),
+        ("trainer.accumulate_grad_batches=1.5", "trainer.accumulate_grad_batches is 1.5, but it must be int or null."),
+        ("metrics.psnr=off", "metrics.psnr is 'off', but it must be an object with its settings, or null for none."),
+        ("callbacks.pictures=false", "callbacks.pictures is false, but it must be an object with its settings"),
+        ("loss.terms.mse=no", "loss.terms.mse is 'no', but it must be an object"),
+        ("data.test.scenes=off", "data.test.scenes is 'off', but it must be an object"),
+        ("data.augment=no", "data.augment is 'no', but it must be an object"),
+    ],
+)
+def test_words_in_the_places_of_counts_and_objects_are_refused(word: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        resolve(["model=aod_net", "budget=smoke", "data=scenes", word])
+
+
+def test_null_is_no_path() -> None:
+    with pytest.raises(UserError, match="data.root is null, but it must be text"):
+        resolve(["model=aod_net", "budget=smoke", "data=folder", "data.root=null"])
+
+
+def test_null_switches_metrics_and_callbacks_off() -> None:
+    spec = resolve(["model=aod_net", "budget=smoke", "data=scenes", "metrics.ssim=null", "callbacks.pictures=null"])
+    assert (
+        spec.fingerprint == resolve(["model=aod_net", "budget=smoke", "data=scenes", "skip_metrics=[ssim]"]).fingerprint
+    )

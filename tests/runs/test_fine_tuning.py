@@ -12,6 +12,7 @@ import limpid
 from limpid import checkpoint
 from limpid.errors import UserError
 from limpid.runs.resolve import resolve
+from limpid.runs.spec import RunSpec
 from limpid.store.run_directory import Run
 
 WORDS = ("model=aod_net", *SMALL)
@@ -149,3 +150,50 @@ def test_a_learning_rate_over_the_whole_run_is_not_continued(
     capsys.readouterr()
     limpid.run(*WORDS, shape, "trainer.max_steps=11", "callbacks.checkpoint.every=10")
     assert f"The finished run {short.directory} of 10 steps is not continued" in capsys.readouterr().err
+
+
+def test_files_of_weights_that_a_model_names_enter_by_content(trained: Path, tmp_path: Path) -> None:
+    words = ["model=distillation", *SMALL]
+    for name in ("seed-0", "seed-1", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "teacher.ckpt").write_bytes(trained.read_bytes() + (b"1" if name == "seed-1" else b""))
+
+    def of(name: str, *more: str) -> RunSpec:
+        return resolve([*words, f"model.teacher.ckpt='{tmp_path}/{name}/teacher.ckpt'", *more])
+
+    first, copied, second = of("seed-0"), of("other"), of("seed-1", "seed=1")
+    assert first.fingerprint == copied.fingerprint != second.fingerprint
+    assert first.training == second.training  # each seed from its own seed's teacher is one training
+    (tmp_path / "other" / "teacher.ckpt").write_bytes(b"other weights")
+    assert of("other").fingerprint != first.fingerprint
+    card = resolve([*words, "model.teacher.ckpt=zoo:rfd_student_scenes"])
+    assert card.fingerprint not in (first.fingerprint, resolve(words).fingerprint)
+    with pytest.raises(UserError, match="There is no checkpoint nowhere.ckpt for model.teacher.ckpt"):
+        resolve([*words, "model.teacher.ckpt=nowhere.ckpt"])
+
+
+def test_a_run_continues_the_longest_of_those_that_are_shorter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path))
+    two, five = limpid.run(*WORDS), limpid.run(*WORDS, "seed=0", "trainer.max_steps=5")
+    capsys.readouterr()
+    limpid.run(*WORDS, "trainer.max_steps=3")
+    assert f"continues the finished run {two.directory} after its 2 steps" in capsys.readouterr().err
+    Run(five.directory).last_checkpoint.unlink()
+    limpid.run(*WORDS, "trainer.max_steps=6")
+    said = capsys.readouterr().err
+    assert f"The finished run {five.directory} is not continued: it has no last checkpoint any more." in said
+    assert "after its 3 steps" in said
+
+
+def test_a_run_that_ended_within_a_step_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the end of a training Lightning steps with the batches that are left, where a longer one takes more of them."""
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path))
+    words = (*WORDS, "trainer.accumulate_grad_batches=2")
+    limpid.run(*words, "trainer.max_steps=3")
+    capsys.readouterr()
+    limpid.run(*words, "trainer.max_steps=4")
+    assert "fewer batches than trainer.accumulate_grad_batches=2" in capsys.readouterr().err

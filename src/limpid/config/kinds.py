@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -19,8 +19,14 @@ from limpid.errors import UserError
 from limpid.paths import shipped
 
 _NUMBERS = {bool, int, float}
-#: Of what Lightning takes in several forms, a run of ours counts batches.
-_COUNTS = ("trainer.val_check_interval",)
+_NOT_NULL = {*_NUMBERS, str, Path}
+#: Whole numbers of the trainer; of what Lightning takes in several forms, a run of ours counts batches.
+_COUNTS: dict[str, list[Any]] = {
+    "trainer.val_check_interval": [int],
+    "trainer.accumulate_grad_batches": [int, type(None)],
+    "trainer.max_steps": [int, type(None)],
+    "trainer.max_epochs": [int, type(None)],
+}
 #: Kinds of values that a configuration holds and that are no text, and what each is called.
 _PLAIN = {bool: "true or false", int: "int", float: "float", type(None): "null"}
 
@@ -58,9 +64,23 @@ def refuse_values(config: Mapping[str, Any], command: str) -> None:
         value: Any = config
         for name in key.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
-        kinds = [bool] if isinstance(default, bool) else [int, float]
+        kinds = _COUNTS.get(key) or ([bool] if isinstance(default, bool) else [int, float])
         if _is_wrong(value, kinds, (), strict=True) or (value is not None and isinstance(value, list | Mapping)):
             raise UserError(_sentence(key, value, kinds, ()))
+    for key, value in _objects(config):
+        if value is not None and not isinstance(value, Mapping | list):
+            raise UserError(f"{key} is {_shown(value)}, but it must be an object with its settings, or null for none.")
+
+
+def _objects(config: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """What stands in the places of objects that may be switched off by null, with their keys."""
+    for block in ("metrics", "callbacks", "loss.terms", "data.test"):
+        members: Any = config
+        for name in block.split("."):
+            members = members.get(name) if isinstance(members, Mapping) else None
+        yield from ((f"{block}.{name}", member) for name, member in (members or {}).items())
+    data = config.get("data") or {}
+    yield from ((f"data.{name}", data.get(name)) for name in ("train", "val", "augment"))
 
 
 @cache
@@ -94,7 +114,7 @@ def _is_wrong(value: object, kinds: Sequence[Any], words: tuple[object, ...], st
         return False
     only = {*kinds}
     if value is None:
-        return strict and not words and bool(only) and only <= _NUMBERS
+        return strict and not words and bool(only) and all(kind in _NOT_NULL or _is_list(kind) for kind in only)
     if isinstance(value, str):
         takes_none = bool(words) or any(kind in _NUMBERS or _is_list_of_numbers(kind) for kind in kinds)
         return takes_none and all(_is_no_text(kind) for kind in kinds)
@@ -111,9 +131,13 @@ def _is_no_text(kind: Any) -> bool:
     return _is_list_of_numbers(kind) or (isinstance(kind, type) and not issubclass(kind, str | PurePath))
 
 
+def _is_list(kind: Any) -> bool:
+    return typing.get_origin(kind) in (list, tuple, Sequence)
+
+
 def _is_list_of_numbers(kind: Any) -> bool:
     members = {*typing.get_args(kind)} - {...}
-    return typing.get_origin(kind) in (list, tuple, Sequence) and bool(members) and members <= _NUMBERS
+    return _is_list(kind) and bool(members) and members <= _NUMBERS
 
 
 def _sentence(key: str, value: object, kinds: Sequence[Any], words: Sequence[object]) -> str:
@@ -122,6 +146,12 @@ def _sentence(key: str, value: object, kinds: Sequence[Any], words: Sequence[obj
         names = ["a number", *(name for name in names if name not in ("int", "float"))]
     if any(map(_is_list_of_numbers, kinds)):
         names.append("a list of numbers")
+    if value is None and not words:
+        names += [word for kind, word in ((Path, "a path"), (str, "text")) if kind in kinds][:1]
+        names += ["a list"] if not names else []
     wanted = " or ".join([*map(str, words), *sorted(names)])
-    shown = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-    return f"{key} is {shown}, but it must be {wanted}."
+    return f"{key} is {_shown(value)}, but it must be {wanted}."
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)

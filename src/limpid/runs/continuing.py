@@ -20,7 +20,7 @@ from limpid.runs.spec import RunSpec
 from limpid.store.run_directory import Run
 
 
-def continue_shorter(spec: RunSpec, model: Restorer, steps: int) -> None:
+def continue_shorter(spec: RunSpec, model: Restorer, steps: int, accumulated: int = 1) -> None:
     """Let a training that has not begun continue from the end of a finished one that was only shorter.
 
     It does where its first steps are those of the shorter one: where neither the learning rate nor anything else in a
@@ -30,12 +30,13 @@ def continue_shorter(spec: RunSpec, model: Restorer, steps: int) -> None:
         spec: the run.
         model: of it.
         steps: how many batches it has.
+        accumulated: of how many batches the gradients of a step are added up.
     """
     shorter = _longest_shorter_run(spec, steps)
     if shorter is None:
         return
     done = _steps(shorter)
-    why = _why_not(model, done, steps)
+    why = _why_not(model, done, steps, accumulated)
     if why is not None:
         print(
             f"The finished run {shorter.path} of {done} steps is not continued, because {why}: this one starts from "
@@ -70,8 +71,12 @@ def refuse_other_images(model: Restorer, images: ImageSet | None, before: Mappin
 def _longest_shorter_run(spec: RunSpec, steps: int) -> Run | None:
     """The longest finished run that is equal to the training `spec` but for having less than `steps` batches."""
     runs = [Run(folder) for folder in _beside(spec) if folder != spec.directory]
-    alike = [run for run in runs if _differs_in_length(run, spec) and run.done and run.last_checkpoint.is_file()]
-    return max((run for run in alike if _steps(run) < steps), key=_steps, default=None)
+    alike = [run for run in runs if _differs_in_length(run, spec) and run.done]
+    for run in alike:
+        if not run.last_checkpoint.is_file():
+            print(f"The finished run {run.path} is not continued: it has no last checkpoint any more.", file=sys.stderr)
+    kept = [run for run in alike if run.last_checkpoint.is_file()]
+    return max((run for run in kept if _steps(run) < steps), key=_steps, default=None)
 
 
 def _take_over(shorter: Run, run: Run) -> None:
@@ -109,10 +114,12 @@ def _steps(run: Run) -> int:
     return int(checkpoint.read(run.last_checkpoint)["provenance"]["step"])
 
 
-def _why_not(model: Restorer, done: int, steps: int) -> str | None:
+def _why_not(model: Restorer, done: int, steps: int, accumulated: int) -> str | None:
     """The reason why a training of `steps` does not begin with the `done` steps of a shorter one; None if it does."""
     if model.depends_on_length:
         return "weights of its loss follow from the length of the whole training"
+    if done % accumulated:
+        return f"its last step took fewer batches than trainer.accumulate_grad_batches={accumulated}"
     if model.lr_scheduler is None:
         return None
     shapes = [model.lr_scheduler(SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), steps=n) for n in (done, steps)]

@@ -1,15 +1,23 @@
-"""What of a run is one's own, and enters its fingerprint by its content: sets without a publisher, and classes."""
+"""What enters a run's fingerprint by its content: sets without a publisher, one's own classes, and files of weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from limpid import zoo
 from limpid.config.compose import Composed, key_of
 from limpid.config.own_code import own_packages, source_digests
+from limpid.config.references import PREFIX
 from limpid.config.registry import network_config
 from limpid.data.own_sets import own_contents, refuse_no_root
+from limpid.errors import UserError
 from limpid.runs.spec import TestedWeights
+from limpid.store.content import content_digest
+
+#: Keys under which a configuration names files of weights.
+_WEIGHTS = ("ckpt", "weights")
 
 
 def own_content(
@@ -34,8 +42,13 @@ def own_content(
 
 
 def with_own(parts: Mapping[str, object], own: Mapping[str, str]) -> dict[str, object]:
-    """What a fingerprint hashes: the settings, and one's own content where there is any."""
-    return {**parts, "own": dict(own)} if own else dict(parts)
+    """What a fingerprint hashes: the settings, files of weights by their content, and one's own where there is any.
+
+    Raises:
+        UserError: there is no such card in the zoo, or a file cannot be read.
+    """
+    settings: dict[str, object] = _with_weights(parts)
+    return {**settings, "own": dict(own)} if own else settings
 
 
 def refuse_typed_root(composed: Composed) -> None:
@@ -48,6 +61,39 @@ def refuse_typed_root(composed: Composed) -> None:
     typed = [key.split(".") for key in map(key_of, composed.overrides) if key.startswith("data.") and "root" in key]
     roots = [value for value in (_value(config, keys) for keys in typed) if isinstance(value, str)]
     refuse_no_root(config["data"], config["mode"], roots, config["allow_targets"])
+
+
+def refuse_typed_weights(composed: Composed) -> None:
+    """Refuse the checkpoint of a part of the model that was typed and does not exist, whether it is needed or not.
+
+    Raises:
+        UserError: naming the first.
+    """
+    for key in map(key_of, composed.overrides):
+        named = _value(composed.config, key.split(".")) if key.startswith("model.") and key.endswith(".ckpt") else None
+        if isinstance(named, str) and not named.startswith(PREFIX) and _digest(named) is None:
+            raise UserError(f"There is no checkpoint {named} for {key}; correct its path, or leave it out.")
+
+
+def _with_weights(value: Any) -> Any:
+    """The plain `value` with a hash in the place of each file of weights that is there, and of each ``zoo:NAME``.
+
+    The path itself is left out: a copy elsewhere has the same effect, and another file at the same place has not.
+    """
+    if isinstance(value, Mapping):
+        return {key: (key in _WEIGHTS and _digest(member)) or _with_weights(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_with_weights(member) for member in value]
+    return value
+
+
+def _digest(named: object) -> str | None:
+    """A hash of the file of weights that is `named`, or None where it is no file: null, ``random``, ``row:...``."""
+    if not isinstance(named, str) or named == "random":
+        return None
+    card = zoo.parse_zoo_name(named)
+    file = Path(named).expanduser() if card is None else zoo.find(card).weights
+    return content_digest([("weights", file)]) if file.is_file() else None
 
 
 def _value(config: Any, keys: list[str]) -> object:

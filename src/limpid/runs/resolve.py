@@ -25,7 +25,7 @@ from limpid.runs.overrides import (
     refuse_unknown_keys,
     with_own_data,
 )
-from limpid.runs.own_content import own_content, refuse_typed_root, with_own
+from limpid.runs.own_content import own_content, refuse_typed_root, refuse_typed_weights, with_own
 from limpid.runs.spec import InitialWeights, RunSpec, TestedWeights
 from limpid.store.fingerprint import affecting, but_length, fingerprint, scored_metrics, weighted_terms
 from limpid.store.run_directory import Run, directory_name
@@ -92,6 +92,7 @@ def resolve_composed(composed: Composed) -> RunSpec:
     prerequisites = {reference: _prerequisite(composed, reference) for reference in needed}
     tested = _tested_weights(composed, unchanged, prerequisites) if mode == "test" else None
     initial = initial_weights(composed, prerequisites) if mode == "train" else None
+    refuse_typed_weights(composed)
     weights = tested or initial
     parts = affecting(
         config if tested is None else {**config, "network": tested.settings},

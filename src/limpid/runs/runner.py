@@ -193,7 +193,7 @@ class Runner:
         trainer.strategy.setup_environment()
         last = self.run_directory.last_checkpoint
         if trainer.is_global_zero and not last.is_file() and not self.config["rerun"]:
-            continuing.continue_shorter(self.spec, model, data.steps)
+            continuing.continue_shorter(self.spec, model, data.steps, trainer.accumulate_grad_batches)
         before = checkpoint.read(last)["provenance"] if trainer.is_global_zero and last.is_file() else {}
         before = trainer.strategy.broadcast(before)
         continuing.refuse_other_images(model, data.train, before)

@@ -90,10 +90,10 @@ def weighted_terms(loss: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def scored_metrics(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The `metrics` block without those that `skip_metrics` names."""
+    """The `metrics` block without those that are null or that `skip_metrics` names."""
     skipped = config.get("skip_metrics") or ()
     metrics = config.get("metrics") or {}
-    return {name: metric for name, metric in metrics.items() if name not in skipped}
+    return {name: metric for name, metric in metrics.items() if metric is not None and name not in skipped}
 
 
 def registry_name(target: str) -> str:
