@@ -100,6 +100,30 @@ def test_weights_trained_on_other_data_say_so(here: Path) -> None:
     ]
 
 
+def test_a_test_of_fine_tuned_weights_says_where_their_training_started(here: Path) -> None:
+    """Wherever the store lies; the best weights of a run go by its name, the last by their file."""
+    for seed, file in ((0, "best"), (1, "last")):
+        ckpt = f"/elsewhere/rfd/table5/student/mini/seed-{seed}/checkpoints/{file}.ckpt"
+        trained = {"budget": "mini", "data": "made", "seed": seed, "fine_tuned_from": {"ckpt": ckpt}}
+        ours(here / "runs", seed, 20.0, mode="test", provenance={"trained": trained})
+    assert described(shown("mine/table1/ours", here / "runs")) == [
+        "budget mini, fine-tuned from rfd/table5/student/mini/seed-*, seed 0, not comparable",
+        "budget mini, fine-tuned from rfd/table5/student/mini/seed-*/last.ckpt, seed 1, not comparable",
+    ]
+
+
+def test_a_training_and_a_test_of_its_weights_are_told_apart_below_one_line_of_the_input(here: Path) -> None:
+    ours(here / "runs", 0, 20.0)
+    trained = {"budget": "mini", "data": "made", "seed": 0, "fingerprint": "1a2b3c4d"}
+    ours(here / "runs", 0, 20.0, mode="test", folder="seed-0-5e6f7a8b", provenance={"trained": trained})
+    one = shown("mine/table1/ours", here / "runs")
+    assert described(one) == [
+        "budget mini, seed 0, not comparable",
+        "budget mini, tested apart, seed 0, not comparable",
+    ]
+    assert [line.source for line in one.lines] == ["paper", "input", "measured", "measured"]
+
+
 def test_tests_of_the_weights_of_one_training_are_one_group(here: Path) -> None:
     """The fingerprint of each holds the content of its seed's weights."""
     for seed in (0, 1):
@@ -123,9 +147,9 @@ def test_runs_from_another_run_of_their_own_seed_are_one_group(here: Path, end: 
         started = f"model.start.ckpt=runs/uni_removal/table4/bkt/mini/seed-{start}{end}/checkpoints/best.ckpt"
         ours(here / "runs", seed, 20.0 + seed, changes=[started], fingerprint=f"{seed}" * 8)
     together, alone = described(shown("mine/table1/ours", here / "runs"))
-    assert f"bkt/mini/seed-*{end}/" in together
+    assert f"bkt/mini/seed-*{end}, seeds" in together
     assert "seeds 0, 1, not" in together
-    assert f"bkt/mini/seed-1{end}/" in alone
+    assert f"bkt/mini/seed-1{end}, seed 2" in alone
     assert "seed 2, not" in alone
 
 

@@ -180,6 +180,27 @@ def test_a_set_that_is_absent_matters_where_it_is_printed(here: Path) -> None:
     assert run("prior", "rerun=true")["not_comparable"] == ["fog has 1 of 2 images"]
 
 
+def test_a_set_that_comes_later_is_tested_without_another_training(here: Path) -> None:
+    """A finished run once said of a set that lay there that it was not there."""
+    extra = here / "data" / "fog" / "extra"
+    extra.rename(here / "apart")
+    before = run("learnt")
+    assert (list(before["metrics"]), len(before["absent"])) == (["fog"], 1)
+    curves = here / "runs/mine/table1/learnt/paper/seed-0/curves.csv"
+    trained = curves.read_text()
+    (here / "apart").rename(extra)
+    after = run("learnt")
+    assert (sorted(after["metrics"]), after["absent"], after["comparable_sets"]) == (
+        ["extra", "fog"],
+        [],
+        ["fog", "extra"],
+    )
+    assert after["provenance"]["weights"] == before["provenance"]["weights"]
+    assert (after["metrics"]["fog"], after["trained_as_printed"]) == (before["metrics"]["fog"], True)
+    assert curves.read_text() == trained
+    assert perform(resolve(["+mine/table1=learnt", *QUICK])).skipped
+
+
 def test_what_is_typed_beside_the_row_is_another_run(here: Path) -> None:
     assert resolve(["+mine/table1=learnt", *QUICK]).comparable
     for word in (

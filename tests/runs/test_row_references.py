@@ -60,6 +60,22 @@ def test_a_test_takes_the_rows_weights_at_its_budget_and_seed(trained: Results) 
     assert _tested(with_metrics).metrics == trained.metrics
 
 
+def test_a_test_of_a_training_of_another_length_takes_its_weights_and_no_others(trained: Results) -> None:
+    """They were those of the row as it is, under a line that said ``trainer.max_steps=3``."""
+    longer = [*words(ROW, *SMALL), "trainer.max_steps=3"]
+    with pytest.raises(UserError, match=r"train it with `limpid train .*trainer.max_steps=3"):
+        resolve(longer, "test")
+    left = perform(resolve(longer))
+    tested = resolve([*longer, "metrics=standard"], "test").tested
+    assert tested is not None
+    assert tested.file.parent.parent == left.directory != trained.directory
+    given = resolve([*longer, f"ckpt='{left.directory}/checkpoints/best.ckpt'"], "test")
+    assert not [word for word in given.changes if "max_steps" in word], "nobody knows whether it is so of a file"
+    as_it_is = resolve(words(ROW, *SMALL), "test").tested
+    assert as_it_is is not None
+    assert as_it_is.file.parent.parent == trained.directory
+
+
 def _tested(overrides: list[str]) -> Results:
     return perform(resolve(overrides, "test"))
 

@@ -121,13 +121,21 @@ def _add(block: _Block, shown: Table, metrics: Sequence[str]) -> None:
     cannot = " [dim](cannot run)[/]" if block.why_not else ""
     if not block.lines:
         shown.add_row(name, f"no run yet{cannot}", "", *[""] * len(metrics), style="yellow")
+    above: tuple[str, ...] = ()
+    what = ""
     for number, line in enumerate(block.lines):
         first = number == 0
+        words = describe(line)
+        if line.runs:
+            # A long description is not read again for every set.
+            same = (line.runs, words) == (above, what)
+            above, what = line.runs, words
+            words = ("the same runs" if len(above) > 1 else "the same run") if same else words
         last = number == len(block.lines) - 1
         figures = [figure_text(line, metric) for metric in metrics]
         shown.add_row(
             name if first else "",
-            escape(describe(line)) + (cannot if first else ""),
+            escape(words) + (cannot if first else ""),
             line.set,
             *figures,
             style=None if line.source == PAPER or line.comparable else "yellow",

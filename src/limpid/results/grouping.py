@@ -11,7 +11,8 @@ it, with two exceptions, in which the fingerprint changes with a seed's own chec
   checkpoint stays as it is, and such a run is another training.
 
 Besides, what one can see to differ is never one training: budget, what the run does, data, status, overrides, a
-narrower network, the data that tested weights were trained on, and whether the best or the last of them are tested.
+narrower network, the data that tested weights were trained on, what their training started from, and whether the best
+or the last of them are tested.
 Runs of different rows are kept apart by their rows; of two rows that share one run (`alias_of`), either may have been
 asked for. And where two runs of one seed are left in a group, they differ in something that none of this tells, so that
 every run of the group stands alone.
@@ -25,7 +26,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from limpid.results.run_record import RunRecord
+from limpid.results.run_record import RunRecord, in_store
 
 
 def groups_of(records: Sequence[tuple[str | None, RunRecord]]) -> list[str]:
@@ -82,14 +83,20 @@ def settings_of(record: RunRecord) -> tuple[str, ...]:
     """The settings of a run besides its row, budget and seed, for people.
 
     These are its overrides in alphabetical order with its own seed as `seed-*`, the settings of a narrower network,
-    what its weights were trained on where that are not the data it is tested on, and that it is the last checkpoint.
+    what tested weights were trained on where that are not the data they are tested on, what their training started
+    from, and that it is the last checkpoint.
     """
     overrides = sorted(seedless(override, record.seed) for override in record.overrides)
     narrowed = [f"{name}={value}" for name, value in record.narrowed.items()]
     trained_on = record.trained.get("data", record.data)
     elsewhere = [] if trained_on == record.data else [f"trained on {trained_on}"]
-    is_last = record.mode == "test" and record.provenance.get("checkpoint") == "last.ckpt"
-    return (*overrides, *narrowed, *elsewhere, *(["last checkpoint"] if is_last else []))
+    if record.mode != "test":
+        return (*overrides, *narrowed, *elsewhere)
+    # A training that starts from weights has them among its overrides; a test of what it left has not.
+    origin = record.trained.get("fine_tuned_from")
+    started = [] if not origin else [f"fine-tuned from {seedless(in_store(origin['ckpt']), record.seed)}"]
+    is_last = record.provenance.get("checkpoint") == "last.ckpt"
+    return (*overrides, *narrowed, *elsewhere, *started, *(["last checkpoint"] if is_last else []))
 
 
 def seedless(override: str, seed: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,11 @@ from limpid.results.run_record import INPUT, MEASURED
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: The path of a checkpoint in the run store, as overrides hold it.
+_RUNS_CHECKPOINT = re.compile(
+    r"(?P<quote>'?)runs/(?P<run>(?:[^/',\s]+/){4}seed-[^/',\s]+)/checkpoints/(?P<file>\w+\.ckpt)(?P=quote)"
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ class Line:
 def lines_of(frame: pd.DataFrame | None) -> Iterator[Line]:
     """The lines of one row: the paper's, one per set, then one per group of runs and set.
 
-    Above the line of each group stands that of the degraded input where it was measured.
+    Above the line of each group stands that of the degraded input where it was measured, unless the last one of the set
+    reads the same.
 
     Args:
         frame: the means of one row, as `limpid.results.frame.frame_of` gives them; None for no values at all.
@@ -108,33 +115,50 @@ def lines_of(frame: pd.DataFrame | None) -> Iterator[Line]:
             groups.setdefault(value.group, []).append(value)
     for name, values in printed.items():
         yield Line(PAPER, name, {metric: Figure(number) for metric, number in values.items()})
-    seen = Counter(_visible_settings(members[0]) for members in groups.values())
-    trainings = Counter((*_visible_settings(members[0]), members[0].training) for members in groups.values())
-    for members in groups.values():
-        visible = _visible_settings(members[0])
-        mark = f"training {members[0].training}" if seen[visible] > 1 else None
-        if trainings[(*visible, members[0].training)] > 1:
-            mark = f"run {members[0].fingerprint}"
-        yield from _group_lines(members, printed, mark)
+    inputs: dict[str, tuple[object, ...]] = {}  # by set, what stands above of the degraded input
+    for members, marks in zip(groups.values(), _marks([members[0] for members in groups.values()]), strict=True):
+        for line in _group_lines(members, printed, marks):
+            if line.source == INPUT:
+                shown = (line.images, *((metric, figure_text(line, metric)) for metric in line.figures))
+                if inputs.get(line.set) == shown:
+                    continue
+                inputs[line.set] = shown
+            yield line
+
+
+def _marks(firsts: Sequence[FrameLine]) -> Iterator[list[str]]:
+    """What tells each group of runs from others of the same settings, given a line of the frame of each."""
+    alike = Counter(_visible_settings(first) for first in firsts)
+    of_mode = Counter((*_visible_settings(first), first.mode) for first in firsts)
+    of_training = Counter((*_visible_settings(first), first.mode, first.training) for first in firsts)
+    for first in firsts:
+        visible = (*_visible_settings(first), first.mode)
+        # A training has its own test; this is another of the weights that it left, or of others.
+        marks = ["tested apart"] if first.mode == "test" and alike[_visible_settings(first)] > of_mode[visible] else []
+        if of_training[(*visible, first.training)] > 1:
+            marks.append(f"run {first.fingerprint}")
+        elif of_mode[visible] > 1:
+            marks.append(f"training {first.training}")
+        yield marks
 
 
 def _visible_settings(value: FrameLine) -> tuple[str, ...]:
-    return (value.budget, value.settings, value.status, value.mode)
+    return (value.budget, value.settings, value.status)
 
 
 def _group_lines(
-    values: Sequence[FrameLine], printed: Mapping[str, Mapping[str, float]], mark: str | None
+    values: Sequence[FrameLine], printed: Mapping[str, Mapping[str, float]], marks: Sequence[str]
 ) -> Iterator[Line]:
     """The lines of runs of one training.
 
     Args:
         values: the means of the runs, as the frame has them.
         printed: the paper's values, `{set: {metric: value}}`.
-        mark: what tells the runs from those of another training of the same settings; None where there is none.
+        marks: what tells the runs from others of the same settings.
     """
     runs = {value.run: value for value in values}
     first = values[0]
-    settings = [part for part in (first.settings, mark) if part]
+    settings = [part for part in (first.settings, *marks) if part]
     facts: dict[str, Any] = {
         "budget": first.budget,
         "settings": ", ".join(settings),
@@ -190,14 +214,17 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def describe(line: Line) -> str:
-    """The description of a line in words, such as ``budget mini, seeds 0, 1, not comparable``."""
+    """The description of a line in words, such as ``budget mini, seeds 0, 1, not comparable``.
+
+    A checkpoint of the run store goes by its run, ``rfd/table5/ours/mini/seed-0``.
+    """
     if line.source == PAPER:
         return "paper"
     if line.source == INPUT:
         return "the input as it is"
     parts = [f"budget {line.budget}"]
     if line.settings:
-        parts.append(line.settings)
+        parts.append(_RUNS_CHECKPOINT.sub(_name_of_checkpoint, line.settings))
     seeds = ", ".join(map(str, line.seeds))
     parts.append(f"seeds {seeds}" if len(line.seeds) > 1 else f"seed {seeds}")
     if line.status != "done":
@@ -205,6 +232,11 @@ def describe(line: Line) -> str:
     if not line.comparable:
         parts.append("not comparable")
     return ", ".join(parts)
+
+
+def _name_of_checkpoint(path: re.Match[str]) -> str:
+    """The run that left a checkpoint, and the file's name where it is not the best that counts."""
+    return path["run"] if path["file"] == "best.ckpt" else f"{path['run']}/{path['file']}"
 
 
 def figure_text(line: Line, metric: str) -> str:

@@ -262,6 +262,13 @@ def _portable(overrides: Iterable[str], path: Path, roots: bool) -> Iterator[str
             yield override.replace(store, "runs/")
 
 
+def in_store(checkpoint: str) -> str:
+    """The path of a run's checkpoint as `runs/...`, wherever its store lies; any other name as it is."""
+    parts = Path(checkpoint).parts
+    is_runs = len(parts) >= _DEPTH + 2 and parts[-2] == "checkpoints" and parts[-3].startswith("seed-")
+    return Path("runs", *parts[-_DEPTH - 2 :]).as_posix() if is_runs else checkpoint
+
+
 def _facts(config: Mapping[str, object]) -> dict[str, Any]:
     """The run's own facts in its configuration: the block `run`, and the budget."""
     facts = config.get("run")

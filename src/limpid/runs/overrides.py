@@ -23,6 +23,16 @@ _INHERITED = (
 #: Of `training` it takes over only which weights stand in where files are missing.
 _INHERITED_TRAINING = re.compile(r"training\.\w+\.\w+_weights")
 
+#: What makes a training another one, and a test of its weights no other test.
+_OF_TRAINING = ("training", "model", "loss", "optimizer", "lr_scheduler", "callbacks")
+_TRAINERS_OF_TRAINING = (
+    "max_steps",
+    "max_epochs",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "val_check_interval",
+)
+
 #: What a table shows in its own place, or what changes no result.
 _NAMED_OTHERWISE = (
     *("budget", "seed", "rerun", "prerequisites", "ckpt", "allow_targets"),
@@ -37,6 +47,12 @@ def inherited(overrides: Sequence[str]) -> list[str]:
 
 def _is_inherited(key: str) -> bool:
     return key.split(".")[0] in _INHERITED or _INHERITED_TRAINING.fullmatch(key) is not None
+
+
+def of_training(overrides: Sequence[str]) -> list[str]:
+    """The overrides that say how weights are trained, and nothing of how they are tested."""
+    trainer = {f"trainer.{key}" for key in _TRAINERS_OF_TRAINING}
+    return [word for word in overrides if (key := key_of(word)).split(".")[0] in _OF_TRAINING or key in trainer]
 
 
 def with_own_data(overrides: Sequence[str], recipe: str) -> list[str]:

@@ -21,6 +21,7 @@ from limpid.runs.overrides import (
     beyond_the_row,
     explained,
     inherited,
+    of_training,
     refuse_network,
     refuse_unknown_keys,
     with_own_data,
@@ -105,6 +106,9 @@ def resolve_composed(composed: Composed) -> RunSpec:
     own_fingerprint = fingerprint(with_own(parts, own))
     seedless = fingerprint(with_own(seedless_values(parts, config["seed"]), own))
     choices = _named_choices(composed, tested)
+    # Of weights that are given, the words on how weights are trained say nothing.
+    is_given = mode == "test" and config["ckpt"] is not None
+    said = [word for word in composed.overrides if not (is_given and word in of_training(composed.overrides))]
     is_unchanged = unchanged is not None and fingerprint(parts) == unchanged.fingerprint
     return RunSpec(
         config=config,
@@ -112,7 +116,7 @@ def resolve_composed(composed: Composed) -> RunSpec:
         row=None if row is None else row.id,
         choices=choices,
         overrides=composed.overrides,
-        changes=beyond_the_row(composed.overrides, row, mode, is_unchanged, own),
+        changes=beyond_the_row(said, row, mode, is_unchanged, own),
         narrowed=_narrowed(composed),
         fingerprint=own_fingerprint,
         comparable=unchanged is not None and _is_the_papers(composed, parts, unchanged, tested),
@@ -306,13 +310,23 @@ def _tested_weights(
 
 
 def _own_checkpoint(composed: Composed, unchanged: _UnchangedRow) -> Path:
-    """The checkpoint that the row's own training left: as the row is, or else with the data that was typed."""
+    """The checkpoint that the row's own training left: as the row is, or else with the data that was typed.
+
+    Where words were typed that make it another training, such as its length, it is that training's and no other.
+    """
     row, config = unchanged.row, unchanged.composed.config
-    typed = Run(_prerequisite(composed, f"row:{row.id}").directory)
-    for run in (unchanged.run, typed):
+    training = _prerequisite(composed, f"row:{row.id}")
+    common = [word for word in training.overrides if word not in of_training(training.overrides)]
+    as_typed = resolve([*common, *of_training(composed.overrides)])
+    is_another = as_typed.fingerprint != resolve(common).fingerprint
+    training = as_typed if is_another else training
+    typed = Run(training.directory)
+    for run in [typed] if is_another else [unchanged.run, typed]:
         if run.chosen_checkpoint.is_file():
             return run.chosen_checkpoint
-    command = f"limpid train +{row.paper}/{row.table}={row.name} budget={config['budget']} seed={config['seed']}"
+    # The words that the training takes over, so that it leaves its weights where this looked for them.
+    words = [word for word in training.overrides if key_of(word) not in ("budget", "seed", "prerequisites")]
+    command = " ".join(["limpid train", *words, f"budget={config['budget']}", f"seed={config['seed']}"])
     raise UserError(
         f"Row {row.id} has no trained weights at budget {config['budget']} and seed {config['seed']} (looked in "
         f"{typed.path}); train it with `{command}`, or give ckpt=PATH."

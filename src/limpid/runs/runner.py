@@ -25,7 +25,7 @@ from limpid.config import instantiate
 from limpid.config.registry import network_config
 from limpid.data.datamodule import RestorationData
 from limpid.data.own_sets import refuse_absent
-from limpid.errors import UserError
+from limpid.errors import CannotRun, UserError
 from limpid.models import Restorer
 from limpid.models.build import WORDS, ModelConfig, build_model, model_words
 from limpid.models.evaluation import INPUT_PREFIX
@@ -66,8 +66,9 @@ class Results:
 class Runner:
     """Does one run: trains and tests, tests, or profiles, in the run's own directory.
 
-    A run that is done is not done again; one that was interrupted continues where it was. Where it takes several
-    processes, they are started and watched here, or this is one of them.
+    A run that is done is not done again, but its weights are tested again where a test set has come that it lacked; one
+    that was interrupted continues where it was. Where it takes several processes, they are started and watched here, or
+    this is one of them.
 
     Args:
         spec: the run, with its prerequisites fulfilled.
@@ -91,7 +92,9 @@ class Runner:
         """
         if self.run_directory.done and not self.config["rerun"]:
             refuse_absent(self.config["data"], self.spec.mode, self.spec.allow_targets)
-            return Results(self.spec.directory, self.run_directory.results() or {}, skipped=True)
+            results = self.run_directory.results() or {}
+            if not (results.get("absent") and self._more_is_there(results)):
+                return Results(self.spec.directory, results, skipped=True)
         _quieten()
         torch.set_float32_matmul_precision("highest")  # no TF32: a step's numbers are those of float32
         loggers.require(self.config["logger"])
@@ -314,6 +317,16 @@ class Runner:
             except Exception:
                 self.run_directory.fail(traceback.format_exc().splitlines()[-1])
                 raise
+
+    def _more_is_there(self, results: MetricsFile) -> bool:
+        """Whether a test set that a finished run lacked is there now, and whatever else testing it again needs."""
+        data: RestorationData = self._construct("data")
+        try:
+            absent = data.require(training=self.spec.mode == "train")
+        except CannotRun:
+            return False
+        has_weights = self.spec.mode != "train" or self.run_directory.last_checkpoint.is_file()
+        return has_weights and set(data.test) > set(results["metrics"]) and len(absent) < len(results["absent"])
 
     def _refuse_untrained(self) -> None:
         """Refuse to test a network that learns without weights; a prior needs none.
