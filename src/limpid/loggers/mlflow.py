@@ -27,7 +27,7 @@ class MLflow(MLFlowLogger):
     Args:
         experiment: the experiment's name.
         tracking_uri: of a server, or of another store; None for a database in the run's directory.
-        save_dir: where the database ``mlflow.db`` and the folder ``mlflow`` go; the runner gives the run's directory.
+        save_dir: where the database ``mlflow.db`` and the folder ``mlflow`` go; None is the current directory, and the runner gives the run's.
         id: of the run; the runner gives one drawn once for each run.
         name: the run's name in MLflow; the runner gives its place in the store.
     """
@@ -36,13 +36,13 @@ class MLflow(MLFlowLogger):
         self,
         experiment: str = "limpid",
         tracking_uri: str | None = None,
-        save_dir: str = ".",
+        save_dir: str | None = None,
         id: str | None = None,
         name: str | None = None,
     ) -> None:
         for chatty in ("mlflow", "alembic", "lightning.pytorch.loggers.mlflow"):
             logging.getLogger(chatty).setLevel(logging.ERROR)
-        folder = Path(save_dir).resolve()
+        folder = Path(save_dir or ".").resolve()
         own = tracking_uri is None
         super().__init__(
             experiment_name=experiment,

@@ -19,12 +19,14 @@ class TensorBoard(TensorBoardLogger):
     one run.
 
     Args:
-        save_dir: the runner gives the run's directory.
+        save_dir: of the event files; None is the current directory, and the runner gives the run's.
         flush_secs: seconds between two writes to the disk.
     """
 
-    def __init__(self, save_dir: str = ".", flush_secs: int = 10) -> None:
-        super().__init__(save_dir, name="", version="tensorboard", default_hp_metric=False, flush_secs=flush_secs)
+    def __init__(self, save_dir: str | None = None, flush_secs: int = 10) -> None:
+        super().__init__(
+            save_dir or ".", name="", version="tensorboard", default_hp_metric=False, flush_secs=flush_secs
+        )
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -27,7 +27,7 @@ class Wandb(WandbLogger):
     Args:
         project: in wandb.
         offline: write files only; no account is needed.
-        save_dir: where the folder ``wandb`` goes; the runner gives the run's directory.
+        save_dir: where the folder ``wandb`` goes; None is the current directory, and the runner gives the run's.
         id: the run's; the runner gives one drawn once for each run.
         name: the run's name in wandb; the runner gives its place in the store.
         entity: the user or team whose project it is; None for the account's own.
@@ -40,7 +40,7 @@ class Wandb(WandbLogger):
         self,
         project: str = "limpid",
         offline: bool = True,
-        save_dir: str = ".",
+        save_dir: str | None = None,
         id: str | None = None,
         name: str | None = None,
         entity: str | None = None,
@@ -50,7 +50,7 @@ class Wandb(WandbLogger):
     ) -> None:
         super().__init__(
             name=name,
-            save_dir=str(Path(save_dir).resolve()),  # wandb's own process need not be in this directory
+            save_dir=str(Path(save_dir or ".").resolve()),  # wandb's own process need not be in this directory
             offline=offline,
             id=id,
             project=project,
