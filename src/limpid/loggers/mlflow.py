@@ -27,7 +27,8 @@ class MLflow(MLFlowLogger):
     Args:
         experiment: the experiment's name.
         tracking_uri: of a server, or of another store; None for a database in the run's directory.
-        save_dir: where the database ``mlflow.db`` and the folder ``mlflow`` go; None is the current directory, and the runner gives the run's.
+        save_dir: where the database ``mlflow.db`` and the folder ``mlflow`` go; None is the current directory. The
+            runner gives the run's.
         id: of the run; the runner gives one drawn once for each run.
         name: the run's name in MLflow; the runner gives its place in the store.
     """
