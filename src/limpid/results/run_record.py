@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from limpid.store.run_directory import Run
 MEASURED = "measured"
 INPUT = "input"
 
+#: An absolute path in an override; a URL is none.
+_ABSOLUTE = re.compile(r"(?<![\w./:~*-])/(?:[^/'\",\[\]]+/)+[^/'\",\[\]]+")
 #: How deep a run's directory lies in its store.
 _DEPTH = 5
 
@@ -214,7 +217,7 @@ def plain(record: RunRecord) -> dict[str, object]:
         **({} if record.comparable_sets is None else {"comparable_sets": list(record.comparable_sets)}),
         "metrics": nested[MEASURED],
         "input": nested[INPUT],
-        "provenance": dict(record.provenance),
+        "provenance": _without_places(record.provenance),
         "path": record.path,
     }
 
@@ -254,12 +257,30 @@ def _scores(results: Mapping[str, Any]) -> Iterator[Score]:
 
 
 def _portable(overrides: Iterable[str], path: Path, roots: bool) -> Iterator[str]:
-    """Overrides with paths into the run store as `runs/...`, and with `roots` those that say where data lie."""
+    """Overrides with paths into the run store as `runs/...`, and with `roots` those that say where data lie.
+
+    Of any other absolute path the last name is left: the rest says where things lie on one machine.
+    """
     above = path.parts[:-_DEPTH]
     store = Path(*above).as_posix() + "/" if above else "runs/"
     for override in overrides:
         if roots or not override.partition("=")[0].endswith(".root"):
-            yield override.replace(store, "runs/")
+            yield _ABSOLUTE.sub(_without_folders, override.replace(store, "runs/"))
+
+
+def _without_places(value: Any) -> Any:
+    """The plain `value` without absolute paths in its texts, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _without_places(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_without_places(member) for member in value]
+    return _ABSOLUTE.sub(_without_folders, value) if isinstance(value, str) else value
+
+
+def _without_folders(absolute: re.Match[str]) -> str:
+    """The path of a run's checkpoint as `runs/...`, of any other the last name."""
+    own = in_store(absolute[0])
+    return Path(own).name if own == absolute[0] else own
 
 
 def in_store(checkpoint: str) -> str:
