@@ -342,3 +342,13 @@ def test_kept_figures_hold_no_path_of_the_machine() -> None:
     own = "runs/rfd/table5/student/mini/seed-0/checkpoints/best.ckpt"
     assert kept["overrides"] == [f"ckpt='{own}'", "data.root='My Photos'", "data.test.b.root=b/c", "x=http://a/b/c"]
     assert kept["provenance"] == {"fine_tuned_from": {"ckpt": own, "trained": {"row": "rfd/table5/student"}}}
+
+
+def test_seeds_that_start_from_one_checkpoint_are_one_training(here: Path) -> None:
+    """The path of seed 0's checkpoint is seed 0's own by its name alone: all three have the same fingerprint."""
+    started = "ckpt=runs/mine/table1/other/mini/seed-0/checkpoints/best.ckpt"
+    for seed in range(3):
+        ours(here / "runs", seed, 20.0 + seed, changes=[started], fingerprint="a" * 8)
+    [line] = [line for line in shown("mine/table1/ours", here / "runs").lines if line.source == "measured"]
+    assert (line.seeds, line.figures["psnr"].mean) == ((0, 1, 2), 21.0)
+    assert "seed-0" in line.settings

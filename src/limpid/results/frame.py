@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limpid.paths import runs as default_store
-from limpid.results.grouping import groups_of, settings_of, training_fingerprint
+from limpid.results.grouping import Group, groups_of, training_fingerprint
 from limpid.results.measured import FREE, MeasuredRow, free_runs, measured_rows
 from limpid.results.rows import Row, rows
 from limpid.results.run_record import INPUT, MEASURED, RunRecord
@@ -101,15 +101,15 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype({name: _TYPES.get(name, object) for name in frame.columns})
 
 
-def _run_columns(row: Row | None, run: RunRecord, group: str, set_name: str | None = None) -> tuple[object, ...]:
+def _run_columns(row: Row | None, run: RunRecord, group: Group, set_name: str | None = None) -> tuple[object, ...]:
     """The values of the columns that every line of a run and set shares, those before `_VALUE`."""
     names = (None, None, None) if row is None else (row.paper, row.table, row.name)
     model = run.model or (row.model if row else None)
     comparable = run.comparable if set_name is None else run.comparable_on(set_name)
     facts = (run.mode, run.budget, run.seed, run.status, comparable, shlex.join(run.overrides))
-    settings = ", ".join(settings_of(run))
+    settings = ", ".join(group.settings)
     training = training_fingerprint(run)
-    return (*names, model, run.data, *facts, settings, run.fingerprint, training, group, run.path)
+    return (*names, model, run.data, *facts, settings, run.fingerprint, training, group.id, run.path)
 
 
 def _printed_lines(row: Row) -> Iterator[tuple[object, ...]]:
@@ -119,7 +119,7 @@ def _printed_lines(row: Row) -> Iterator[tuple[object, ...]]:
             yield (*columns, name, None, None, metric, None, float(value), PAPER, None)
 
 
-def _run_lines(row: Row | None, run: RunRecord, group: str) -> Iterator[tuple[object, ...]]:
+def _run_lines(row: Row | None, run: RunRecord, group: Group) -> Iterator[tuple[object, ...]]:
     columns = {name: _run_columns(row, run, group, name) for name in {score.set for score in run.scores}}
     for score in run.scores:
         figure = (score.metric, score.protocol, score.value, score.source, score.n)
@@ -128,7 +128,7 @@ def _run_lines(row: Row | None, run: RunRecord, group: str) -> Iterator[tuple[ob
         yield (*_run_columns(row, run, group), None, None, None, None, None, float("nan"), MEASURED, None)
 
 
-def _image_lines(row: Row | None, run: RunRecord, group: str) -> pd.DataFrame:
+def _image_lines(row: Row | None, run: RunRecord, group: Group) -> pd.DataFrame:
     """The lines of single images, from the run's per_image.csv."""
     import pandas as pd
 

@@ -8,7 +8,8 @@ it, with two exceptions, in which the fingerprint changes with a seed's own chec
 - A run may start from a checkpoint by its path, and the path names a seed (`.../seed-1/checkpoints/best.ckpt`), such as
   a student that starts from its own seed's teacher. Then a second fingerprint takes its place, in which the run's own
   seed is written `seed-*` (runs of earlier versions lack it; of them the overrides tell). A path to another seed's
-  checkpoint stays as it is, and such a run is another training.
+  checkpoint stays as it is, and such a run is another training. Where runs of several seeds have the very same
+  fingerprint, all of them start from one checkpoint, and no path is a seed's own.
 
 Besides, what one can see to differ is never one training: budget, what the run does, data, status, overrides, a
 narrower network, the data that tested weights were trained on, what their training started from, and whether the best
@@ -24,36 +25,58 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from limpid.results.run_record import RunRecord, in_store
 
 
-def groups_of(records: Sequence[tuple[str | None, RunRecord]]) -> list[str]:
-    """The group of each run among others, eight hex digits that are equal for runs of one training.
+class Group(NamedTuple):
+    """The training that a run is of.
+
+    Attributes:
+        id: eight hex digits that are equal for runs of one training.
+        settings: of the run besides its row, budget and seed, for people; see `settings_of`.
+    """
+
+    id: str
+    settings: tuple[str, ...]
+
+
+def groups_of(records: Sequence[tuple[str | None, RunRecord]]) -> list[Group]:
+    """The group of each run among others.
 
     Args:
         records: the runs, each with the row under which it is shown.
     """
-    groups = [(row, group_of(record)) for row, record in records]
-    seeds = Counter((*group, record.seed) for group, (_, record) in zip(groups, records, strict=True))
-    mixed = {(row, group) for (row, group, _), count in seeds.items() if count > 1}
-    return [
-        _digest((group, record.fingerprint, record.path)) if (row, group) in mixed else group
-        for (row, group), (_, record) in zip(groups, records, strict=True)
-    ]
+    seeds_of: dict[tuple[str | None, str | None], set[int | None]] = {}
+    for row, record in records:
+        seeds_of.setdefault((row, record.fingerprint), set()).add(record.seed)
+    as_typed = [len(seeds_of[row, record.fingerprint]) > 1 for row, record in records]
+    ids = [(row, group_of(record, typed)) for (row, record), typed in zip(records, as_typed, strict=True)]
+    counts = Counter((*own, record.seed) for own, (_, record) in zip(ids, records, strict=True))
+    mixed = {(row, group) for (row, group, _), count in counts.items() if count > 1}
+    groups = []
+    for (row, group), (_, record), typed in zip(ids, records, as_typed, strict=True):
+        alone = _digest((group, record.fingerprint, record.path))
+        groups.append(Group(alone if (row, group) in mixed else group, settings_of(record, typed)))
+    return groups
 
 
-def group_of(record: RunRecord) -> str:
-    """The eight hex digits that are equal for runs of one training; see the head of this module."""
+def group_of(record: RunRecord, as_typed: bool = False) -> str:
+    """The eight hex digits that are equal for runs of one training; see the head of this module.
+
+    Args:
+        record: the run.
+        as_typed: whether runs of other seeds have its very fingerprint. Then a path in it is no seed's own.
+    """
     facts = (
         record.budget,
         record.mode,
         record.data,
         record.status,
-        training_fingerprint(record),
+        record.fingerprint if as_typed else training_fingerprint(record),
         *_protocols(record),
-        *settings_of(record),
+        *settings_of(record, as_typed),
     )
     return _digest(facts)
 
@@ -79,14 +102,18 @@ def _protocols(record: RunRecord) -> list[str]:
     return sorted({score.protocol for score in record.scores})
 
 
-def settings_of(record: RunRecord) -> tuple[str, ...]:
+def settings_of(record: RunRecord, as_typed: bool = False) -> tuple[str, ...]:
     """The settings of a run besides its row, budget and seed, for people.
 
-    These are its overrides in alphabetical order with its own seed as `seed-*`, the settings of a narrower network,
-    what tested weights were trained on where that are not the data they are tested on, what their training started
-    from, and that it is the last checkpoint.
+    These are its overrides in alphabetical order, the settings of a narrower network, what tested weights were trained
+    on where that are not the data they are tested on, what their training started from, and that it is the last
+    checkpoint.
+
+    Args:
+        record: the run.
+        as_typed: leave paths as they are; else the run's own seed is written `seed-*` in them.
     """
-    overrides = sorted(seedless(override, record.seed) for override in record.overrides)
+    overrides = sorted(override if as_typed else seedless(override, record.seed) for override in record.overrides)
     narrowed = [f"{name}={value}" for name, value in record.narrowed.items()]
     trained_on = record.trained.get("data", record.data)
     elsewhere = [] if trained_on == record.data else [f"trained on {trained_on}"]
