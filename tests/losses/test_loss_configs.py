@@ -53,7 +53,7 @@ def test_mprnet_weighs_edges_by_a_twentieth() -> None:
 def test_the_stages_of_uni_removal(stage: str) -> None:
     loss = made(f"uni_removal_{stage}", image_contrast={"weights": "random", "layers": ["relu1_1", "relu2_1"]})
     expected = {"image_contrast": 0.1, "feature_contrast": 0.05} | (
-        {"teacher_l1": 1.0} if stage == "transfer" else {"adversarial": 1.0, "identity": 0.1}
+        {"teacher_l1": 2.0} if stage == "transfer" else {"adversarial": 1.0, "identity": 0.2}
     )
     assert loss.weights == expected
     student, teacher = (

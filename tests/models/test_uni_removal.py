@@ -258,7 +258,7 @@ def test_one_step_is_the_students_then_the_discriminators(tmp_path: Path) -> Non
     first, second = (torch.optim.Adam(m.parameters(), **adam) for m in (student, judge))
     degraded, clear = seen["batch"]["input"], clear_images(seen["batch"])
     restored = student(degraded).restored
-    total = (judge(restored) - 1).square().mean() + 0.1 * F.l1_loss(student(clear).restored, clear)
+    total = (judge(restored) - 1).square().mean() + 0.2 * F.l1_loss(student(clear).restored, clear)
     total.backward()
     first.step()
     second.zero_grad()
