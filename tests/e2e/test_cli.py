@@ -36,6 +36,8 @@ SMOKE = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0")
         (["train", "+network.blocs=3"], "network.blocs is not an argument of limpid.networks.ffa_net.FFANet; did you mean 'blocks'?"),
         (["train", "trainer.max_steps=many"], "trainer.max_steps is 'many', but it must be int or null."),
         (["train", "optimizer.lr=abc"], "optimizer.lr is 'abc', but it must be float."),
+        (["train", "data=folder", "data.train.held_out=many"], "data.train.held_out is 'many', but it must be float."),
+        (["train", "data=folder", "data.train.roots=null"], "data.train.roots is null, but it must be a list."),
         (["train", "rerun=no"], "rerun is 'no', but it must be true or false."),
         (["train", "compile=1"], "compile is 1, but it must be true or false."),
         (["train", "pictures=no"], "pictures is 'no', but it must be a number."),

@@ -6,6 +6,7 @@ keys are keyword arguments, and `_partial_: true` asks for a function that still
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -210,6 +211,8 @@ def _hints(target: object) -> dict[str, Any]:
 def _read_hints(target: object) -> dict[str, Any]:
     if not inspect.isclass(target):
         return typing.get_type_hints(target)
+    if dataclasses.is_dataclass(target):
+        return typing.get_type_hints(target)  # each field's annotation is read where its own class stands
     hints: dict[str, Any] = {}
     for init in _inits(target):
         hints = {**typing.get_type_hints(init), **hints}
