@@ -198,7 +198,15 @@ def test_a_whole_square_is_only_resampled() -> None:
     sample = Numbers(height=24, width=24).load(0, np.random.default_rng(0))
     cut = random_resized_crop(sample, 12, {"area": [1.0, 1.0], "ratio": [1.0, 1.0]}, np.random.default_rng(0))
     np.testing.assert_allclose(cut["target"], np.clip(imresize(sample["target"], size=(12, 12)), 0, 1))
-    np.testing.assert_allclose(cut["depth"], np.clip(imresize(sample["depth"], size=(12, 12)), 0, 1))
+    np.testing.assert_allclose(cut["depth"], imresize(sample["depth"], size=(12, 12)))
+    metres = random_resized_crop(
+        sample | {"depth": 40 * sample["depth"]},
+        12,
+        {"area": [1.0, 1.0], "ratio": [1.0, 1.0]},
+        np.random.default_rng(0),
+    )["depth"]
+    np.testing.assert_allclose(metres, 40 * cut["depth"], rtol=1e-5, atol=1e-6)
+    assert metres.max() > 1
 
 
 def test_saturation_is_multiplied_alike_in_all_images() -> None:

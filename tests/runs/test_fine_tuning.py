@@ -12,6 +12,7 @@ import limpid
 from limpid import checkpoint
 from limpid.errors import UserError
 from limpid.runs.resolve import resolve
+from limpid.runs.runner import Runner
 from limpid.runs.spec import RunSpec
 from limpid.store.run_directory import Run
 
@@ -197,3 +198,15 @@ def test_a_run_that_ended_within_a_step_is_not_continued(
     capsys.readouterr()
     limpid.run(*words, "trainer.max_steps=4")
     assert "fewer batches than trainer.accumulate_grad_batches=2" in capsys.readouterr().err
+
+
+def test_weights_that_changed_after_the_run_was_asked_for_are_refused(trained: Path, tmp_path: Path) -> None:
+    file = tmp_path / "weights.ckpt"
+    file.write_bytes(trained.read_bytes())
+    spec = resolve([*WORDS, f"ckpt='{file}'", "optimizer.lr=0.5"])
+    changed = dict(checkpoint.read(file))
+    changed["state_dict"] = {name: value + 1 for name, value in checkpoint.read(file)["state_dict"].items()}
+    checkpoint.save(changed, file)
+    with pytest.raises(UserError, match="no longer those that this run was asked for with"):
+        Runner(spec).run()
+    assert not spec.directory.exists()

@@ -168,3 +168,15 @@ def test_curves_are_appended_once_and_a_torn_line_is_mended(tmp_path: Path) -> N
 def test_csv_takes_the_union_of_columns(tmp_path: Path) -> None:
     write_csv(tmp_path / "x.csv", [{"name": 'a,"b"', "v": 1.5}])
     assert (tmp_path / "x.csv").read_text() == 'name,v\n"a,""b""",1.5\n'
+
+
+def test_a_finished_run_of_which_something_more_fails_stays_finished(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    with run.locked():
+        run.begin({"run": {"fingerprint": "a"}}, {})
+        run.finish({"metrics": {}}, [])  # type: ignore[typeddict-item]
+        run.begin({"run": {"fingerprint": "a"}}, {})
+        run.fail("a metric's file is missing", was_done=True)
+        assert (run.done, run.status()["message"]) == (True, "a metric's file is missing")
+        run.fail("the disk is full")
+        assert run.status()["status"] == "failed"

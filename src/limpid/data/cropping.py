@@ -56,7 +56,7 @@ def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.
     So SPANet's release cuts. Where ten windows in a row do not fit, it is the largest square in the middle.
 
     Args:
-        sample: `input`, or `target` where nothing was degraded yet, and maps of the same size; in [0, 1].
+        sample: `input`, or `target` where nothing was degraded yet, in [0, 1], and maps of the same size.
         size: side of the result in pixels.
         window: which windows are drawn.
         rng: source of area, ratio, turn, first row and first column, in this order.
@@ -64,10 +64,12 @@ def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.
     height, width = current(sample).shape[:2]
     top, left, rows, columns = _window(height, width, window, rng)
     cut = (slice(top, top + rows), slice(left, left + columns))
-    return {
-        k: np.clip(imresize(v[cut], size=(size, size)), 0, 1) if isinstance(v, np.ndarray) and v.ndim >= 2 else v
-        for k, v in sample.items()
-    }
+    resized = dict(sample)
+    for key, value in sample.items():
+        if isinstance(value, np.ndarray) and value.ndim >= 2:
+            part = imresize(value[cut], size=(size, size))
+            resized[key] = np.clip(part, 0, 1) if value.ndim == 3 else part  # a map may be in metres
+    return resized
 
 
 def _window(height: int, width: int, window: ResizedCrop, rng: np.random.Generator) -> tuple[int, int, int, int]:

@@ -130,7 +130,8 @@ def _add(block: _Block, shown: Table, metrics: Sequence[str]) -> None:
             # A long description is not read again for every set.
             same = (line.runs, words) == (above, what)
             above, what = line.runs, words
-            words = ("the same runs" if len(above) > 1 else "the same run") if same else words
+            if same:
+                words = "the same runs" if len(above) > 1 else "the same run"
         last = number == len(block.lines) - 1
         figures = [figure_text(line, metric) for metric in metrics]
         shown.add_row(

@@ -120,7 +120,8 @@ def _printed_lines(row: Row) -> Iterator[tuple[object, ...]]:
 
 
 def _run_lines(row: Row | None, run: RunRecord, group: Group) -> Iterator[tuple[object, ...]]:
-    columns = {name: _run_columns(row, run, group, name) for name in {score.set for score in run.scores}}
+    sets = dict.fromkeys(score.set for score in run.scores)
+    columns = {name: _run_columns(row, run, group, name) for name in sets}
     for score in run.scores:
         figure = (score.metric, score.protocol, score.value, score.source, score.n)
         yield (*columns[score.set], score.set, None, None, *figure)

@@ -72,6 +72,7 @@ def _longest_shorter_run(spec: RunSpec, steps: int) -> Run | None:
     """The longest finished run that is equal to the training `spec` but for having less than `steps` batches."""
     runs = [Run(folder) for folder in _beside(spec) if folder != spec.directory]
     alike = [run for run in runs if _differs_in_length(run, spec) and run.done]
+    alike = [run for run in alike if run.status().get("steps", 0) < steps]
     for run in alike:
         if not run.last_checkpoint.is_file():
             print(f"The finished run {run.path} is not continued: it has no last checkpoint any more.", file=sys.stderr)

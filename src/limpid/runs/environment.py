@@ -1,10 +1,12 @@
-"""The environment of a run: versions, machine, and the commit of a checkout."""
+"""The environment of a run: versions, machine, the commit of a checkout; and other libraries' messages, kept off it."""
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import subprocess
+import warnings
 from importlib.metadata import version
 
 import torch
@@ -53,3 +55,19 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return outputs[0].strip() + ("+" if outputs[1].strip() else "")
+
+
+def quieten() -> None:
+    """Keep other libraries' chatter off stderr; what a person needs is said by the callbacks."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*resuming from a checkpoint that ended before the epoch ended.*",  # our sampler does resume
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+        ".*lr_scheduler.step.*before.*optimizer.step.*",
+        ".*sync_dist=True.*",  # scores are gathered before they are logged, and are the same on all processes
+        ".*WeightAveraging callback with a model that overrides the configure_model.*",  # which does nothing then
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -60,7 +60,7 @@ def refuse_unfitting(initial: InitialWeights, network: nn.Module, spec: RunSpec)
         spec: the run.
 
     Raises:
-        UserError: with `strict_loading` names or shapes differ; without it nothing fits.
+        UserError: with `strict_loading` names or shapes differ; without it nothing fits; or the file has changed.
     """
     settings = {key: value for key, value in spec.config["network"].items() if key != "_target_"}
     _fitting(initial, network, spec.network, settings)
@@ -86,6 +86,11 @@ def _fitting(
 ) -> dict[str, Tensor]:
     """The initial weights that fit `network`, called `name`, by name and shape; with `strict_loading` all do."""
     state = checkpoint.weights(checkpoint.read(initial.file))
+    if checkpoint.weights_fingerprint(state) != initial.sha256:
+        raise UserError(
+            f"The weights of {initial.ckpt} are no longer those that this run was asked for with; restore the file, or "
+            "give the command again."
+        )
     own = network.state_dict()
     fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
     if initial.strict and (len(fitting) < len(state) or len(fitting) < len(own)):

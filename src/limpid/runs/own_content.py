@@ -58,8 +58,9 @@ def refuse_typed_root(composed: Composed) -> None:
         CannotRun: as `limpid.data.own_sets.refuse_no_root` does.
     """
     config = composed.config
-    typed = [key.split(".") for key in map(key_of, composed.overrides) if key.startswith("data.") and "root" in key]
-    roots = [value for value in (_value(config, keys) for keys in typed) if isinstance(value, str)]
+    typed = [key for key in map(key_of, composed.overrides) if key.startswith("data.") and "root" in key]
+    values = [_value(config, key.split(".")) for key in typed]
+    roots = [value for value in values if isinstance(value, str)]
     refuse_no_root(config["data"], config["mode"], roots, config["allow_targets"])
 
 

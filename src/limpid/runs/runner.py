@@ -6,10 +6,8 @@ requeued jobs start there.
 
 from __future__ import annotations
 
-import logging
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +32,7 @@ from limpid.results.rows import NO_SET
 from limpid.runs import continuing, distributed, fine_tuning
 from limpid.runs.comparable import judge
 from limpid.runs.distributed import Place, ProcessFailed
-from limpid.runs.environment import describe
+from limpid.runs.environment import describe, quieten
 from limpid.runs.prerequisites import fulfil
 from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, read_spec
@@ -95,7 +93,7 @@ class Runner:
             results = self.run_directory.results() or {}
             if not (results.get("absent") and self._more_is_there(results)):
                 return Results(self.spec.directory, results, skipped=True)
-        _quieten()
+        quieten()
         torch.set_float32_matmul_precision("highest")  # no TF32: a step's numbers are those of float32
         loggers.require(self.config["logger"])
         if self.spec.mode == "profile":
@@ -308,14 +306,15 @@ class Runner:
         with self.run_directory.locked():
             if self.config["rerun"]:
                 self.run_directory.clear()
+            was_done = self.run_directory.done
             self.run_directory.begin(self.spec.stored(), {**describe(), "processes": world})
             try:
                 yield
             except (UserError, ProcessFailed) as error:
-                self.run_directory.fail(str(error))
+                self.run_directory.fail(str(error), was_done)
                 raise
             except Exception:
-                self.run_directory.fail(traceback.format_exc().splitlines()[-1])
+                self.run_directory.fail(traceback.format_exc().splitlines()[-1], was_done)
                 raise
 
     def _more_is_there(self, results: MetricsFile) -> bool:
@@ -381,22 +380,6 @@ def _interruptible() -> Iterator[None]:
         yield
     except SystemExit as error:
         raise KeyboardInterrupt from error
-
-
-def _quieten() -> None:
-    """Keep other libraries' chatter off stderr; what a person needs is said by the callbacks."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*resuming from a checkpoint that ended before the epoch ended.*",  # our sampler does resume
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
-        ".*lr_scheduler.step.*before.*optimizer.step.*",
-        ".*sync_dist=True.*",  # scores are gathered before they are logged, and are the same on all processes
-        ".*WeightAveraging callback with a model that overrides the configure_model.*",  # which does nothing then
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def main(arguments: list[str]) -> int:

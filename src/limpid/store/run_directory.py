@@ -176,9 +176,9 @@ class Run:
         write_json(self.path / "metrics.json", results)
         self._write_status("done", ended=_now())
 
-    def fail(self, message: str) -> None:
-        """Say that the run failed, and why."""
-        self._write_status("failed", ended=_now(), message=message)
+    def fail(self, message: str, was_done: bool = False) -> None:
+        """Say that the run failed, and why; where it `was_done` and only something more failed, it stays done."""
+        self._write_status("done" if was_done else "failed", ended=_now(), message=message)
 
     def clear(self) -> None:
         """Remove everything the run wrote, so that it starts over."""
