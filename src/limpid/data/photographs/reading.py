@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
 
 from limpid.data.photographs import by_pillow, containers, exif, exif_layout, heic, raw, tiff
 from limpid.data.photographs.formats import HEAD, kind_of_head, refuse_large
@@ -195,5 +196,7 @@ def _sentences(path: Path) -> Iterator[None]:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
+    if isinstance(error, UnidentifiedImageError):
+        return UserError(f"{path} is not an image that can be read; replace or remove it.")
     why = " ".join(str(error).split()) or type(error).__name__
     return UserError(f"{path} is cut short or damaged ({why[:120]}); replace or remove it.")

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 # PhotometricInterpretation
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}
-_ASSOCIATED = 1  # alpha that the colours are multiplied by
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha that the colours are multiplied by, and that they are not
+_ALPHAS = (_ASSOCIATED, _UNASSOCIATED)
 _LEAST, _MOST = 340, 341  # SMinSampleValue and SMaxSampleValue
+_JPEG = 7  # of Compression; what it makes of signed values is not agreed
 _INK_SET, _CMYK_INKS = 332, 1
 
 
@@ -46,16 +48,16 @@ def meaning(page: TiffPage, values: NDArray[Any], name: str) -> Stored:
         raise UserError(
             f"{name} has {values.shape[2]} channels that are not said to be red, green and blue; save it as RGB."
         )
-    notes = [f"has {extra} channels beside its colours, of which the first was taken for alpha"] if extra > 1 else []
+    notes = [f"has {extra} channels beside its colours, of which one was taken for alpha"] if extra > 1 else []
     samples, note = _colours(page, values[..., :count], name)
     notes += [note] if note else []
-    alpha = None
+    alpha, first = None, 0
     if extra:
-        first = meanings.index(_ASSOCIATED) if _ASSOCIATED in meanings else 0
+        first = next((index for index, meaning in enumerate(meanings) if meaning in _ALPHAS), 0)
         alpha = _whole_alpha(_in_range(values[..., count + first], page, name))
     # That of other colours describes a space that is left.
     profile = None if photometric in (_CMYK, _LAB, _YCBCR) else page.iccprofile
-    if alpha is not None and _ASSOCIATED in meanings:
+    if alpha is not None and meanings[first : first + 1] == (_ASSOCIATED,):
         samples = _apart(samples, alpha)
     return Stored(samples[..., 0] if samples.shape[2] == 1 else samples, alpha, profile=profile, notes=notes)
 
@@ -66,7 +68,7 @@ def _colours(page: TiffPage, values: NDArray[Any], name: str) -> tuple[NDArray[A
     if photometric == _PALETTE:
         return _from_palette(values[..., 0], page, name), ""
     if photometric == _LAB:
-        return _from_lab(values, name), ""
+        return _from_lab(values, page, name), ""
     samples = _in_range(values, page, name)
     if photometric == _CMYK:
         return _from_inks(samples, page, name)
@@ -88,8 +90,7 @@ def _in_range(values: NDArray[Any], page: TiffPage, name: str) -> NDArray[Any]:
         return tiff_values.agreed(values, _bits(page), bounds)
     except tiff_values.NoAgreedRangeError as error:
         raise UserError(
-            f"{name} has {error}, of which nothing says what is black and what is white; save it as 8 or 16 bit (not "
-            "of 32 bits), or as floating-point values in [0, 1]."
+            f"{name} has {error}; save it as 8 or 16 bit, or as floating-point values in [0, 1]."
         ) from error
 
 
@@ -126,10 +127,10 @@ def _from_inks(samples: NDArray[Any], page: TiffPage, name: str) -> tuple[NDArra
     return colours.from_cmyk(samples, page.iccprofile)
 
 
-def _from_lab(values: NDArray[Any], name: str) -> NDArray[Any]:
+def _from_lab(values: NDArray[Any], page: TiffPage, name: str) -> NDArray[Any]:
     """CIE L*a*b* of 8 or 16 bits: L* unsigned, a* and b* signed (TIFF 6.0, section 23)."""
     bits = values.dtype.itemsize * 8
-    if values.dtype.kind not in "ui" or bits not in (8, 16):
+    if values.dtype.kind not in "ui" or bits not in (8, 16) or page.compression == _JPEG:
         raise UserError(f"{name} holds Lab colours of a kind that is not agreed; save it as RGB and try again.")
     unsigned, signed = np.dtype(f"u{bits // 8}"), np.dtype(f"i{bits // 8}")
     samples = np.empty(values.shape, unsigned)

@@ -39,7 +39,7 @@ def agreed(values: NDArray[Any], bits: int, bounds: tuple[float, float] | None) 
         raise NoAgreedRangeError(f"samples of the type {values.dtype}")
     least, most = float(values.min()), float(values.max())
     if not np.isfinite([least, most]).all():
-        raise NoAgreedRangeError("samples that are no finite numbers")
+        raise NoAgreedRangeError("floating-point samples of which some are no finite numbers")
     span = _round(bounds)
     if span is not None and span[0] <= least and most <= span[1]:
         return _parts(values, *span)
@@ -48,7 +48,9 @@ def agreed(values: NDArray[Any], bits: int, bounds: tuple[float, float] | None) 
     if kind == "u" and most >= 2.0 ** (bits - 1):
         return _parts(values, 0.0, 2.0**bits - 1)
     words = {"f": "floating-point samples", "i": f"signed samples of {bits} bits", "u": f"samples of {bits} bits"}[kind]
-    raise NoAgreedRangeError(f"{words} from {least:g} to {most:g}")
+    raise NoAgreedRangeError(
+        f"{words} from {least:g} to {most:g}, and nothing says which of them is black and which is white"
+    )
 
 
 def _whole(values: NDArray[Any], bits: int) -> NDArray[Any]:
