@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import mmap
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,9 +17,13 @@ from limpid.errors import UserError
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd is no news of ours
+
 _YCBCR = 6  # of PhotometricInterpretation
 _CAMERAS_OWN = (32803, 34892)  # a colour filter's mosaic, and linear RAW
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+#: How many bytes a byte can stand for, by compression: none, LZW, Deflate and PackBits. More were never packed.
+_DENSEST = {1: 1, 5: 3000, 8: 1100, 32946: 1100, 32773: 70}
 _MOST_PAGES = 64  # pages beyond are not looked at: there are too many already
 _JPEGS = (6, 7, 33007, 34892)  # compressions that lose something
 _LOSSY = (*_JPEGS, 34676, 34677, 33003, 33005, 34712, 34933, 34934, 50001, 50002, 52546)
@@ -40,7 +46,7 @@ def size(file: BinaryIO, name: str) -> tuple[int, int]:
     file.seek(0)
     with TiffFile(file) as tiff:
         page, _ = _picture(tiff, name)
-        return page.imagewidth, page.imagelength
+        return int(page.imagewidth), int(page.imagelength)
 
 
 def decode(file: BinaryIO, name: str, megapixels: float) -> Stored:
@@ -112,8 +118,21 @@ def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
         raise UserError(f"{name} has {page.samplesperpixel} channels; save it as RGB and try again.")
     length = page.parent.filehandle.size
     pieces = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if not pieces or any(offset + count > length or not count for offset, count in pieces):
+    most = sum(page.databytecounts) * _DENSEST.get(int(page.compression), math.inf)
+    if (
+        not pieces
+        or any(offset + count > length or not count for offset, count in pieces)
+        or _fewest_bytes(page) > most
+    ):
         raise UserError(f"{name} is cut short or damaged (pixels are missing); replace or remove it.")
+
+
+def _fewest_bytes(page: TiffPage) -> int:
+    """As many bytes as the picture has at least before it is packed."""
+    bits = page.bitspersample * page.samplesperpixel
+    if page.photometric == _YCBCR:
+        bits = page.bitspersample  # differences may be stored for every few pixels
+    return int(page.imagewidth * bits // 8 * page.imagelength)
 
 
 def _samples(page: TiffPage, name: str) -> NDArray[Any]:
