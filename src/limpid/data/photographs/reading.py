@@ -43,6 +43,9 @@ def read_photograph(path: Path, megapixels: float = 200.0) -> Photograph:
         samples = upright(stored.samples, turn)
         alpha = None if stored.alpha is None else np.ascontiguousarray(upright(stored.alpha, turn))
         height, width = samples.shape[:2]
+        if stored.profile is not None and not _is_profile(stored.profile):
+            stored.profile = None
+            stored.notes.append("has a colour profile that is damaged or of other colours, which was left out")
         block = None
         if stored.exif is not None:
             kept = exif.cleaned(stored.exif, width, height)
@@ -167,6 +170,11 @@ def _turn(stored: Stored) -> int:
     if stored.turn is not None:
         return stored.turn
     return 1 if stored.exif is None else stored.exif.orientation()
+
+
+def _is_profile(profile: bytes) -> bool:
+    """Whether it is an ICC profile of RGB or grey (ICC.1:2022, section 7.2)."""
+    return len(profile) >= 132 and profile[36:40] == b"acsp" and profile[16:20] in (b"RGB ", b"GRAY")
 
 
 def _cleaned_xmp(xmp: bytes | None) -> bytes | None:

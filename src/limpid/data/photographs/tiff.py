@@ -69,7 +69,8 @@ def decode(file: BinaryIO, name: str, megapixels: float) -> Stored:
         samples = _samples(page, name)
         stored = tiff_colours.meaning(page, samples, name)
         stored.notes = notes + stored.notes
-        stored.turn = _orientation(page)
+        if page is not tiff.pages.first:  # else EXIF says it, which is the same directory
+            stored.turn = _orientation(page)
         xmp = page.tags.valueof(700)
         stored.xmp = xmp.encode() if isinstance(xmp, str) else bytes(xmp) if isinstance(xmp, (bytes, tuple)) else None
         stored.lossless = page.compression not in _LOSSY
@@ -118,12 +119,10 @@ def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
         raise UserError(f"{name} has {page.samplesperpixel} channels; save it as RGB and try again.")
     length = page.parent.filehandle.size
     pieces = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    most = sum(page.databytecounts) * _DENSEST.get(int(page.compression), math.inf)
-    if (
-        not pieces
-        or any(offset + count > length or not count for offset, count in pieces)
-        or _fewest_bytes(page) > most
-    ):
+    # A piece that is missing would be left as the memory happened to be.
+    is_cut = len(pieces) < max(1, math.prod(page.chunked)) or page.planarconfig not in (1, 2)
+    is_cut |= any(offset + count > length or not count for offset, count in pieces)
+    if is_cut or _fewest_bytes(page) > sum(page.databytecounts) * _DENSEST.get(int(page.compression), math.inf):
         raise UserError(f"{name} is cut short or damaged (pixels are missing); replace or remove it.")
 
 
@@ -143,7 +142,7 @@ def _samples(page: TiffPage, name: str) -> NDArray[Any]:
     if page.photometric == _YCBCR and page.compression not in _JPEGS:
         return _ycbcr(page, name)
     try:
-        values = page.asarray()
+        values = page.asarray(out=np.zeros(page.shape, page.dtype))  # a damaged piece may leave some as they were
     except (NotImplementedError, KeyError) as error:  # what tifffile says of what it does not know
         raise UserError(f"{name} is a TIFF of a kind that cannot be read ({compression}); save it as PNG.") from error
     except ImportError as error:
