@@ -122,6 +122,20 @@ def test_damaged_exif_is_left_out_with_a_note(tmp_path: Path, form: str, what: s
         assert processed_by(tmp_path / f"b{suffix}") == "Limpid"
 
 
+def test_damaged_exif_keeps_no_avif_from_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    (tmp_path / "a.jpg").write_bytes(SOURCES["a.jpg"]())
+    source = read_photograph(tmp_path / "a.jpg")
+    write_photograph(path, source.pixels, source)
+    whole = read_photograph(path)
+    assert whole.exif == source.exif
+    assert source.exif is not None
+    path.write_bytes(path.read_bytes().replace(source.exif[6:14], b"nothing!"))
+    photograph = read_photograph(path)
+    np.testing.assert_array_equal(photograph.pixels, whole.pixels)
+    assert photograph.notes == (f"{path} has damaged EXIF, which was left out.",)
+
+
 @pytest.mark.parametrize(("kind", "value"), [(1, b"\6"), (3, b"\6\0"), (4, b"\6\0\0\0"), (9, b"\6\0\0\0")])
 def test_an_orientation_is_any_whole_number(tmp_path: Path, kind: int, value: bytes) -> None:
     (tmp_path / "a.jpg").write_bytes(with_exif("JPEG", PIXELS, block((274, kind, 1, value))))
