@@ -24,6 +24,7 @@ _CAMERAS_OWN = (32803, 34892)  # a colour filter's mosaic, and linear RAW
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 #: How many bytes a byte can stand for, by compression: none, LZW, Deflate and PackBits. More were never packed.
 _DENSEST = {1: 1, 5: 3000, 8: 1100, 32946: 1100, 32773: 70}
+_LARGEST_PIXEL = 16  # bytes: four channels of 32 bits
 _MOST_PAGES = 64  # pages beyond are not looked at: there are too many already
 _JPEGS = (6, 7, 33007, 34892)  # compressions that lose something
 _LOSSY = (*_JPEGS, 34676, 34677, 33003, 33005, 34712, 34933, 34934, 50001, 50002, 52546)
@@ -115,6 +116,8 @@ def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
     if page.is_tiled and page.tilewidth * page.tilelength > max(megapixels * 1e6, 4 * width * height):
         tile = f"{page.tilewidth}x{page.tilelength}"
         raise UserError(f"{name} has {width}x{height} pixels in a tile of {tile}; save it anew as PNG.")
+    if page.nbytes > _LARGEST_PIXEL * megapixels * 1e6:
+        raise UserError(f"{name} has {page.nbytes // 10**9} GB of samples; save it as 8 or 16 bit.")
     if page.samplesperpixel > 16:
         raise UserError(f"{name} has {page.samplesperpixel} channels; save it as RGB and try again.")
     length = page.parent.filehandle.size
