@@ -111,14 +111,15 @@ def _tiff(samples: Samples, metadata: Metadata) -> bytes:
     import tifffile  # it takes a moment to import, and such files are rare
 
     found = exif.Exif("<") if metadata.exif is None else exif.parse(metadata.exif)
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
     file = io.BytesIO()
     tifffile.imwrite(
         file,
         samples,
         byteorder=found.order,
-        photometric="rgb" if samples.ndim == 3 else "minisblack",
+        photometric="rgb" if channels > 2 else "minisblack",
         planarconfig="contig",
-        extrasamples=["unassalpha"] if samples.ndim == 3 and samples.shape[2] == 4 else None,
+        extrasamples=["unassalpha"] if channels in (2, 4) else None,
         compression="zlib",
         iccprofile=metadata.profile,
         metadata=None,

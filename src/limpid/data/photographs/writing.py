@@ -45,7 +45,7 @@ def write_photograph(
     form = FORMATS[path.suffix.lower()]
     levels = like.levels if form in _DEEP else 255
     alpha = None if form == "JPEG" or like.alpha is None else _rescaled(like.alpha, levels)
-    grey = like.grey and form != "WEBP" and not (alpha is not None and (levels == 65535 or form in ("TIFF", "BMP")))
+    grey = like.grey and form != "WEBP" and not (alpha is not None and (levels == 65535 or form == "BMP"))
     samples = _samples(pixels, levels, like.grey)
     if like.grey and not grey:
         samples = np.repeat(samples[..., None], 3, axis=2)  # few programs read grey with alpha there
