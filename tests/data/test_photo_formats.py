@@ -143,6 +143,14 @@ def test_deep_avif(tmp_path: Path, bits: int) -> None:
     assert photograph.levels == 65535
 
 
+def test_colours_beyond_srgb_are_noted(tmp_path: Path) -> None:
+    data = encoded(EIGHT, "AVIF")
+    at = data.find(b"colrnclx") + 8
+    assert read(tmp_path / "a.avif", data).notes == ()
+    photograph = read(tmp_path / "a.avif", data[:at] + struct.pack(">HH", 9, 16) + data[at + 4 :])
+    assert "colours of a wider space or for HDR" in photograph.notes[0]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_avif_is_turned_as_its_container_says(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()

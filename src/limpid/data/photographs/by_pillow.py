@@ -95,6 +95,8 @@ def _add_metadata(stored: Stored, image: Image.Image, data: bytes, kind: str) ->
         turned, _ = exif.read(block)
         stored.turn = 1 if turned is None else turned.orientation()
         block = avif.exif_of(data)
+        if stored.profile is None and containers.is_beyond_srgb(data):
+            stored.notes.append(containers.BEYOND_SRGB)
     _add_exif(stored, block)
 
 

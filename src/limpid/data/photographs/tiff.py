@@ -146,17 +146,13 @@ def _samples(page: TiffPage, name: str) -> NDArray[Any]:
         return _ycbcr(page, name)
     try:
         values = page.asarray(out=np.zeros(page.shape, page.dtype))  # a damaged piece may leave some as they were
-    except (NotImplementedError, KeyError) as error:  # what tifffile says of what it does not know
-        raise UserError(f"{name} is a TIFF of a kind that cannot be read ({compression}); save it as PNG.") from error
-    except ImportError as error:
-        raise UserError(
-            f"{name} is packed by {compression}, which imagecodecs reads; pip install imagecodecs, or save it as PNG."
-        ) from error
-    except ValueError as error:
+    except (NotImplementedError, KeyError, ImportError, ValueError) as error:
         if "requires the 'imagecodecs' package" in str(error):
+            words = "which imagecodecs reads; pip install imagecodecs, or save it as PNG"
+            raise UserError(f"{name} is packed by {compression}, {words}.") from error
+        if isinstance(error, NotImplementedError) or "not supported" in str(error):
             raise UserError(
-                f"{name} is packed by {compression}, which imagecodecs reads; pip install imagecodecs, or save it as "
-                "PNG."
+                f"{name} is packed in a way that cannot be read ({compression}); save it as PNG."
             ) from error
         raise
     shape = (page.imagelength, page.imagewidth)
