@@ -76,8 +76,8 @@ def decode(file: BinaryIO, kind: str) -> Stored:
             stored.alpha = codecs().png_decode(data)[..., 1]  # Pillow compares what it has scaled with what it has not
     stored.lossless = kind not in ("JPEG", "AVIF") and (kind != "WEBP" or containers.is_lossless_webp(data))
     _add_metadata(stored, image, data, kind)
-    count = getattr(image, "n_frames", 1)
-    if count > 1 and kind in _ANIMATED:
+    count = _frame_count(image, kind)
+    if count > 1:
         stored.notes.append(f"has {count} frames, of which only the first was read")
     return stored
 
@@ -100,10 +100,19 @@ def _add_metadata(stored: Stored, image: Image.Image, data: bytes, kind: str) ->
     _add_exif(stored, block)
 
 
+def is_animated(file: BinaryIO, kind: str) -> bool:
+    """Whether there are several frames."""
+    return kind in _ANIMATED and _frame_count(opened(_content(file, kind), kind), kind) > 1
+
+
+def _frame_count(image: Image.Image, kind: str) -> int:
+    return getattr(image, "n_frames", 1) if kind in _ANIMATED else 1
+
+
 def frames(file: BinaryIO, kind: str) -> Iterator[Pixels]:
     """Every frame, `(H, W, 3)` float32 RGB in [0, 1]."""
     image = opened(_content(file, kind), kind)
-    for number in range(getattr(image, "n_frames", 1)):
+    for number in range(_frame_count(image, kind)):
         image.seek(number)
         yield in_unit_range(np.asarray(image.convert("RGB")))
 

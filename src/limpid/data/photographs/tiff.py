@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd is no news of ours
 
-_YCBCR = 6  # of PhotometricInterpretation
+_IS_MASK, _YCBCR = 4, 6  # of PhotometricInterpretation
 _CAMERAS_OWN = (32803, 34892)  # a colour filter's mosaic, and linear RAW
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 #: How many bytes a byte can stand for, by compression: none, LZW, Deflate and PackBits. More were never packed.
@@ -72,8 +72,7 @@ def decode(file: BinaryIO, name: str, megapixels: float) -> Stored:
         stored.notes = notes + stored.notes
         if page is not tiff.pages.first:  # else EXIF says it, which is the same directory
             stored.turn = _orientation(page)
-        xmp = page.tags.valueof(700)
-        stored.xmp = xmp.encode() if isinstance(xmp, str) else bytes(xmp) if isinstance(xmp, (bytes, tuple)) else None
+        stored.xmp = _bytes(page.tags.valueof(exif.XMP))
         stored.lossless = page.compression not in _LOSSY
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:  # not the pixels, only what is looked at
         stored.exif, note = exif.read(data, note_stays=False)
@@ -86,11 +85,10 @@ def _picture(tiff: TiffFile, name: str) -> tuple[TiffPage, list[str]]:
     pages: list[TiffPage] = []
     notes = []
     others = 0
-    for index, page in enumerate(_pages(tiff)):
-        if index == _MOST_PAGES:
-            break
+    every: Any = tiff.pages
+    for page in (every[index] for index in range(min(len(every), _MOST_PAGES))):
         kind = page.subfiletype
-        if kind & _MASK or page.photometric == _MASK:
+        if kind & _MASK or page.photometric == _IS_MASK:
             notes.append("has a mask beside its picture, which was left out")
         elif kind & _REDUCED:
             others += 1
@@ -100,13 +98,16 @@ def _picture(tiff: TiffFile, name: str) -> tuple[TiffPage, list[str]]:
     if not pages and others == 1:
         pages = [tiff.pages.first]  # one that says it is reduced, and nothing that it is reduced from
     if len(pages) != 1:
-        count = f"{len(pages)}" if len(tiff.pages) <= _MOST_PAGES else f"{len(tiff.pages)}"
+        count = len(pages) if len(every) <= _MOST_PAGES else len(every)
         raise UserError(f"{name} holds {count} pictures; split it into files of one picture each.")
     return pages[0], notes
 
 
-def _pages(tiff: TiffFile) -> Any:
-    yield from (tiff.pages[index] for index in range(min(len(tiff.pages), _MOST_PAGES + 1)))
+def _bytes(value: object) -> bytes | None:
+    """The value of a tag that holds bytes, as whatever type it was written."""
+    if isinstance(value, str):
+        return value.encode()
+    return bytes(value) if isinstance(value, (bytes, tuple)) else None
 
 
 def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
