@@ -16,6 +16,8 @@ from limpid.data.photographs import containers, exif, exif_layout
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Photograph, Samples
 
+_THREADS = 2  # of AVIF, whatever the machine has: their number changes the bytes
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -51,7 +53,7 @@ def encoded(
     options: dict[str, Any] = {
         "JPEG": {"quality": quality, "subsampling": 0},
         "WEBP": {"lossless": True, "exact": True} if like.lossless else {"quality": quality},
-        "AVIF": {"quality": quality, "subsampling": "4:4:4", "max_threads": 1},
+        "AVIF": {"quality": quality, "subsampling": "4:4:4", "max_threads": _THREADS},
     }.get(form, {})
     if form != "BMP":
         options |= {"icc_profile": metadata.profile, "exif": metadata.exif or b"", "xmp": metadata.xmp or b""}
