@@ -66,7 +66,8 @@ def run(arguments: list[str]) -> int:
 
 def _job(config: DictConfig) -> None:
     from limpid.config.kinds import refuse_values
-    from limpid.runs.select_network import chosen_network, device_named, refuse_others
+    from limpid.methods import device_named
+    from limpid.runs.select_network import chosen_network, refuse_others
 
     refuse_others("predict", _KEYS)
     refuse_values(config, "predict")

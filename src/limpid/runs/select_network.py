@@ -18,7 +18,6 @@ from limpid.errors import UserError, nearest
 from limpid.runs.overrides import refuse_network
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 #: The keys that choose a network, besides those of a command's own.
@@ -135,23 +134,3 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
     learns = any(True for _ in network.parameters())
     shown = str(choices["network"] if "network" in map(key_of, typed) else choices["model"])
     return Chosen(network.eval(), shown, not learns, None)
-
-
-def device_named(name: str) -> torch.device:
-    """The device `name`; `auto` is the first accelerator there is, else the CPU.
-
-    Raises:
-        UserError: there is no such device here.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"There is no device {name!r} here ({str(error).splitlines()[0]}); use device=auto or device=cpu."
-        ) from error
-    return device
