@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,13 +27,42 @@ Samples = NDArray[np.unsignedinteger]
 
 #: The formats that can be written, by suffix.
 FORMATS = {
-    **dict.fromkeys((".jpg", ".jpeg"), "JPEG"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jfif", ".jpe"), "JPEG"),
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     ".png": "PNG",
     ".webp": "WEBP",
     ".bmp": "BMP",
+    ".avif": "AVIF",
+    ".jp2": "JPEG2000",
+}
+#: The formats that can be read, by suffix; HEIC and RAW need an extra.
+READABLE = {
+    **FORMATS,
+    **dict.fromkeys((".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), "JPEG2000"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
+    **dict.fromkeys((".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"), "RAW"),
+    ".mpo": "JPEG",
+    ".gif": "GIF",
+}
+#: The longest side that a format can hold.
+_LONGEST = {"JPEG": 65535, "WEBP": 16383, "AVIF": 65535, "BMP": 2**31 - 1}
+#: Where a format that is only read goes: the suffix of one that holds as much.
+_INSTEAD = {"JPEG": ".jpg", "JPEG2000": ".jp2", "HEIC": ".jpg", "RAW": ".tif", "GIF": ".png"}
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"\x00\x00\x00\x0cjP  ": "JPEG2000",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
 }
 
+
+_PROCESSED_BY = 11  # the EXIF tag ProcessingSoftware
 _ORIENTATION = 274  # the EXIF and TIFF tag
 _BITS_PER_SAMPLE = 258  # a TIFF tag
 _TILE = (322, 323)  # TIFF tags: width and height of a tile, which a decoder makes room for whatever the picture's size
@@ -54,6 +83,7 @@ class Photograph:
         profile: the ICC colour profile, or None.
         exif: the EXIF block without its orientation, or None.
         lossless: whether the file holds exactly these pixels (JPEG and most WebP files do not).
+        notes: whole sentences on what of the file was left out.
     """
 
     pixels: Pixels
@@ -63,6 +93,7 @@ class Photograph:
     profile: bytes | None
     exif: bytes | None
     lossless: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def read_photograph(path: Path, megapixels: float = 200.0) -> Photograph:
@@ -113,7 +144,89 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Image.Image]]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def write_photograph(path: Path, pixels: Pixels, like: Photograph, quality: int = 95) -> None:
+def processed_by(path: Path) -> str | None:
+    """What `write_photograph` was told in `processed_by` for the file at `path`; None where there is nothing.
+
+    Only the file's header is read. A file that is no image has nothing either.
+    """
+    try:
+        with _opened(path) as (_, image):
+            if image.format == "PNG" and "exif" not in image.info:
+                return None  # Pillow would decode all of it to look behind the pixels
+            found = image.getexif().get(_PROCESSED_BY)
+    except UserError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def kind_of(path: Path) -> str | None:
+    """The format of the file at `path`, a value of `READABLE`, by its first bytes; None where it is no such file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return None
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        return "AVIF" if brand in (b"avif", b"avis") else "HEIC" if brand[:3] in (b"hei", b"hev", b"mif") else None
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    kind = next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
+    return "RAW" if READABLE.get(path.suffix.lower()) == "RAW" else kind
+
+
+def written_suffix(path: Path) -> str:
+    """The suffix that the result of `path` is written under: its own where that format can be written.
+
+    Raises:
+        UserError: the file's suffix is none of `READABLE`.
+    """
+    suffix = path.suffix.lower()
+    if suffix in FORMATS:
+        return path.suffix
+    if suffix not in READABLE:
+        raise UserError(f"{path} has the suffix of no photograph; there are {', '.join(sorted(READABLE))}.")
+    return _INSTEAD[READABLE[suffix]]
+
+
+def refuse_output(path: Path, width: int, height: int) -> None:
+    """Refuse to write `width` x `height` pixels to `path`.
+
+    Raises:
+        UserError: the suffix is none of `FORMATS`, or a side is longer than its format can hold.
+    """
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise UserError(
+            f"{path} cannot be written: there is no writer for {path.suffix or 'a name without a suffix'}; "
+            f"take one of {', '.join(sorted(FORMATS))}."
+        )
+    longest = _LONGEST.get(form)
+    if longest is not None and max(width, height) > longest:
+        raise UserError(
+            f"{path} cannot be written: its {width}x{height} pixels are more than the {longest} of a side that "
+            f"{form} can hold; write PNG or TIFF."
+        )
+
+
+def frames(path: Path, megapixels: float = 200.0) -> Iterator[Pixels]:
+    """The frames of an animated GIF, WebP or PNG, each `(H, W, 3)` float32 RGB in [0, 1]; one of a still picture.
+
+    Raises:
+        UserError: as `read_photograph`.
+    """
+    with _opened(path) as (_, image):
+        width, height = image.size
+        if width * height > megapixels * 1e6:
+            raise UserError(f"{path} has {width}x{height} pixels, more than {megapixels:g} megapixels.")
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            yield np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
+
+
+def write_photograph(
+    path: Path, pixels: Pixels, like: Photograph, quality: int = 95, processed_by: str | None = None
+) -> None:
     """Write `pixels` as the photograph `like` was stored, see `atomic_write`.
 
     Args:
@@ -122,11 +235,18 @@ def write_photograph(path: Path, pixels: Pixels, like: Photograph, quality: int 
         pixels: `(H, W, 3)` RGB in [0, 1]; values outside are clipped, halves round up.
         like: gives bit depth, grey or colour, alpha, profile and EXIF, and whether a WebP may lose anything.
         quality: of JPEG and lossy WebP, 1 to 100.
+        processed_by: what made it, written as the EXIF tag ProcessingSoftware where the format holds EXIF.
 
     Raises:
         UserError: the file cannot be written.
     """
+    refuse_output(path, pixels.shape[1], pixels.shape[0])
     form = FORMATS[path.suffix.lower()]
+    if processed_by is not None:
+        exif = Image.Exif()
+        exif.load(like.exif or b"")
+        exif[_PROCESSED_BY] = processed_by
+        like = replace(like, exif=exif.tobytes())
     data = _encoded(form, pixels, like, quality)
     try:
         with atomic_write(path) as file:
@@ -243,7 +363,7 @@ def _encoded(form: str, pixels: Pixels, like: Photograph, quality: int) -> bytes
         "WEBP": {"lossless": True, "exact": True} if like.lossless else {"quality": quality},
         "TIFF": {"compression": "tiff_adobe_deflate"},
     }.get(form, {})
-    metadata = {} if form == "BMP" else {"icc_profile": like.profile, "exif": like.exif or b""}
+    metadata = {} if form in ("BMP", "JPEG2000") else {"icc_profile": like.profile, "exif": like.exif or b""}
     picture.save(file, form, **metadata, **extra)
     return file.getvalue()
 
