@@ -166,12 +166,12 @@ def test_depth_transmission_and_airlight_can_be_kept(tmp_path: Path) -> None:
     assert status(["predict", "model=wmcp", "input=a.png", "output=out", "save=[depth,transmission,airlight]"]) == 0
     x = torch.from_numpy(read_photograph(source).pixels.transpose(2, 0, 1))[None]
     estimate = limpid.build("wmcp").estimate(x)
-    transmission = read_photograph(tmp_path / "out" / "maps" / "a.png_transmission.png")
+    transmission = read_photograph(tmp_path / "out" / "a.png_transmission.png")
     assert (transmission.levels, transmission.grey) == (65535, True)
     np.testing.assert_allclose(transmission.pixels[..., 0], estimate.transmission[0, 0], atol=1e-5)
-    depth = read_photograph(tmp_path / "out" / "maps" / "a.png_depth.png").pixels[..., 0]
+    depth = read_photograph(tmp_path / "out" / "a.png_depth.png").pixels[..., 0]
     np.testing.assert_allclose(depth, (estimate.scene_depth / estimate.scene_depth.max())[0, 0], atol=1e-5)
-    airlight = json.loads((tmp_path / "out" / "maps" / "a.png_airlight.json").read_text())["airlight"]
+    airlight = json.loads((tmp_path / "out" / "a.png_airlight.json").read_text())["airlight"]
     np.testing.assert_allclose(airlight, estimate.airlight[0], atol=1e-6)
 
 

@@ -32,7 +32,7 @@ and ckpt it lists what suits which weather.
   limpid predict ckpt=runs/.../best.ckpt input='photos/**/*.png' output=clear/
 
 compare=true      also input and results side by side, and all of them on sheets: output/compare/
-save=[depth,transmission,airlight]   also what a prior found on its way: output/maps/
+save=[depth,transmission,airlight]   also what a prior found on its way, beside the result: a.png_depth.png ...
 strength=0.5      half of the change; 0 to 1
 suffix=png        the format of the results; otherwise each keeps its own
 overwrite=true    replace outputs that exist; otherwise what this method made is skipped, so that a second run goes on,
@@ -91,7 +91,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     output = str(config.output)
     files = found(str(config.input), Path(output))
     names = [] if len(wanted.names) < 2 else wanted.folders()
-    places = layout(files, output, chosen.suffix, names, bool(chosen.compare or chosen.save))
+    places = layout(files, output, chosen.suffix, names, chosen.compare)
     methods, chooser = _methods(wanted, config, chosen)
 
     from limpid.predicting.names import shown

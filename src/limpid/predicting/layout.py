@@ -39,26 +39,31 @@ class Layout:
         tasks: the photographs.
         by_method: the folder of each method's results below `folder`; empty for results of a single method.
         to_file: whether `output` named a file.
-        maps: the folder of maps.
         comparisons: the folder of comparisons and of their sheets.
+        results: the results' paths below a method's folder, in which no map may go.
     """
 
     folder: Path
     tasks: tuple[Task, ...]
     by_method: tuple[str, ...]
     to_file: bool
-    maps: Path
     comparisons: Path
+    results: frozenset[str]
 
     def result(self, task: Task, method: int) -> Path:
         """Where the result of a photograph goes, by the method's number."""
         return self.folder / self._of_method(method) / task.target
 
     def map(self, task: Task, method: int, what: str) -> Path:
-        """Where a map goes, such as ``maps/a.png_depth.png``: with the photograph's suffix, as a.jpg has maps too."""
+        """Where a map goes, such as ``a.png_depth.png``: with the photograph's suffix, as a.jpg has maps too.
+
+        Where a result has that name, an underscore is put in.
+        """
         suffix = ".json" if what == "airlight" else ".png"
-        place = self.maps / self._of_method(method) / task.relative
-        return _bounded(place.with_name(f"{task.relative.name}_{what}{suffix}"))
+        end = f"_{what}{suffix}"
+        while str(task.relative.with_name(task.relative.name + end)).casefold() in self.results:
+            end = f"_{end}"
+        return _bounded((self.folder / self._of_method(method) / task.relative).with_name(task.relative.name + end))
 
     def comparison(self, task: Task) -> Path:
         """Where a photograph's comparison goes, such as ``compare/a.png.jpg``."""
@@ -73,7 +78,7 @@ class Layout:
 
 
 def layout(
-    files: Found, output: str, suffix: str | None = None, methods: Sequence[str] = (), extras: bool = False
+    files: Found, output: str, suffix: str | None = None, methods: Sequence[str] = (), comparing: bool = False
 ) -> Layout:
     """The places for what is found.
 
@@ -82,7 +87,7 @@ def layout(
         output: as typed; a folder, or for a single photograph also a file.
         suffix: of the results, such as ``.png``; None keeps each photograph's own where it can be written.
         methods: the names of several methods, each of which gets a folder of its own; one needs none.
-        extras: whether maps or comparisons are written.
+        comparing: whether comparisons are written.
 
     Raises:
         UserError: two results would have one place, a result would be written over its own input, or `output` is of
@@ -100,9 +105,9 @@ def layout(
             relative = file.relative_to(files.base)
             tasks.append(Task(file, relative, relative.with_suffix(suffix or written_suffix(file))))
     folder = target.parent if to_file else target
-    places = _folders(tasks, methods)
-    made = Layout(folder, tuple(tasks), tuple(methods), to_file, folder / places["maps"], folder / places["compare"])
-    _refuse_collisions(made, extras)
+    results = frozenset(str(task.target).casefold() for task in tasks)
+    made = Layout(folder, tuple(tasks), tuple(methods), to_file, folder / _comparisons(tasks, methods), results)
+    _refuse_collisions(made, comparing)
     return made
 
 
@@ -137,19 +142,16 @@ def _names_file(output: str, files: Found, suffix: str | None, methods: int) -> 
     return True
 
 
-def _folders(tasks: Iterable[Task], methods: Sequence[str]) -> dict[str, str]:
-    """The names of the folders of maps and comparisons: with an underscore behind where photographs have that name."""
+def _comparisons(tasks: Iterable[Task], methods: Sequence[str]) -> str:
+    """The name of the folder of comparisons: with an underscore behind it where photographs lie in one of that name."""
     taken = {name.casefold() for name in methods} or {task.relative.parts[0].casefold() for task in tasks}
-    names = {}
-    for usual in ("maps", "compare"):
-        name = usual
-        while name in taken:
-            name += "_"
-        names[usual] = name
-    return names
+    name = "compare"
+    while name in taken:
+        name += "_"
+    return name
 
 
-def _refuse_collisions(made: Layout, extras: bool) -> None:
+def _refuse_collisions(made: Layout, comparing: bool) -> None:
     """Refuse two results at one place, and a result in its own input's."""
     fold = str.casefold if _ignores_case(made.folder) else str
 
@@ -173,11 +175,11 @@ def _refuse_collisions(made: Layout, extras: bool) -> None:
                     f"The result of {task.source} would be written over {'it' if source == task.source else source}; "
                     "give another output."
                 )
-    own = {place(made.maps), place(made.comparisons)}
-    for task in made.tasks if extras else ():
-        if own & {place(folder) for folder in task.source.absolute().parents}:
+    comparisons = place(made.comparisons)
+    for task in made.tasks if comparing else ():
+        if comparisons in map(place, task.source.absolute().parents):
             raise UserError(
-                f"The photograph {task.source} lies where maps and comparisons would be written; give another output."
+                f"The photograph {task.source} lies where comparisons would be written; give another output."
             )
 
 
