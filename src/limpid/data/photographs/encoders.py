@@ -16,6 +16,9 @@ from limpid.data.photographs import containers, exif, exif_layout
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Photograph, Samples
 
+#: Of zlib in a PNG of 8 bits: half the time of the usual 6, for files 4 % larger (docs/photographs.md).
+_LEVEL = 3
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -82,7 +85,7 @@ def _png(samples: Samples, alpha: Samples | None, metadata: Metadata, like: Phot
         data = _by_opencv(".png", _with_alpha(samples, alpha))
     else:
         file = io.BytesIO()
-        _picture(samples, alpha).save(file, "PNG")
+        _picture(samples, alpha).save(file, "PNG", compress_level=_LEVEL)
         data = file.getvalue()
     more = b""
     if metadata.profile:
