@@ -85,6 +85,6 @@ def test_other_files_are_nobodys(tmp_path: Path, source: Path) -> None:
     folder.mkdir()
     (folder / "a.png").write_bytes(source.read_bytes())
     (folder / "b.png").mkdir()
-    os.symlink("gone", folder / "c.png")
+    (folder / "c.png").symlink_to("gone")
     for name in "abc":
         assert Manifest(folder).state(folder / f"{name}.png", OURS, source) is State.FOREIGN
