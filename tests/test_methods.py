@@ -29,12 +29,13 @@ def test_identities_say_method_weights_and_version(tmp_path: Path) -> None:
     named = method("zoo:rfd_student_scenes")
     assert (named.name, named.identity) == (
         "rfd_student_scenes",
-        f"Limpid {limpid.__version__}, rfd_student_scenes, {weights}",
+        f"Limpid {limpid.__version__}, rfd_student, {weights}",
     )
     assert method("dcp").identity == f"Limpid {limpid.__version__}, dcp"
     path = saved_network(tmp_path / "best.ckpt")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    assert method(str(path)).identity == f"Limpid {limpid.__version__}, best, best.ckpt {digest}"
+    assert method(str(path)).name == "best"
+    assert method(str(path)).identity == f"Limpid {limpid.__version__}, aod_net, best.ckpt {digest}"
 
 
 def test_strength_blends_input_and_result() -> None:
@@ -58,7 +59,7 @@ def test_results_are_held_to_the_range_and_need_no_gradients() -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("identity", "The method identity has no network of its own"),
+        ("identity", "The model identity has no network of its own"),
         ("ffa_net", "The zoo has no weights for the network ffa_net"),
         ("rfd_studnt", "did you mean 'rfd_student'"),
         ("zoo:nothing", "There are no weights zoo:nothing"),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 import limpid
 from limpid import checkpoint, zoo
+from limpid.config.registry import build
 from limpid.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class Method:
         name: of the method: a prior's, a network's, or a card's of the zoo; for a checkpoint the stem of its file.
         network: in evaluation mode, on its device.
         inference: how images go through the network.
-        identity: one line that says method, weights and Limpid's version, such as ``Limpid 0.1.0, rfd_student,
-            zoo:rfd_student_scenes 2e775fbce4e9``; equal lines restore alike.
+        identity: one line of ASCII that says network, weights and Limpid's version, such as
+            ``Limpid 0.1.0, rfd_student, zoo:rfd_student_scenes 2e775fbce4e9``; equal lines restore alike.
     """
 
     name: str
@@ -79,8 +80,13 @@ def method(
     """
     where = device_named(device)
     place = checkpoint.place_of(name, allow_targets)
-    network = checkpoint.trained(name if place is None else place, allow_targets)
-    return method_of(network, name, place, where, inference)
+    if place is None:
+        network = build(name, allow_targets=allow_targets)
+        return method_of(network, name, None, where, inference)
+    content = checkpoint.read(Path(place))
+    network = checkpoint.network(content, Path(place), allow_targets)
+    made = method_of(network, content["network"], place, where, inference)
+    return replace(made, name=short_name(name))
 
 
 def method_of(
@@ -95,11 +101,11 @@ def method_of(
 
     Args:
         network: ready to use; it is moved to the device.
-        name: what it was asked for by.
+        name: of the network, or of the prior.
         place: where its weights come from: a path or ``zoo:NAME``; None for a prior.
         device: where it works.
         inference: see `method`.
-        settings: what differs from the method's own settings, for the identity.
+        settings: what differs from a prior's own settings, for the identity.
 
     Raises:
         UserError: it restores nothing.
@@ -107,12 +113,12 @@ def method_of(
     from limpid.priors.trivial import Identity
 
     if isinstance(network, Identity):
-        raise UserError(f"The method {name} has no network of its own, so it restores nothing; choose another.")
-    shown = _short(name)
-    words = [f"Limpid {limpid.__version__}", f"{shown} {settings}".strip()]
+        raise UserError(f"The model {name} has no network of its own, so it restores nothing; choose another.")
+    words = [f"Limpid {limpid.__version__}", f"{name} {settings}".strip()]
     if place is not None:
         words.append(f"{_shown(place)} {checkpoint.fingerprint(Path(place))[:_DIGITS]}")
-    return Method(shown, network.eval().to(device), inference or _usual_inference(), ", ".join(words))
+    identity = ", ".join(words).encode("ascii", "backslashreplace").decode()  # as EXIF has it
+    return Method(name, network.eval().to(device), inference or _usual_inference(), identity)
 
 
 def device_named(name: str) -> torch.device:
@@ -133,8 +139,8 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def _short(name: str) -> str:
-    """The method's name in `name`: without ``zoo:``, and of a file its stem."""
+def short_name(name: str) -> str:
+    """The name of a method in what it is asked for by: without ``zoo:``, and of a file its stem."""
     card = zoo.parse_zoo_name(name)
     if card is not None:
         return card

@@ -29,6 +29,10 @@ def photograph(path: Path, height: int = 24, width: int = 32, seed: int = 0) -> 
     return path
 
 
+def files_in(folder: str) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file())
+
+
 def saved_network(path: Path, name: str = "aod_net", **settings: int) -> Path:
     network = limpid.build(name, **settings)
     state = {f"network.{key}": value for key, value in network.state_dict().items()}
@@ -45,9 +49,9 @@ def test_a_folder_with_folders_keeps_its_names(tmp_path: Path, capfd: pytest.Cap
     (tmp_path / "photos" / ".hidden").mkdir()
     photograph(tmp_path / "photos" / ".hidden" / "x.png")
     assert status(["predict", "model=dcp", "input=photos", "output=clear"]) == 0
-    assert sorted(str(p.relative_to("clear")) for p in Path("clear").rglob("*") if p.is_file()) == sorted(names)
+    assert files_in("clear") == sorted([*names, "limpid.jsonl"])
     out, err = capfd.readouterr()
-    assert out == "4 restored: clear\n"
+    assert out == "4 restored: clear\nleft out, as no photographs: 1 hidden, 1 .txt\n"
     assert "4/4" in err
 
 
@@ -58,17 +62,65 @@ def test_the_result_is_what_the_method_gives(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_photograph(tmp_path / "b.png").pixels, np.floor(x**2 * 255 + 0.5) / 255)
 
 
-def test_what_exists_is_skipped_unless_asked_otherwise(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    photograph(tmp_path / "in" / "a.png")
-    photograph(tmp_path / "in" / "b.png")
+def test_what_is_done_is_skipped_and_what_others_made_is_kept(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        photograph(tmp_path / "in" / name)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_bytes(b"kept")
     command = ["predict", "model=gamma", "input=in", "output=out"]
-    assert status(command) == 0
-    assert "1 restored, 1 skipped that exist (overwrite=true replaces them): out" in capfd.readouterr().out
+    assert status(command) == 2
+    out, err = capfd.readouterr()
+    assert out == "2 restored: out\n"
+    assert "a.png in out was not written by Limpid, or changed since; give another output, or overwrite=true" in err
     assert (tmp_path / "out" / "a.png").read_bytes() == b"kept"
     assert status([*command, "overwrite=true"]) == 0
     assert read_photograph(tmp_path / "out" / "a.png").pixels.shape == (24, 32, 3)
+    capfd.readouterr()
+    assert status(command) == 0
+    assert capfd.readouterr().out == "0 restored, 3 skipped that exist (overwrite=true replaces them): out\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["model=dcp"], ["model=gamma", "strength=0.5"], ["model=gamma", "network.exponent=2"]]
+)
+@pytest.mark.parametrize("with_manifest", [True, False])
+def test_results_of_another_method_are_not_done(
+    words: list[str], with_manifest: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photograph(tmp_path / "in" / "a.png")
+    photograph(tmp_path / "in" / "b.jpg")
+    assert status(["predict", "model=gamma", "input=in", "output=out"]) == 0
+    before = (tmp_path / "out" / "a.png").read_bytes()
+    if not with_manifest:
+        (tmp_path / "out" / "limpid.jsonl").unlink()
+    capfd.readouterr()
+    assert status(["predict", *words, "input=in", "output=out"]) == 2
+    version = limpid.__version__
+    says = f"a.png, b.jpg in out were made by another method (Limpid {version}, gamma); give another output, or overwrite=true"
+    assert says in capfd.readouterr().err
+    assert (tmp_path / "out" / "a.png").read_bytes() == before
+    assert status(["predict", *words, "input=in", "output=out", "overwrite=true"]) == 0
+    assert (tmp_path / "out" / "a.png").read_bytes() != before
+    assert status(["predict", *words, "input=in", "output=out"]) == 0
+
+
+def test_a_photograph_that_has_changed_is_restored_anew(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    photograph(tmp_path / "in" / "a.png")
+    photograph(tmp_path / "in" / "b.png")
+    command = ["predict", "model=gamma", "input=in", "output=out"]
+    assert status(command) == 0
+    photograph(tmp_path / "in" / "a.png", seed=1)
+    (tmp_path / "in" / "b.png").touch()  # another time, the same bytes
+    capfd.readouterr()
+    assert status(command) == 0
+    out = capfd.readouterr().out
+    assert out == (
+        "1 restored, 1 of them anew for a photograph that has changed, 1 skipped that exist (overwrite=true replaces them): out\n"
+    )
+    assert status(["predict", "model=gamma", "input=in/a.png", "output=x.png"]) == 0
+    np.testing.assert_array_equal(read_photograph(Path("out/a.png")).pixels, read_photograph(Path("x.png")).pixels)
 
 
 def test_unreadable_files_are_named_at_the_end_and_the_others_done(
@@ -81,8 +133,8 @@ def test_unreadable_files_are_named_at_the_end_and_the_others_done(
     out, err = capfd.readouterr()
     assert "2 restored" in out
     assert "1 of 3 photographs could not be restored:\n  in/b.png is not an image" in err
-    files = sorted(str(p.relative_to("out")) for p in Path("out").rglob("*") if p.is_file())
-    assert files == ["a.png", "c.png", "compare/a.jpg", "compare/c.jpg", "compare/sheet.jpg"]
+    pictures = ["a.png", "c.png", "compare/a.png.jpg", "compare/c.png.jpg", "compare/sheet.jpg"]
+    assert files_in("out") == [*pictures, "limpid.jsonl"]
 
 
 def test_a_photograph_is_never_written_over(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +158,7 @@ def test_a_pattern_keeps_what_its_wildcards_stand_for(tmp_path: Path) -> None:
     for name in ("x/1/a.png", "x/2/a.png", "x/2/b.jpg"):
         photograph(tmp_path / name)
     assert status(["predict", "model=gamma", "input=x/**/*.png", "output=out"]) == 0
-    assert sorted(str(p) for p in Path("out").rglob("*.*")) == ["out/1/a.png", "out/2/a.png"]
+    assert files_in("out") == ["1/a.png", "2/a.png", "limpid.jsonl"]
 
 
 def test_depth_transmission_and_airlight_can_be_kept(tmp_path: Path) -> None:
@@ -114,12 +166,12 @@ def test_depth_transmission_and_airlight_can_be_kept(tmp_path: Path) -> None:
     assert status(["predict", "model=wmcp", "input=a.png", "output=out", "save=[depth,transmission,airlight]"]) == 0
     x = torch.from_numpy(read_photograph(source).pixels.transpose(2, 0, 1))[None]
     estimate = limpid.build("wmcp").estimate(x)
-    transmission = read_photograph(tmp_path / "out" / "a_transmission.png")
+    transmission = read_photograph(tmp_path / "out" / "a.png_transmission.png")
     assert (transmission.levels, transmission.grey) == (65535, True)
     np.testing.assert_allclose(transmission.pixels[..., 0], estimate.transmission[0, 0], atol=1e-5)
-    depth = read_photograph(tmp_path / "out" / "a_depth.png").pixels[..., 0]
+    depth = read_photograph(tmp_path / "out" / "a.png_depth.png").pixels[..., 0]
     np.testing.assert_allclose(depth, (estimate.scene_depth / estimate.scene_depth.max())[0, 0], atol=1e-5)
-    airlight = json.loads((tmp_path / "out" / "a_airlight.json").read_text())["airlight"]
+    airlight = json.loads((tmp_path / "out" / "a.png_airlight.json").read_text())["airlight"]
     np.testing.assert_allclose(airlight, estimate.airlight[0], atol=1e-6)
 
 
