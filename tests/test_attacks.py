@@ -407,7 +407,7 @@ def test_a_small_picture_in_a_huge_tile_is_not_decoded(home: Path) -> None:
     (home / "bomb.tif").write_bytes(tiff(16, 16, tile=40000))
     with pytest.raises(UserError, match="in a tile of 40000x40000"):
         read_photograph(home / "bomb.tif")
-    with pytest.raises(UserError, match="bomb.tif is"):
+    with pytest.raises(UserError, match="in a tile of 40000x40000"):
         read_image(home / "bomb.tif")
 
 

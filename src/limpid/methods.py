@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 import limpid
-from limpid import checkpoint, zoo
-from limpid.config.registry import build
+from limpid import checkpoint, hints, zoo
+from limpid.config.registry import build, registered
 from limpid.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def method(
         UserError: there is no such method, its weights are damaged, or there is no such device.
     """
     where = device_named(device)
+    if name not in registered() and zoo.parse_zoo_name(name) is None and not Path(name).is_file():
+        hints.refuse_unknown(name, registered())
     place = checkpoint.place_of(name, allow_targets)
     if place is None:
         network = build(name, allow_targets=allow_targets)

@@ -12,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -238,7 +237,7 @@ def inspect_file(file: str, in_halves: bool = False) -> FileReport:
         data = read_bytes(path)
         if cut_short(data):
             return FileReport("is cut short")
-        pixels = decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        pixels = decode(path, data)
     except UserError:
         return FileReport("cannot be read")
     if in_halves and pixels.shape[1] % 2:

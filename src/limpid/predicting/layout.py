@@ -105,6 +105,7 @@ def layout(
             relative = file.relative_to(files.base)
             tasks.append(Task(file, relative, relative.with_suffix(suffix or written_suffix(file))))
     folder = target.parent if to_file else target
+    _refuse_unwritable(folder)
     results = frozenset(str(task.target).casefold() for task in tasks)
     made = Layout(folder, tuple(tasks), tuple(methods), to_file, folder / _comparisons(tasks, methods), results)
     _refuse_collisions(made, comparing)
@@ -140,6 +141,17 @@ def _names_file(output: str, files: Found, suffix: str | None, methods: int) -> 
     if suffix is not None and suffix != path.suffix.lower():
         raise UserError(f"output={output} and suffix={suffix} name two formats; leave out suffix.")
     return True
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before any work is done."""
+    existing = folder
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"{existing} is no folder, so nothing can be written to {folder}; give another output.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"Nothing can be written to {existing}; give another output, or mend its permissions.")
 
 
 def _comparisons(tasks: Iterable[Task], methods: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-#: Seconds that an interruption waits for a file that is being written, so that it is whole.
-_PATIENCE = 5.0
+#: Seconds that an interruption waits for a file that is being written, so that it is whole; and for one being read.
+_PATIENCE = 3.0
+_PATIENCE_TO_READ = 1.0
 
 
 class Outcome(Generic[Value]):
@@ -62,10 +63,10 @@ class Worker:
         self._jobs.put(outcome)
         return outcome
 
-    def end(self) -> None:
-        """End the thread after the jobs it was given; wait for them, but not for long."""
+    def end(self, patience: float = _PATIENCE) -> None:
+        """End the thread after the jobs it was given; wait for them, but for `patience` seconds at most."""
         self._jobs.put(None)
-        self._thread.join(_PATIENCE)
+        self._thread.join(patience)
 
     def _work(self) -> None:
         while (outcome := self._jobs.get()) is not None:
@@ -95,7 +96,7 @@ def read_ahead(
                 waiting = reader.submit(_job(read, following[0]))
             yield item, here
     finally:
-        reader.end()
+        reader.end(_PATIENCE_TO_READ)
 
 
 def _job(read: Callable[[Item], Value], item: Item) -> Callable[[], Value]:

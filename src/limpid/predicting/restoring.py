@@ -55,6 +55,7 @@ class Restoration:
         self.comparisons = Comparisons(layout, self.manifest, settings) if settings.compare else None
         self._writer = Worker("writer")
         self._writing: tuple[Task, Outcome[None]] | None = None
+        self._tried: set[Path] = set()
 
     def run(self) -> Summary:
         """Restore every photograph; what cannot be is told in the summary."""
@@ -62,20 +63,18 @@ class Restoration:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `megapixels` is ours, with a sentence
         try:
             loads = read_ahead(tasks, self._reader().read, self._may_overlap)
-            for number, (task, loading) in enumerate(with_progress(loads, len(tasks)), 1):
+            for task, loading in with_progress(loads, len(tasks)):
                 try:
                     self._restore(task, loading.take())
                 except failures.OutputLostError:
-                    number -= 1
+                    break
                 except Exception as error:
                     self._fail(task, error)
                     del error
                     gc.collect()  # what is left of a photograph that was too large
-                if summary.stopped is not None:
-                    summary.left = len(tasks) - number
-                    break
             self._finish_writing()
             self._write_last_sheet()
+            summary.left = len(tasks) - len(self._tried | set(summary.failed))
         finally:
             self._writer.end()
             Image.MAX_IMAGE_PIXELS = limit
@@ -107,6 +106,7 @@ class Restoration:
         self._count(loaded)
         photograph = loaded.photograph
         if photograph is None:
+            self._tried.add(task.source)
             return
         self.summary.notes += photograph.notes
         columns = Columns(photograph.pixels) if self.comparisons else None
@@ -122,6 +122,7 @@ class Restoration:
                 continue
             number = place.methods[0] if self.choose is None else self.choose(task, x)
             if number is None:
+                self._tried.add(task.source)
                 self.summary.untouched += 1
                 continue
             restored = self._restored(task, number, x)
@@ -182,6 +183,7 @@ class Restoration:
         self._finish_writing()
         if self.summary.stopped is not None:
             raise failures.OutputLostError(self.summary.stopped)
+        self._tried.add(task.source)
         self._writing = task, self._writer.submit(job)
         if not self._may_overlap(task):
             del job

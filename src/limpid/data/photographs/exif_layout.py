@@ -1,0 +1,132 @@
+"""EXIF as bytes again: a block of its own, or behind the pixels of a TIFF file."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+
+from limpid.data.photographs.exif import (
+    EXIF,
+    GPS,
+    INTEROPERABILITY,
+    MAKER_NOTE,
+    PREFIX,
+    Directory,
+    Entry,
+    Exif,
+    Order,
+)
+
+_FURTHEST = 60000  # a maker's note further back stays in no block that a JPEG can hold
+
+
+def to_bytes(exif: Exif) -> bytes:
+    """The block with its prefix; the maker's note lies where it lay, as its addresses may count from there."""
+    note = exif.exif.get(MAKER_NOTE)
+    reserved = None
+    if note is not None and exif.note_at is not None and 8 <= exif.note_at <= _FURTHEST:
+        reserved = (exif.note_at, exif.note_at + len(note.value))
+    layout = _Layout(exif.order, 8, reserved)
+    at = layout.write_all(exif)
+    magic = b"II*\0" if exif.order == "<" else b"MM\0*"
+    layout.put(0, magic + struct.pack(exif.order + "I", at))
+    return PREFIX + bytes(layout.data)
+
+
+def below_a_file(exif: Exif, picture: Directory, length: int) -> tuple[int, bytes]:
+    """Where the main directory lies, and what is to follow the first `length` bytes of a TIFF file.
+
+    Args:
+        exif: what to add.
+        picture: the tags of the file's picture, in the same byte order.
+        length: of the file; an even number.
+    """
+    layout = _Layout(exif.order, length, None)
+    at = layout.write_all(replace(exif, main={**picture, **exif.main}))
+    return at, bytes(layout.data[length:])
+
+
+class _Layout:
+    """Lays directories and their values one after another, around bytes that are reserved."""
+
+    def __init__(self, order: Order, begin: int, reserved: tuple[int, int] | None) -> None:
+        self.order, self.cursor, self.reserved = order, begin, reserved
+        self.data = bytearray(begin)
+
+    def put(self, at: int, value: bytes) -> None:
+        if len(self.data) < at + len(value):
+            self.data.extend(bytes(at + len(value) - len(self.data)))
+        self.data[at : at + len(value)] = value
+
+    def free(self, size: int) -> int:
+        at = self.cursor + self.cursor % 2
+        if self.reserved is not None and at < self.reserved[1] and at + size > self.reserved[0]:
+            at = self.reserved[1] + self.reserved[1] % 2
+        self.cursor = at + size
+        return at
+
+    def write_all(self, exif: Exif) -> int:
+        """Where the main directory lies."""
+        main, below = dict(exif.main), dict(exif.exif)
+        place = self.write
+        at = self.free(self.size(main) + 12 * (bool(below or exif.interoperability) + bool(exif.gps)))
+        if exif.interoperability:
+            below[INTEROPERABILITY] = self._pointer(place(exif.interoperability))
+        if below:
+            main[EXIF] = self._pointer(place(below))
+        if exif.gps:
+            main[GPS] = self._pointer(place(exif.gps))
+        self._fill(at, main)
+        return at
+
+    @staticmethod
+    def size(directory: Directory) -> int:
+        return 2 + 12 * len(directory) + 4
+
+    def write(self, directory: Directory) -> int:
+        """Where the directory lies."""
+        at = self.free(self.size(directory))
+        self._fill(at, directory)
+        return at
+
+    def _pointer(self, at: int) -> Entry:
+        return Entry(4, 1, struct.pack(self.order + "I", at))
+
+    def _fill(self, at: int, directory: Directory) -> None:
+        out = struct.pack(self.order + "H", len(directory))
+        for tag, entry in sorted(directory.items()):
+            out += struct.pack(self.order + "HHI", tag, entry.kind, entry.count)
+            out += (
+                entry.value.ljust(4, b"\0")
+                if len(entry.value) <= 4
+                else struct.pack(self.order + "I", self._value(tag, entry.value))
+            )
+        self.put(at, out + bytes(4))
+
+    def _value(self, tag: int, value: bytes) -> int:
+        kept = tag == MAKER_NOTE and self.reserved is not None
+        at = self.reserved[0] if kept and self.reserved is not None else self.free(len(value))
+        self.put(at, value)
+        return at
+
+
+def shortened(exif: Exif, most: int) -> tuple[bytes | None, str]:
+    """The block in at most `most` bytes, and what was left out for it, as words: at first nothing, at last all.
+
+    The maker's note goes first, then other values of more than 1000 bytes, such as a photo program's own.
+    """
+    steps: tuple[tuple[str, Callable[[int, Entry], bool]], ...] = (
+        ("", lambda tag, entry: True),
+        ("the camera maker's note", lambda tag, entry: tag != MAKER_NOTE),
+        ("long values", lambda tag, entry: tag != MAKER_NOTE and len(entry.value) <= 1000),
+    )
+    for words, keeps in steps:
+        main, below = (
+            {tag: entry for tag, entry in directory.items() if keeps(tag, entry)}
+            for directory in (exif.main, exif.exif)
+        )
+        block = to_bytes(replace(exif, main=main, exif=below))
+        if len(block) <= most:
+            return block, words
+    return None, "EXIF"
