@@ -266,7 +266,7 @@ def test_programs_that_send_no_form_or_go_on_for_ever_are_refused(client) -> Non
 
 def test_requests_of_other_web_sites_are_refused(client) -> None:
     request = {"files": {"file": ("a.png", png())}, "data": {"method": "dcp"}}
-    for headers, status in (
+    for headers, expected in (
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
@@ -275,7 +275,7 @@ def test_requests_of_other_web_sites_are_refused(client) -> None:
         ({"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:7860"}, 200),
         ({"host": "evil.example"}, 400),
     ):
-        assert client.post("/api/restore", headers=headers, **request).status_code == status, headers
+        assert client.post("/api/restore", headers=headers, **request).status_code == expected, headers
     upload = client.post("/gradio_api/upload", headers={"origin": "https://evil.example"}, files={"files": b"x"})
     assert upload.status_code == 403
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ class Estimate(NamedTuple):
 
 class Prior(nn.Module):
     """Inverts the haze model without having learnt anything; subclasses write `statistics` and `estimate_image`."""
+
+    #: What it cannot, in a sentence or two, for those who choose among methods.
+    LIMITS: ClassVar[str] = ""
 
     def forward(self, x: Tensor) -> Tensor:
         """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape and range."""

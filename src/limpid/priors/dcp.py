@@ -37,6 +37,8 @@ class DCP(Prior):
         UserError: `refinement` is none of those named.
     """
 
+    LIMITS = "Results are darker, and skies and other pale surfaces take on strong or odd colours."
+
     def __init__(
         self,
         patch: int = 15,

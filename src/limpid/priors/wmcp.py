@@ -83,6 +83,8 @@ class WMCP(Prior):
         UserError: `channel`, `statistic`, `neighbours` or `airlight_rank` is none of those named.
     """
 
+    LIMITS = "Pale skies and clouds turn white or violet, and dense haze stays in part."
+
     def __init__(
         self,
         channel: str = "weighted_median",

@@ -32,7 +32,12 @@ def application(page: Page, host: str) -> FastAPI:
     gr = gradio()
     theme = gr.themes.Default(
         primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-    ).set(button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800")
+    ).set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+    )
     from fastapi import FastAPI
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 

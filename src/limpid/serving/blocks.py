@@ -20,8 +20,8 @@ _RESTORE = "Restore"
 STYLE = """
 .gradio-container { max-width: 64rem !important; margin: auto !important; }
 footer { display: none !important; }
-.task { margin: 0 0 -0.5rem 0 !important; }
-.method { border: none !important; padding: 0.25rem 0.75rem !important; }
+.method { padding: 0.4rem 0.75rem !important; }
+#side .grid-container { grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)) !important; }
 #says { min-height: 1.5rem; }
 #says .wrong { color: var(--error-text-color, #b91c1c); font-weight: 600; }
 """
@@ -42,6 +42,7 @@ def blocks(page: Page) -> Any:
                 preview = gr.Image(label="As it is", visible=False, interactive=False, height=260, buttons=[])
             with gr.Column():
                 boxes = _checkboxes(page, gr)
+                gr.Markdown("### How much")
                 strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", info="1: all of the change, 0: none")
                 button = gr.Button(_RESTORE, variant="primary")
         says = gr.HTML(_status(""), elem_id="says")
@@ -142,7 +143,7 @@ def _results(gr: Any, results: list[Result]) -> tuple[object, ...]:
         gr.update(choices=names, value=first.method, visible=several),
         gr.update(value=first.shown, visible=True),
         gr.update(value=first.download, visible=True),
-        gr.update(value=pictures if several else None, columns=min(len(pictures), 4), visible=several),
+        gr.update(value=pictures if several else None, visible=several),
     )
 
 
@@ -155,11 +156,12 @@ def _checkboxes(page: Page, gr: Any) -> list[Any]:
     """A box for each method, in the order in which they are offered, under a heading for each task."""
     boxes: dict[str, Any] = {}
     for title, offered in by_task(page.offered).items():
-        gr.Markdown(f"### {title}", elem_classes="task")
-        for one in offered:
-            about = " ".join(filter(None, (one.about, one.limits)))
-            chosen = one.name == page.offered[0].name
-            boxes[one.name] = gr.Checkbox(chosen, label=one.name, info=about, elem_classes="method")
+        gr.Markdown(f"### {title}")
+        with gr.Group():
+            for one in offered:
+                about = " ".join(filter(None, (one.about, one.limits)))
+                chosen = one.name == page.offered[0].name
+                boxes[one.name] = gr.Checkbox(chosen, label=one.name, info=about, elem_classes="method")
     return [boxes[one.name] for one in page.offered]
 
 
