@@ -95,8 +95,8 @@ def test_a_photograph_is_dropped_restored_and_downloaded(server, browser, tmp_pa
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     with page.expect_download() as caught:
         page.get_by_text("Download as PNG").click()
-    page.get_by_label("wmcp").uncheck()
-    page.get_by_label("dcp").uncheck()
+    page.get_by_role("checkbox", name="wmcp").uncheck()
+    page.get_by_role("checkbox", name="dcp").uncheck()
     page.get_by_role("button", name="Restore", exact=True).click()
     page.get_by_text("No method is chosen yet").wait_for(timeout=60_000)
     page.get_by_role("button", name="Restore", exact=True).wait_for()

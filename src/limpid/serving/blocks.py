@@ -52,9 +52,7 @@ def blocks(page: Page) -> Any:
             buttons=["fullscreen"],
         )  # fmt: skip
         download = gr.DownloadButton("Download as PNG", visible=False)
-        gallery = gr.Gallery(
-            label="Side by side", visible=False, columns=3, object_fit="contain", buttons=["fullscreen"]
-        )
+        gallery = gr.Gallery(label="Side by side", visible=False, height="auto", object_fit="contain", elem_id="side")
         shown = [results, which, slider, download, gallery]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         _behave(page, gr, photograph, preview, boxes, strength, button, says, shown, quiet)
