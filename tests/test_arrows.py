@@ -25,6 +25,7 @@ BESIDE = SHARED | {
     "predicting",
     "restoration",
     "serving",
+    "video",
     "exporting",
     "figures",
 }
@@ -44,6 +45,7 @@ ALLOWED = {
             "predicting",
             "restoration",
             "serving",
+            "video",
             "exporting",
             "figures",
         ),

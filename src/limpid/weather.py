@@ -143,8 +143,9 @@ def offers() -> list[Offer]:
     offered = []
     for prior in dict.fromkeys(name for weather in known.values() for name in weather.priors):
         suits = tuple(name for name, weather in known.items() if prior in weather.priors)
-        about = str(locate(str(network_config(prior)["_target_"]), "network").__doc__ or "").strip().splitlines()[0]
-        offered.append(Offer(prior, suits, about, "", False))
+        method = locate(str(network_config(prior)["_target_"]), "network")
+        about = str(method.__doc__ or "").strip().splitlines()[0]
+        offered.append(Offer(prior, suits, about, str(getattr(method, "LIMITS", "")), False))
     for card in zoo.cards().values():
         is_default = zoo.default_for(card.network) == card if _has_default(card.network) else False
         name = card.network if is_default else f"{zoo.PREFIX}{card.name}"
