@@ -37,7 +37,7 @@ def encoded(
 
     Args:
         form: a value of `FORMATS`.
-        samples: `(H, W)` grey or `(H, W, 3)` RGB of 8 or 16 bits.
+        samples: `(H, W)` grey or `(H, W, 3)` RGB of 8 or 16 bits; they may be overwritten.
         alpha: `(H, W)` of as many bits, or None.
         metadata: what else it holds.
         like: says whether a WebP may lose anything, and how the colours of a PNG are meant.
@@ -75,8 +75,8 @@ def _with_alpha(samples: Samples, alpha: Samples | None) -> Samples:
 
 
 def _by_opencv(suffix: str, samples: Samples) -> bytes:
-    if samples.ndim == 3:  # OpenCV's order is blue, green, red
-        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+    for row in samples if samples.ndim == 3 else ():  # OpenCV's order is blue, green, red; in place to save memory
+        row[:, [0, 2]] = row[:, [2, 0]]
     return bytes(cv2.imencode(suffix, samples)[1].tobytes())
 
 
