@@ -30,6 +30,7 @@ and ckpt it lists what suits which weather.
   limpid predict model=auto input=photos/ output=clear/           guesses haze, sand, rain or blur, and says why
   limpid predict model=[dcp,wmcp,rfd_student] input=photos/ output=clear/ compare=true    a folder and a column each
   limpid predict ckpt=runs/.../best.ckpt input='photos/**/*.png' output=clear/
+  limpid predict model=wmcp input=clip.mp4 output=clear.mp4       a video, with its sound (pip install 'limpid[video]')
 
 compare=true      also input and results side by side, and all of them on sheets: output/compare/
 save=[depth,transmission,airlight]   also what a prior found on its way, beside the result: a.png_depth.png ...
@@ -38,7 +39,7 @@ suffix=png        the format of the results; otherwise each keeps its own
 overwrite=true    replace outputs that exist; otherwise what this method made is skipped, so that a second run goes on,
                   and what another method or program made is kept and named
 inference=full|padded|tiled|adaptive how large images go through a network (inference.tile=512 ...)
-device=cpu, megapixels=200, quality=95, overlap=12, network.*=..."""
+device=cpu, megapixels=200, quality=95, overlap=12, video.crf=18, network.*=..."""
 
 _KEYS = (
     "input",
@@ -54,6 +55,7 @@ _KEYS = (
     "sheet",
     "device",
     "inference",
+    "video",
 )
 
 
@@ -79,6 +81,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     from limpid.predicting.layout import layout
     from limpid.predicting.photographs import found
     from limpid.predicting.settings import settings
+    from limpid.predicting.videos import holds_videos, is_video
     from limpid.runs.select_network import refuse_others
 
     refuse_others("predict", _KEYS)
@@ -89,6 +92,9 @@ def _job(wanted: Asked, config: DictConfig) -> None:
         if not plain.get(key):
             raise UserError(f"limpid predict lacks {key}; give {key}=PATH.")
     output = str(config.output)
+    if is_video(str(config.input)):
+        _restore_video(wanted, config, chosen)
+        return
     files = found(str(config.input), Path(output))
     names = [] if len(wanted.names) < 2 else wanted.folders()
     places = layout(files, output, chosen.suffix, names, chosen.compare)
@@ -102,6 +108,8 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     print(f"{summary.says()}: {shown(places.folder)}")
     if files.left_out:
         print(f"left out, as no photographs: {files.says()}")
+        if holds_videos(files.left_out):
+            print("a video is restored by a command of its own: input=FILE output=FILE")
     if work.comparisons is not None and work.comparisons.sheets:
         sheets = ", ".join(map(shown, work.comparisons.sheets))
         print(f"side by side: {shown(places.comparisons)}, all on one sheet: {sheets}")
@@ -109,6 +117,22 @@ def _job(wanted: Asked, config: DictConfig) -> None:
         print(note, file=sys.stderr)
     summary.problems += files.problems
     summary.refuse_failures(len(places.tasks), places.folder)
+
+
+def _restore_video(wanted: Asked, config: DictConfig, chosen: Settings) -> None:
+    from omegaconf import OmegaConf
+
+    from limpid.config import instantiate
+    from limpid.predicting.videos import restore_one_video, video_target
+
+    target = video_target(str(config.input), str(config.output), chosen)
+    if wanted.auto or len(wanted.names) > 1:
+        raise UserError(f"The video {config.input} takes one method by its name: model=NAME.")
+    described = OmegaConf.to_container(config.video, resolve=True)
+    instantiate.check(described, "video")
+    settings = instantiate.construct(described, "video")
+    (method,), _ = _methods(wanted, config, chosen)
+    restore_one_video(Path(str(config.input)), target, method, chosen, settings)
 
 
 def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[Method], Chooser | None]:
