@@ -109,7 +109,12 @@ def read(path: Path, device: str = "cpu") -> CheckpointContent:
             raise UserError(f"The zoo card {card.file} and its weights name different networks or settings.")
         return {**checkpoint, "provenance": {**checkpoint["provenance"], **card.provenance()}}
     if not path.is_file():
-        raise UserError(f"There is no checkpoint {path}; give ckpt=PATH to one that exists, or ckpt=zoo:NAME.")
+        hint = "; give ckpt=PATH to one that exists, or ckpt=zoo:NAME."
+        if str(path) in zoo.cards():
+            hint = f"; did you mean {zoo.PREFIX}{path}?"
+        elif str(path) in registered():
+            hint = f": {path} is a model; give model={path}."
+        raise UserError(f"There is no checkpoint {path}{hint}")
     return _checked(files.read(path, device) if path.suffix == files.SUFFIX else unpickled(path, device), path)
 
 

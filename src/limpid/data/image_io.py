@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -120,20 +119,19 @@ def decode(path: Path, data: bytes) -> NDArray[np.generic]:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether OpenCV can be trusted with an image: PNG, BMP, WebP, and JPEG of 8 bits in grey or RGB."""
+    """Whether OpenCV can be trusted with an image: PNG, BMP of 24 bits, WebP, and JPEG of 8 bits in grey or RGB."""
     kind = kind_of_head(data[:HEAD])
     if kind == "PNG":
-        return not any(data[begin:end].startswith(b"Raw profile type exif") for begin, end in _texts(data))
+        return not any(_is_odd(name, data[begin : begin + 32]) for name, begin, _ in containers.chunks(data))
     if kind == "JPEG":
         _, _, bits, channels = containers.jpeg_frame(io.BytesIO(data))
         return bits == 8 and channels in (1, 3)
-    return kind in ("BMP", "WEBP")
+    return kind == "WEBP" or (kind == "BMP" and data[14:16] == b"\x28\0" and data[28:30] == b"\x18\0")
 
 
-def _texts(data: bytes) -> Iterator[tuple[int, int]]:
-    for name, begin, end in containers.chunks(data):
-        if name in (b"tEXt", b"zTXt"):
-            yield begin, end
+def _is_odd(name: bytes, body: bytes) -> bool:
+    """Whether a PNG chunk is of an animation, or has EXIF as text."""
+    return name == b"acTL" or (name in (b"tEXt", b"zTXt") and body.startswith(b"Raw profile type exif"))
 
 
 def _exif_block(data: bytes) -> bytes | None:
@@ -147,11 +145,7 @@ def cut_short(data: bytes) -> bool:
     if data.startswith(containers.PNG):
         end = data.rfind(b"IEND")  # some writers leave a few bytes behind the last chunk and its checksum
         return end < 0 or end + 8 > len(data)
-    if not data.startswith(containers.JPEG):
-        return False
-    scan = next((at for marker, at in containers.segments(data) if marker == 0xDA), None)
-    # The scan: pixels up to the end marker, which cannot occur inside them.
-    return scan is None or data.find(b"\xff\xd9", scan) < 0
+    return data.startswith(containers.JPEG) and not containers.jpeg_ends(data)
 
 
 def claimed_size(data: bytes) -> tuple[int, int]:

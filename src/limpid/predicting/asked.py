@@ -84,7 +84,7 @@ def asked(words: Sequence[str]) -> Asked:
 
 def _refuse_none(given: Mapping[str, str], words: Sequence[str]) -> None:
     """Refuse words that ask for no method at all."""
-    if given.get("ckpt", "").startswith("["):
+    if given.get("ckpt", "").strip("'\"").startswith("["):
         members = ",".join(_members(given["ckpt"]))
         raise UserError(f"ckpt takes one checkpoint; several methods are given as model=[{members}].")
     if not {"ckpt", "network"} & set(given) and not set(words) & set(_LOOKING):

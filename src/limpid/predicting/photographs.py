@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 from collections import Counter
@@ -132,16 +133,28 @@ def _of_pattern(source: Path, given: str, outputs: Path | None) -> Found:
     fixed = source
     while glob.has_magic(str(fixed)):
         fixed = fixed.parent
+    if "**" in source.parts:  # which glob would follow round and round through a folder that is linked into itself
+        result = _in_folder(fixed, outputs)
+        wanted = source.parts[len(fixed.parts) :]
+        result.files = [file for file in result.files if _matches(file.parts[len(fixed.parts) :], wanted)]
+        result.left_out.clear()
+        result.problems.clear()
+        return result
     result = Found(fixed)
     apart = outputs.resolve() if outputs is not None and outputs.resolve() != fixed.resolve() else None
-    seen: set[Path] = set()
-    for name in sorted(glob.glob(given, recursive=True)):  # noqa: PTH207
+    for name in sorted(glob.glob(given)):  # noqa: PTH207
         path = Path(name)
-        real = path.resolve()
-        # ** walks round and round through a folder that is linked into itself.
-        folder_again = path.parent.resolve() / path.name
-        if path.is_dir() or folder_again in seen or (apart is not None and apart in real.parents):
-            continue
-        seen.add(folder_again)
-        _take(path, result)
+        if not path.is_dir() and (apart is None or apart not in path.resolve().parents):
+            _take(path, result)
     return result
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether the parts of a path match those of a pattern, in which ``**`` stands for any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        if len(pattern) == 1:
+            return True
+        return any(_matches(parts[skipped:], pattern[1:]) for skipped in range(len(parts)))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limpid.data.photographs import colours, containers, exif
+from limpid.data.photographs import avif, colours, containers, exif
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Pixels, Stored, in_unit_range, to_16_bit
 
@@ -54,6 +54,8 @@ def decode(file: BinaryIO, kind: str) -> Stored:
     data = file.read()
     bits = containers.bits_of(data, kind)
     if bits > 8 and kind == "JPEG":  # which Pillow does not know at all
+        if not containers.jpeg_ends(data):
+            raise ValueError("its end is missing")
         stored = Stored(_of_bits(codecs().jpeg8_decode(data), bits), lossless=False)
         _add_exif(stored, containers.jpeg_exif(data))
         return stored
@@ -69,9 +71,14 @@ def decode(file: BinaryIO, kind: str) -> Stored:
     stored.xmp = _bytes(info.get("xmp"))
     stored.lossless = kind not in ("JPEG", "AVIF") and (kind != "WEBP" or containers.is_lossless_webp(data))
     if kind == "PNG":
+        exif_block = exif_block or containers.png_exif(data)  # it may lie behind the pixels
         stored.colour_chunks = containers.colour_chunks(data)
     if kind == "JPEG2000":
         exif_block, stored.xmp, stored.profile = containers.jp2_metadata(data)
+    if kind == "AVIF":  # Pillow says in EXIF how the container turns the picture, and loses other things for it
+        turned, _ = exif.read(exif_block)
+        stored.turn = 1 if turned is None else turned.orientation()
+        exif_block = avif.exif_of(data)
     _add_exif(stored, exif_block)
     count = getattr(image, "n_frames", 1)
     if count > 1 and kind in _ANIMATED:
@@ -112,7 +119,6 @@ def _deep(image: Image.Image, data: bytes, kind: str, bits: int) -> Stored:
         raise ValueError("its planes differ in size")
     if not np.issubdtype(decoded.dtype, np.unsignedinteger):
         raise ValueError(f"its samples are {decoded.dtype}")
-    image.load()  # PNG may have EXIF behind its pixels
     samples = _of_bits(decoded, bits)
     channels = 1 if samples.ndim == 2 else samples.shape[2]
     alpha = samples[..., -1] if channels in (2, 4) else None

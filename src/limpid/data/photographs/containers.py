@@ -41,6 +41,12 @@ def jpeg_frame(file: BinaryIO) -> tuple[int, int, int, int]:
     return 0, 0, 0, 0
 
 
+def jpeg_ends(data: bytes) -> bool:
+    """Whether the scan of a JPEG ends with its end marker, which cannot occur inside it."""
+    scan = next((at for marker, at in segments(data) if marker == 0xDA), None)
+    return scan is not None and data.find(b"\xff\xd9", scan) >= 0
+
+
 def jpeg_exif(data: bytes) -> bytes | None:
     """The EXIF block of a JPEG, without its prefix; None where there is none."""
     parts = [data[at + 10 : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")] for at in _exif_segments(data)]

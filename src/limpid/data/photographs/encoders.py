@@ -16,6 +16,9 @@ from limpid.data.photographs import containers, exif, exif_layout
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Photograph, Samples
 
+#: Of zlib in a PNG of 8 bits: half the time of the usual 6, for files 4 % larger (docs/photographs.md).
+_LEVEL = 3
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -34,7 +37,7 @@ def encoded(
 
     Args:
         form: a value of `FORMATS`.
-        samples: `(H, W)` grey or `(H, W, 3)` RGB of 8 or 16 bits.
+        samples: `(H, W)` grey or `(H, W, 3)` RGB of 8 or 16 bits; they may be overwritten.
         alpha: `(H, W)` of as many bits, or None.
         metadata: what else it holds.
         like: says whether a WebP may lose anything, and how the colours of a PNG are meant.
@@ -72,8 +75,8 @@ def _with_alpha(samples: Samples, alpha: Samples | None) -> Samples:
 
 
 def _by_opencv(suffix: str, samples: Samples) -> bytes:
-    if samples.ndim == 3:  # OpenCV's order is blue, green, red
-        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+    for row in samples if samples.ndim == 3 else ():  # OpenCV's order is blue, green, red; in place to save memory
+        row[:, [0, 2]] = row[:, [2, 0]]
     return bytes(cv2.imencode(suffix, samples)[1].tobytes())
 
 
@@ -82,7 +85,7 @@ def _png(samples: Samples, alpha: Samples | None, metadata: Metadata, like: Phot
         data = _by_opencv(".png", _with_alpha(samples, alpha))
     else:
         file = io.BytesIO()
-        _picture(samples, alpha).save(file, "PNG")
+        _picture(samples, alpha).save(file, "PNG", compress_level=_LEVEL)
         data = file.getvalue()
     more = b""
     if metadata.profile:

@@ -27,6 +27,7 @@ _TYPES = {
     **dict.fromkeys((270, 271, 272, 305, 306, 315, 33432), (2, 129)),
     **dict.fromkeys((282, 283), (5,)),
     **dict.fromkeys((296, 531), (3,)),
+    ORIENTATION: tuple(_WHOLE),
 }
 #: Tags of the main directory that describe how a file stored its pixels, which the new file does in its own way.
 _OF_THE_FILE = frozenset(
@@ -117,7 +118,9 @@ def read(data: Bytes | None, note_stays: bool = True) -> tuple[Exif | None, str]
         found = parse(data, note_stays)
     except ValueError:
         return None, "has damaged EXIF, which was left out"
-    return found or None, "has EXIF of which a part is damaged and was left out" if found.damaged else ""
+    if not found:
+        return None, "has damaged EXIF, which was left out" if found.damaged else ""
+    return found, "has EXIF of which a part is damaged and was left out" if found.damaged else ""
 
 
 def parse(data: Bytes, note_stays: bool = True) -> Exif:
@@ -179,14 +182,11 @@ class _Walk:
         fits = (len(self.data) - at - head) // size
         self.damaged |= count > fits
         for index in range(min(count, fits, 4096)):
-            tag, entry = self._entry(at + head + index * size)
-            if entry is None:
-                self.damaged = True
-            else:
-                found.setdefault(tag, entry)
+            self._add(found, at + head + index * size)
         return found
 
-    def _entry(self, at: int) -> tuple[int, Entry | None]:
+    def _add(self, found: Directory, at: int) -> None:
+        """Add the entry at `at`, unless it is empty or damaged."""
         tag, kind = struct.unpack_from(self.order + "HH", self.data, at)
         count = self.number(at + 4, self.big)
         size = _BYTES.get(kind, 0) * count
@@ -195,10 +195,11 @@ class _Walk:
         if size > inside:
             value_at = self.number(value_at, self.big)
             self._left -= size
-        if size <= 0 or value_at + size > len(self.data) or self._left < 0:
-            return tag, None
-        self.places[tag] = value_at
-        return tag, Entry(kind, count, bytes(self.data[value_at : value_at + size]))
+        if kind not in _BYTES or value_at < 0 or value_at + size > len(self.data) or self._left < 0:
+            self.damaged = True
+        elif size > 0:
+            self.places[tag] = value_at
+            found.setdefault(tag, Entry(kind, count, bytes(self.data[value_at : value_at + size])))
 
 
 def cleaned(exif: Exif, width: int, height: int) -> Exif:

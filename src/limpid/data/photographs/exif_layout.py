@@ -112,21 +112,22 @@ class _Layout:
 
 
 def shortened(exif: Exif, most: int) -> tuple[bytes | None, str]:
-    """The block in at most `most` bytes, and what was left out for it, as words: at first nothing, at last all.
+    """The block in at most `most` bytes, and the end of a sentence on what was left out for it.
 
-    The maker's note goes first, then other values of more than 1000 bytes, such as a photo program's own.
+    The maker's note goes first, then other values of more than 1000 bytes, such as a photo program's own, at last all.
     """
     steps: tuple[tuple[str, Callable[[int, Entry], bool]], ...] = (
         ("", lambda tag, entry: True),
-        ("the camera maker's note", lambda tag, entry: tag != MAKER_NOTE),
-        ("long values", lambda tag, entry: tag != MAKER_NOTE and len(entry.value) <= 1000),
+        ("has no room for the camera maker's note, which was left out", lambda tag, entry: tag != MAKER_NOTE),
+        (
+            "has no room for the long values of EXIF, which were left out",
+            lambda tag, entry: tag != MAKER_NOTE and len(entry.value) <= 1000,
+        ),
     )
-    for words, keeps in steps:
-        main, below = (
-            {tag: entry for tag, entry in directory.items() if keeps(tag, entry)}
-            for directory in (exif.main, exif.exif)
-        )
+    for note, keeps in steps:
+        main = {tag: entry for tag, entry in exif.main.items() if keeps(tag, entry)}
+        below = {tag: entry for tag, entry in exif.exif.items() if keeps(tag, entry)}
         block = to_bytes(replace(exif, main=main, exif=below))
         if len(block) <= most:
-            return block, words
-    return None, "EXIF"
+            return block, note
+    return None, "has no room for so much EXIF, which was left out"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
-from limpid.data.photographs import by_pillow, containers, exif, exif_layout, heic, raw, tiff
+from limpid.data.photographs import avif, by_pillow, containers, exif, exif_layout, heic, raw, tiff
 from limpid.data.photographs.formats import HEAD, kind_of_head, refuse_large
 from limpid.data.photographs.photograph import Photograph, Pixels, Stored, in_unit_range, upright
 from limpid.errors import UserError
@@ -43,6 +43,9 @@ def read_photograph(path: Path, megapixels: float = 200.0) -> Photograph:
         samples = upright(stored.samples, turn)
         alpha = None if stored.alpha is None else np.ascontiguousarray(upright(stored.alpha, turn))
         height, width = samples.shape[:2]
+        if stored.profile is not None and not _is_profile(stored.profile):
+            stored.profile = None
+            stored.notes.append("has a colour profile that is damaged or of other colours, which was left out")
         block = None
         if stored.exif is not None:
             kept = exif.cleaned(stored.exif, width, height)
@@ -117,15 +120,15 @@ def processed_by(path: Path) -> str | None:
     No pixel is decoded. A file that is no image has nothing either.
     """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with _sentences(path), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             kind = kind_of_head(data[:HEAD], path.suffix)
-            found, _ = exif.read(_exif_block(data, kind, file))
-    except (OSError, ValueError, UserError):  # a file of no bytes cannot be mapped
+            found, _ = exif.read(_exif_block(data, kind))
+    except UserError:
         return None
     return None if found is None else found.text(exif.PROCESSED_BY)
 
 
-def _exif_block(data: Any, kind: str | None, file: BinaryIO) -> Any:
+def _exif_block(data: Any, kind: str | None) -> Any:
     if kind == "TIFF":
         return data
     finders = {
@@ -133,10 +136,9 @@ def _exif_block(data: Any, kind: str | None, file: BinaryIO) -> Any:
         "PNG": containers.png_exif,
         "WEBP": containers.webp_exif,
         "JPEG2000": lambda data: containers.jp2_metadata(data)[0],
+        "AVIF": avif.exif_of,
     }
-    if kind in finders:
-        return finders[kind](data)
-    return by_pillow.opened(file, kind).info.get("exif") if kind == "AVIF" else None
+    return finders[kind](data) if kind in finders else None
 
 
 def _kind(file: BinaryIO, path: Path) -> str:
@@ -168,6 +170,11 @@ def _turn(stored: Stored) -> int:
     if stored.turn is not None:
         return stored.turn
     return 1 if stored.exif is None else stored.exif.orientation()
+
+
+def _is_profile(profile: bytes) -> bool:
+    """Whether it is an ICC profile of RGB or grey (ICC.1:2022, section 7.2)."""
+    return len(profile) >= 132 and profile[36:40] == b"acsp" and profile[16:20] in (b"RGB ", b"GRAY")
 
 
 def _cleaned_xmp(xmp: bytes | None) -> bytes | None:

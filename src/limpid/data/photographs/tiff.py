@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import mmap
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,9 +17,13 @@ from limpid.errors import UserError
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd is no news of ours
+
 _YCBCR = 6  # of PhotometricInterpretation
 _CAMERAS_OWN = (32803, 34892)  # a colour filter's mosaic, and linear RAW
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+#: How many bytes a byte can stand for, by compression: none, LZW, Deflate and PackBits. More were never packed.
+_DENSEST = {1: 1, 5: 3000, 8: 1100, 32946: 1100, 32773: 70}
 _MOST_PAGES = 64  # pages beyond are not looked at: there are too many already
 _JPEGS = (6, 7, 33007, 34892)  # compressions that lose something
 _LOSSY = (*_JPEGS, 34676, 34677, 33003, 33005, 34712, 34933, 34934, 50001, 50002, 52546)
@@ -40,7 +46,7 @@ def size(file: BinaryIO, name: str) -> tuple[int, int]:
     file.seek(0)
     with TiffFile(file) as tiff:
         page, _ = _picture(tiff, name)
-        return page.imagewidth, page.imagelength
+        return int(page.imagewidth), int(page.imagelength)
 
 
 def decode(file: BinaryIO, name: str, megapixels: float) -> Stored:
@@ -63,7 +69,8 @@ def decode(file: BinaryIO, name: str, megapixels: float) -> Stored:
         samples = _samples(page, name)
         stored = tiff_colours.meaning(page, samples, name)
         stored.notes = notes + stored.notes
-        stored.turn = _orientation(page)
+        if page is not tiff.pages.first:  # else EXIF says it, which is the same directory
+            stored.turn = _orientation(page)
         xmp = page.tags.valueof(700)
         stored.xmp = xmp.encode() if isinstance(xmp, str) else bytes(xmp) if isinstance(xmp, (bytes, tuple)) else None
         stored.lossless = page.compression not in _LOSSY
@@ -112,8 +119,19 @@ def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
         raise UserError(f"{name} has {page.samplesperpixel} channels; save it as RGB and try again.")
     length = page.parent.filehandle.size
     pieces = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if not pieces or any(offset + count > length or not count for offset, count in pieces):
+    # A piece that is missing would be left as the memory happened to be.
+    is_cut = len(pieces) < max(1, math.prod(page.chunked)) or page.planarconfig not in (1, 2)
+    is_cut |= any(offset + count > length or not count for offset, count in pieces)
+    if is_cut or _fewest_bytes(page) > sum(page.databytecounts) * _DENSEST.get(int(page.compression), math.inf):
         raise UserError(f"{name} is cut short or damaged (pixels are missing); replace or remove it.")
+
+
+def _fewest_bytes(page: TiffPage) -> int:
+    """As many bytes as the picture has at least before it is packed."""
+    bits = page.bitspersample * page.samplesperpixel
+    if page.photometric == _YCBCR:
+        bits = page.bitspersample  # differences may be stored for every few pixels
+    return int(page.imagewidth * bits // 8 * page.imagelength)
 
 
 def _samples(page: TiffPage, name: str) -> NDArray[Any]:
@@ -124,7 +142,7 @@ def _samples(page: TiffPage, name: str) -> NDArray[Any]:
     if page.photometric == _YCBCR and page.compression not in _JPEGS:
         return _ycbcr(page, name)
     try:
-        values = page.asarray()
+        values = page.asarray(out=np.zeros(page.shape, page.dtype))  # a damaged piece may leave some as they were
     except (NotImplementedError, KeyError) as error:  # what tifffile says of what it does not know
         raise UserError(f"{name} is a TIFF of a kind that cannot be read ({compression}); save it as PNG.") from error
     except ImportError as error:

@@ -83,20 +83,19 @@ def _metadata(form: str, like: Photograph, grey: bool, size: tuple[int, int], pr
     profile = like.profile
     if profile is not None and profile[16:20] == _GREY_PROFILE and not grey:
         profile = None  # a profile of grey says nothing about colours
-    block, words = _exif_block(form, like, size, processed_by)
-    if words:
-        notes.append(f"cannot hold {words}, which was left out")
+    block, note = _exif_block(form, like, size, processed_by)
+    notes += [note] if note else []
     xmp = like.xmp
     if form == "JPEG" and xmp is not None and len(xmp) > _XMP_IN_A_SEGMENT:
         xmp = None
-        notes.append("cannot hold so long an XMP packet, which was left out")
+        notes.append("has no room for so long an XMP packet, which was left out")
     return Metadata(profile, block, xmp, tuple(notes))
 
 
 def _exif_block(
     form: str, like: Photograph, size: tuple[int, int], processed_by: str | None
 ) -> tuple[bytes | None, str]:
-    """The block with its prefix, and what had to be left out of it."""
+    """The block with its prefix, and the end of a sentence on what was left out of it."""
     found, _ = exif.read(like.exif)
     if processed_by is not None:
         found = (found or exif.Exif("<")).with_text(exif.PROCESSED_BY, processed_by)

@@ -1,0 +1,68 @@
+"""Where an AVIF file keeps its EXIF: as an item of its meta box (ISO/IEC 14496-12, section 8.11)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from limpid.data.photographs.containers import boxes
+
+
+def exif_of(data: bytes) -> bytes | None:
+    """The EXIF block of an AVIF file, without its prefix; None where there is none, or it cannot be found."""
+    for name, _, body, end in boxes(data):
+        if name == b"meta":
+            return _exif_in(data, data[body + 4 : end])
+    return None
+
+
+def _exif_in(data: bytes, meta: bytes) -> bytes | None:
+    inside = {name: meta[body:end] for name, _, body, end in boxes(meta)}
+    try:
+        number = next((item for item, kind in _kinds(inside.get(b"iinf", b"")) if kind == b"Exif"), None)
+        places = dict(_places(inside.get(b"iloc", b"")))
+        if number is None or number not in places:
+            return None
+        in_meta, begin, length = places[number]
+        item = (inside.get(b"idat", b"") if in_meta else data)[begin : begin + length]
+        return item[4 + struct.unpack_from(">I", item)[0] :]  # first it says how far behind itself the block begins
+    except (struct.error, IndexError):
+        return b""  # damaged
+
+
+def _kinds(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """The number and the type of each item."""
+    listed = body[6 if body[:1] == b"\0" else 8 :]  # behind the version and how many there are
+    for name, _, begin, end in boxes(listed):
+        entry = listed[begin:end]
+        if name == b"infe" and entry[:1] in (b"\2", b"\3"):
+            form = ">H2x4s" if entry[:1] == b"\2" else ">I2x4s"
+            number, kind = struct.unpack_from(form, entry, 4)
+            yield number, kind
+
+
+def _places(body: bytes) -> Iterator[tuple[int, tuple[bool, int, int]]]:
+    """The number of each item, whether it lies in the meta box itself, where it begins, and its length."""
+    version = body[0] if body else 0
+    offset_size, length_size, base_size, index_size = body[4] >> 4, body[4] & 15, body[5] >> 4, body[5] & 15
+    at = 6
+    wide = 4 if version == 2 else 2
+
+    def number(size: int) -> int:
+        nonlocal at
+        if at + size > len(body):
+            raise IndexError
+        at += size
+        return int.from_bytes(body[at - size : at], "big")
+
+    for _ in range(number(wide)):
+        item = number(wide)
+        in_meta = bool(version and number(2) & 15)
+        number(2)
+        base = number(base_size)
+        extents = []
+        for _ in range(number(2)):
+            number(index_size if version else 0)
+            extents.append((base + number(offset_size), number(length_size)))
+        if len(extents) == 1:  # metadata is never cut into pieces
+            yield item, (in_meta, *extents[0])
