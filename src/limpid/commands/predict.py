@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from limpid.methods import Method
     from limpid.predicting.asked import Asked
     from limpid.predicting.choosing import Chooser
+    from limpid.predicting.layout import Task
     from limpid.predicting.settings import Settings
 
 HELP = """limpid predict model=NAME|[NAME,...]|auto input=PHOTOS output=FOLDER [OVERRIDE ...]
@@ -29,6 +31,7 @@ and ckpt it lists what suits which weather.
   limpid predict model=rfd_student input=photos/ output=clear/    with its weights from the zoo; see limpid zoo list
   limpid predict model=auto input=photos/ output=clear/           guesses haze, sand, rain or blur, and says why
   limpid predict model=[dcp,wmcp,rfd_student] input=photos/ output=clear/ compare=true    a folder and a column each
+  limpid predict model=dcp input=clip.mp4 output=clear.mp4        a video, with its sound; the same command goes on
   limpid predict ckpt=runs/.../best.ckpt input='photos/**/*.png' output=clear/
 
 compare=true      also input and results side by side, and all of them on sheets: output/compare/
@@ -38,6 +41,8 @@ suffix=png        the format of the results; otherwise each keeps its own
 overwrite=true    replace outputs that exist; otherwise what this method made is skipped, so that a second run goes on,
                   and what another method or program made is kept and named
 inference=full|padded|tiled|adaptive how large images go through a network (inference.tile=512 ...)
+video.crf=18, video.preset=medium, video.lossless=false, video.smoothing=1   how videos are written, and kept from
+                  flickering
 device=cpu, megapixels=200, quality=95, overlap=12, network.*=..."""
 
 _KEYS = (
@@ -54,6 +59,7 @@ _KEYS = (
     "sheet",
     "device",
     "inference",
+    "video",
 )
 
 
@@ -79,6 +85,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     from limpid.predicting.layout import layout
     from limpid.predicting.photographs import found
     from limpid.predicting.settings import settings
+    from limpid.predicting.videos import videos_in
     from limpid.runs.select_network import refuse_others
 
     refuse_others("predict", _KEYS)
@@ -89,6 +96,10 @@ def _job(wanted: Asked, config: DictConfig) -> None:
         if not plain.get(key):
             raise UserError(f"limpid predict lacks {key}; give {key}=PATH.")
     output = str(config.output)
+    videos = videos_in(str(config.input), output)
+    if videos:
+        _restore_videos(wanted, config, chosen, videos)
+        return
     files = found(str(config.input), Path(output))
     names = [] if len(wanted.names) < 2 else wanted.folders()
     places = layout(files, output, chosen.suffix, names, chosen.compare)
@@ -109,6 +120,24 @@ def _job(wanted: Asked, config: DictConfig) -> None:
         print(note, file=sys.stderr)
     summary.problems += files.problems
     summary.refuse_failures(len(places.tasks), places.folder)
+
+
+def _restore_videos(wanted: Asked, config: DictConfig, chosen: Settings, videos: Sequence[Task]) -> None:
+    from omegaconf import OmegaConf
+
+    from limpid.config import instantiate
+    from limpid.predicting.videos import VideoWork
+
+    folders = [] if len(wanted.names) < 2 else wanted.folders()
+    plain = OmegaConf.to_container(config.video, resolve=True)
+    instantiate.check(plain, "video")
+    settings = instantiate.construct(plain, "video")
+    methods, chooser = _methods(wanted, config, chosen)
+    work = VideoWork(videos, str(config.output), methods, folders, chosen, settings, chooser)
+    print(work.run())
+    for note in work.notes:
+        print(note, file=sys.stderr)
+    work.refuse_failures()
 
 
 def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[Method], Chooser | None]:

@@ -20,7 +20,7 @@ from limpid.video.clip import Clip, Picture
 from limpid.video.copying import copied_streams
 from limpid.video.encoder import Encoding, SegmentWriter, encoding_of
 from limpid.video.formats import container_of, require_av
-from limpid.video.join import join
+from limpid.video.join import join, made_by
 from limpid.video.progress import VideoProgress, shown_progress
 from limpid.video.segments import Segment, WorkFolder, content_of
 from limpid.video.settings import VideoSettings, usual_settings
@@ -89,7 +89,7 @@ def restore_video(
             with shown_progress(source.name, restoring.share(segments[-1].end) or 0.0 if segments else 0.0) as progress:
                 segments = [*segments, *restoring.segments(len(segments), continued, progress)]
             joined = work.path / "joined"
-            join(clip, segments, copied, target, joined, method.identity)
+            join(clip, segments, copied, target, joined, made_by(method, strength))
             _take_place(joined, target)
             work.remove()
         frames = sum(segment.frames for segment in segments)
