@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from limpid.methods import Method
     from limpid.predicting.asked import Asked
     from limpid.predicting.choosing import Chooser
+    from limpid.predicting.layout import Task
     from limpid.predicting.settings import Settings
 
 HELP = """limpid predict model=NAME|[NAME,...]|auto input=PHOTOS output=FOLDER [OVERRIDE ...]
@@ -29,8 +31,8 @@ and ckpt it lists what suits which weather.
   limpid predict model=rfd_student input=photos/ output=clear/    with its weights from the zoo; see limpid zoo list
   limpid predict model=auto input=photos/ output=clear/           guesses haze, sand, rain or blur, and says why
   limpid predict model=[dcp,wmcp,rfd_student] input=photos/ output=clear/ compare=true    a folder and a column each
+  limpid predict model=dcp input=clip.mp4 output=clear.mp4        a video, with its sound; the same command goes on
   limpid predict ckpt=runs/.../best.ckpt input='photos/**/*.png' output=clear/
-  limpid predict model=wmcp input=clip.mp4 output=clear.mp4       a video, with its sound (pip install 'limpid[video]')
 
 compare=true      also input and results side by side, and all of them on sheets: output/compare/
 save=[depth,transmission,airlight]   also what a prior found on its way, beside the result: a.png_depth.png ...
@@ -39,7 +41,9 @@ suffix=png        the format of the results; otherwise each keeps its own
 overwrite=true    replace outputs that exist; otherwise what this method made is skipped, so that a second run goes on,
                   and what another method or program made is kept and named
 inference=full|padded|tiled|adaptive how large images go through a network (inference.tile=512 ...)
-device=cpu, megapixels=200, quality=95, overlap=12, video.crf=18, network.*=..."""
+video.crf=18, video.preset=medium, video.lossless=false, video.smoothing=1   how videos are written, and kept from
+                  flickering
+device=cpu, megapixels=200, quality=95, overlap=12, network.*=..."""
 
 _KEYS = (
     "input",
@@ -81,7 +85,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     from limpid.predicting.layout import layout
     from limpid.predicting.photographs import found
     from limpid.predicting.settings import settings
-    from limpid.predicting.videos import holds_videos, is_video
+    from limpid.predicting.videos import holds_videos, videos_in
     from limpid.runs.select_network import refuse_others
 
     refuse_others("predict", _KEYS)
@@ -92,8 +96,9 @@ def _job(wanted: Asked, config: DictConfig) -> None:
         if not plain.get(key):
             raise UserError(f"limpid predict lacks {key}; give {key}=PATH.")
     output = str(config.output)
-    if is_video(str(config.input)):
-        _restore_video(wanted, config, chosen)
+    videos = videos_in(str(config.input), output)
+    if videos:
+        _restore_videos(wanted, config, chosen, videos)
         return
     files = found(str(config.input), Path(output))
     names = [] if len(wanted.names) < 2 else wanted.folders()
@@ -108,8 +113,8 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     print(f"{summary.says()}: {shown(places.folder)}")
     if files.left_out:
         print(f"left out, as no photographs: {files.says()}")
-        if holds_videos(files.left_out):
-            print("a video is restored by a command of its own: input=FILE output=FILE")
+        if holds_videos(files):
+            print("videos are restored by a command of their own: input='FOLDER/**/*.mp4', or a file")
     if work.comparisons is not None and work.comparisons.sheets:
         sheets = ", ".join(map(shown, work.comparisons.sheets))
         print(f"side by side: {shown(places.comparisons)}, all on one sheet: {sheets}")
@@ -119,20 +124,22 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     summary.refuse_failures(len(places.tasks), places.folder)
 
 
-def _restore_video(wanted: Asked, config: DictConfig, chosen: Settings) -> None:
+def _restore_videos(wanted: Asked, config: DictConfig, chosen: Settings, videos: Sequence[Task]) -> None:
     from omegaconf import OmegaConf
 
     from limpid.config import instantiate
-    from limpid.predicting.videos import restore_one_video, video_target
+    from limpid.predicting.videos import VideoWork
 
-    target = video_target(str(config.input), str(config.output), chosen)
-    if wanted.auto or len(wanted.names) > 1:
-        raise UserError(f"The video {config.input} takes one method by its name: model=NAME.")
-    described = OmegaConf.to_container(config.video, resolve=True)
-    instantiate.check(described, "video")
-    settings = instantiate.construct(described, "video")
-    (method,), _ = _methods(wanted, config, chosen)
-    restore_one_video(Path(str(config.input)), target, method, chosen, settings)
+    folders = [] if len(wanted.names) < 2 else wanted.folders()
+    plain = OmegaConf.to_container(config.video, resolve=True)
+    instantiate.check(plain, "video")
+    settings = instantiate.construct(plain, "video")
+    methods, chooser = _methods(wanted, config, chosen)
+    work = VideoWork(videos, str(config.output), methods, folders, chosen, settings, chooser)
+    print(work.run())
+    for note in work.notes:
+        print(note, file=sys.stderr)
+    work.refuse_failures()
 
 
 def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[Method], Chooser | None]:

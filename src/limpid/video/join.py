@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 
-def join(clip: Clip, segments: Sequence[Segment], copied: Copied, target: Path, file: Path, processed_by: str) -> None:
+def join(clip: Clip, segments: Sequence[Segment], copied: Copied, target: Path, file: Path, by: str) -> None:
     """Write the finished video.
 
     Args:
@@ -30,7 +30,7 @@ def join(clip: Clip, segments: Sequence[Segment], copied: Copied, target: Path, 
         copied: what of the original comes along.
         target: what the result will be called, for its container.
         file: where it is written.
-        processed_by: what its comment says.
+        by: what restored it, for the last line of its comment.
 
     Raises:
         UserError: it cannot be written.
@@ -50,7 +50,7 @@ def join(clip: Clip, segments: Sequence[Segment], copied: Copied, target: Path, 
             video.metadata.update(copied.words_of(clip.stream))
             streams = copied.add_to(result, source)
             result.metadata.update(copied.words_of(source))
-            result.metadata["comment"] = "\n".join(filter(None, (result.metadata.get("comment"), processed_by)))
+            result.metadata["comment"] = "\n".join(filter(None, (result.metadata.get("comment"), by)))
             result.set_chapters(source.chapters())
             offset = Fraction(clip.offset).limit_denominator(1_000_000)
             packets = heapq.merge(
@@ -63,12 +63,14 @@ def join(clip: Clip, segments: Sequence[Segment], copied: Copied, target: Path, 
 
 
 def processed_by(path: Path) -> str | None:
-    """The comment of the video at `path`, whose last line says what restored it; None where it cannot be read."""
+    """What restored the video at `path`, as its comment says; None where Limpid did not, or it cannot be read."""
     try:
         with opened(path) as container:
-            return next((value for key, value in container.metadata.items() if key.lower() == "comment"), None)
+            comments = [value for key, value in container.metadata.items() if key.lower() == "comment"]
     except UserError:
         return None
+    last = comments[0].splitlines()[-1] if comments and comments[0] else ""
+    return last if last.startswith("Limpid ") else None
 
 
 def _options(container: str, time_base: Fraction) -> dict[str, str]:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from limpid.errors import UserError
-from limpid.methods import Method
+from limpid.methods import Method, made_by
 from limpid.video.clip import Clip, Picture
 from limpid.video.copying import copied_streams
 from limpid.video.encoder import Encoding, SegmentWriter, encoding_of
@@ -89,7 +89,7 @@ def restore_video(
             with shown_progress(source.name, restoring.share(segments[-1].end) or 0.0 if segments else 0.0) as progress:
                 segments = [*segments, *restoring.segments(len(segments), continued, progress)]
             joined = work.path / "joined"
-            join(clip, segments, copied, target, joined, method.identity)
+            join(clip, segments, copied, target, joined, made_by(method, strength))
             _take_place(joined, target)
             work.remove()
         frames = sum(segment.frames for segment in segments)

@@ -29,12 +29,12 @@ class SmootherState(TypedDict):
     Attributes:
         values: the smoothed values by name.
         time: of the last frame in seconds, None before the first.
-        look: the cumulative histograms of the last frame's blocks.
+        histograms: the cumulative histograms of the last frame's blocks.
     """
 
     values: dict[str, list[float]]
     time: float | None
-    look: list[float]
+    histograms: list[float]
 
 
 class Smoother:
@@ -52,19 +52,19 @@ class Smoother:
         self.cuts = 0
         self._values: dict[str, Tensor] = {}
         self._time: float | None = None
-        self._look = torch.zeros(0, dtype=torch.float64)
+        self._histograms = torch.zeros(0, dtype=torch.float64)
         self._weight = 1.0
 
     def begin(self, image: Tensor, time: float) -> None:
         """Go on to the frame `image` `(3, H, W)` in [0, 1] that is shown at `time` in seconds."""
-        look = _look(image)
-        same_scene = len(self._look) > 0 and difference(look, self._look) <= self.cut
+        found = histograms(image)
+        same_scene = len(self._histograms) > 0 and difference(found, self._histograms) <= self.cut
         if not same_scene:
-            self.cuts += len(self._look) > 0
+            self.cuts += len(self._histograms) > 0
             self._values = {}
         step = 0.0 if self._time is None else max(time - self._time, 0.0)
         self._weight = 1.0 if self.seconds == 0 else 1.0 - math.exp(-step / self.seconds)
-        self._look, self._time = look, time
+        self._histograms, self._time = found, time
 
     def update(self, name: str, values: Tensor) -> Tensor:
         """`values` smoothed with those that earlier frames had under `name`: the same shape, type and device."""
@@ -78,17 +78,17 @@ class Smoother:
     def state(self) -> SmootherState:
         """What `restore_state` takes to go on from here to the same bits."""
         values = {name: value.flatten().tolist() for name, value in self._values.items()}
-        return {"values": values, "time": self._time, "look": self._look.tolist()}
+        return {"values": values, "time": self._time, "histograms": self._histograms.tolist()}
 
     def restore_state(self, state: SmootherState) -> None:
         """Go on from where `state` was taken."""
         self._values = {name: torch.tensor(value, dtype=torch.float64) for name, value in state["values"].items()}
         self._time = state["time"]
-        self._look = torch.tensor(state["look"], dtype=torch.float64)
+        self._histograms = torch.tensor(state["histograms"], dtype=torch.float64)
 
 
 def difference(one: Tensor, other: Tensor) -> float:
-    """How far the brightness of two frames lies apart, 0 to 1, from their `_look`.
+    """How far the brightness of two frames lies apart, 0 to 1, from their `histograms`.
 
     The mean over blocks and colours of the distance by which brightness has to be moved to make one histogram of the
     other (the area between the cumulative histograms). A moving camera changes it little from frame to frame, other
@@ -97,7 +97,7 @@ def difference(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().mean())
 
 
-def _look(image: Tensor) -> Tensor:
+def histograms(image: Tensor) -> Tensor:
     """The cumulative histograms of each block and colour of `image` `(3, H, W)` in [0, 1], float64, in a row."""
     height, width = image.shape[-2:]
     small = image[:, :: max(1, height // _SIDE), :: max(1, width // _SIDE)].cpu()
