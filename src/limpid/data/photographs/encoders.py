@@ -16,6 +16,8 @@ from limpid.data.photographs import containers, exif, exif_layout
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Photograph, Samples
 
+#: Of zlib in a PNG of 8 bits: half the time of the usual 6, for files 4 % larger (docs/predict.md).
+_LEVEL = 3
 _THREADS = 2  # of AVIF, whatever the machine has: their number changes the bytes
 
 
@@ -84,7 +86,7 @@ def _png(samples: Samples, alpha: Samples | None, metadata: Metadata, like: Phot
         data = _by_opencv(".png", _with_alpha(samples, alpha))
     else:
         file = io.BytesIO()
-        _picture(samples, alpha).save(file, "PNG")
+        _picture(samples, alpha).save(file, "PNG", compress_level=_LEVEL)
         data = file.getvalue()
     more = b""
     if metadata.profile:
