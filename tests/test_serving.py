@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import socket
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -22,6 +25,10 @@ from limpid.data.photo_io import processed_by, read_photograph, write_photograph
 from limpid.errors import UserError
 from limpid.methods import method as limpid_method
 from limpid.zoo import create
+from tests.conftest import ROOT
+from tests.docs.blocks import blocks
+
+DOCS = ROOT / "docs" / "serve.md"
 
 
 @pytest.fixture(autouse=True)
@@ -312,3 +319,41 @@ def test_the_page_opens_no_file_that_was_not_uploaded(client, page: serving.Page
             assert '"success":false' in answer, answer
         uploaded = client.post("/gradio_api/upload", files={"files": ("mine.png", png())}).json()[0]
         assert "preview.jpg" in asked(client, {"path": uploaded, "meta": {"_type": "gradio.FileData"}}, seen)
+
+
+@pytest.fixture
+def address(client, page: serving.Page):
+    """Where the page can be reached by other programs."""
+    import threading
+    import time
+
+    import uvicorn
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(client.app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+def test_what_the_page_on_serving_shows_to_programs_works(address: str, tmp_path: Path) -> None:
+    Image.fromarray(hazy()).save(tmp_path / "hazy.jpg")
+    shown = {
+        block.language: block.body.replace("http://127.0.0.1:7860", address)
+        for block in blocks(DOCS)
+        if "api" in block.body
+    }
+    subprocess.run([sys.executable, "-c", shown["python"]], cwd=tmp_path, check=True, timeout=60)
+    assert Image.open(tmp_path / "clear.jpg").size == (56, 40)
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl for the other half")
+    subprocess.run(shown["console"].removeprefix("$ "), shell=True, cwd=tmp_path, check=True, timeout=60)
+    assert Image.open(tmp_path / "clear.png").size == (56, 40)
+    wrong = shown["console"].removeprefix("$ ").replace("method=wmcp", "method=no")
+    assert subprocess.run(wrong, shell=True, cwd=tmp_path, timeout=60).returncode != 0

@@ -97,7 +97,7 @@ def test_each_video_may_choose_its_method(capfd: pytest.CaptureFixture[str]) -> 
         (("output=a.mp4", "video.preset=fats"), "did you mean 'fast'"),
         (("output=a.mp4", "video.smoothing=-1"), "video.smoothing=-1 is negative"),
         (("output=a.mp4", "compare=true"), "compare, save and suffix are for photographs"),
-        (("output=a.mp4", "video=null"), "video"),
+        (("output=a.mp4", "video=null"), "is set to null"),
         (("output=a.mp4", "megapixels=0.001"), "more than 0.001 megapixels"),
     ],
 )  # fmt: skip

@@ -304,6 +304,9 @@ def test_what_is_no_video_is_said_in_a_sentence(tmp_path: Path) -> None:
     begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
     (tmp_path / "none.mp4").write_bytes(data[:begin] + bytes(end - begin) + data[end:])
     (tmp_path / "folder.mp4").mkdir()
+    names_another = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{tmp_path / 'clip.mp4'}\n#EXT-X-ENDLIST\n"
+    (tmp_path / "playlist.mp4").write_text(names_another)
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile 'clip.mp4'\n")
     for name, says in (
         ("no_index.mp4", "cannot be read as a video"),
         ("empty.mp4", "is empty"),
@@ -311,6 +314,8 @@ def test_what_is_no_video_is_said_in_a_sentence(tmp_path: Path) -> None:
         ("sound.mp4", "has no pictures that move, only audio"),
         ("none.mp4", "has no frame that can be read"),
         ("gone.mp4", "cannot be read as a video"),
+        ("playlist.mp4", "cannot be read as a video"),
+        ("list.mp4", "cannot be read as a video"),
         ("folder.mp4", "cannot be read as a video"),
     ):
         with pytest.raises(UserError, match=f"{name} {says}"):

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 #: Containers that say how long they are; one that ends this many seconds before is cut short.
 _SAY_LENGTH = ("mov", "matroska", "avi")
 _SHORT = 0.5
+#: Only containers that hold all they need are read: no playlists, which name other files and addresses.
+_SAFE = {
+    "format_whitelist": "mov,matroska,avi,mpeg,mpegvideo,mpegts,asf,flv,mxf,ogg,gif,nut",
+    "protocol_whitelist": "file",
+}
 
 
 class Picture(NamedTuple):
@@ -215,7 +220,7 @@ def opened(path: Path) -> InputContainer:
     try:
         if not path.stat().st_size:
             raise UserError(f"{path} is empty; replace or remove it.")
-        return av.open(str(path), "r", metadata_errors="replace", options={"protocol_whitelist": "file"})
+        return av.open(str(path), "r", metadata_errors="replace", options=_SAFE)
     except (av.FFmpegError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path} cannot be read as a video ({why}); it is damaged, or cut short.") from error
