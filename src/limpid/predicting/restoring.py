@@ -107,7 +107,7 @@ class Restoration:
         if photograph is None:
             self._tried.add(task.source)
             return
-        self.summary.notes += photograph.notes
+        self.summary.notes += [failures.named(note, task.source) for note in photograph.notes]
         columns = Columns(photograph.pixels) if self.comparisons else None
         x = torch.from_numpy(photograph.pixels.transpose(2, 0, 1))[None]
         loaded = replace(loaded, photograph=replace(photograph, pixels=np.empty((0, 0, 3), np.float32)))
