@@ -28,7 +28,7 @@ COMPARED = (460, 620)
 class PlainWMCP(WMCP):
     """WMCP-EM with the weighted median channel as it is written: all products of the image at once."""
 
-    def scene_depth(self, image: Tensor, airlight: Tensor) -> Tensor:
+    def scene_depth(self, image: Tensor, airlight: Tensor, sigma: float) -> Tensor:
         """Equations 13 and 14 of one image `(3, H, W)`: `(1, H, W)`."""
         patch, (_, height, width) = self.largest_patch, image.shape
         padded = F.pad(image[None], (patch // 2,) * 4, mode="replicate")

@@ -16,14 +16,41 @@ FOUNDATION = {"errors", "paths", "__init__"}
 GROUND = {"networks", "priors", "metrics", "inference", "store", "checkpoint", "config", "lr_schedulers", "profiling"}
 LOSSES = FOUNDATION | GROUND | {"losses"}
 SHARED = LOSSES | {"results", "data", "zoo", "models"}
-BESIDE = SHARED | {"callbacks", "loggers", "serving", "exporting", "figures"}
+BESIDE = SHARED | {
+    "callbacks",
+    "loggers",
+    "methods",
+    "weather",
+    "hints",
+    "predicting",
+    "restoration",
+    "serving",
+    "video",
+    "exporting",
+    "figures",
+}
 ALLOWED = {
     **dict.fromkeys(GROUND, FOUNDATION | {"config", "store", "checkpoint"}),
     "checkpoint": FOUNDATION | {"config", "store", "zoo"},
     "losses": FOUNDATION | {"inference", "networks"},
     **dict.fromkeys(("results", "data", "zoo"), FOUNDATION | GROUND),
     "models": SHARED,
-    **dict.fromkeys(("callbacks", "loggers", "serving", "exporting", "figures"), BESIDE),
+    **dict.fromkeys(
+        (
+            "callbacks",
+            "loggers",
+            "methods",
+            "weather",
+            "hints",
+            "predicting",
+            "restoration",
+            "serving",
+            "video",
+            "exporting",
+            "figures",
+        ),
+        BESIDE,
+    ),
     "runs": BESIDE | {"runs"},
     "commands": BESIDE | {"runs"},
     "__main__": {"cli"},

@@ -407,7 +407,7 @@ def test_a_small_picture_in_a_huge_tile_is_not_decoded(home: Path) -> None:
     (home / "bomb.tif").write_bytes(tiff(16, 16, tile=40000))
     with pytest.raises(UserError, match="in a tile of 40000x40000"):
         read_photograph(home / "bomb.tif")
-    with pytest.raises(UserError, match="bomb.tif is"):
+    with pytest.raises(UserError, match="in a tile of 40000x40000"):
         read_image(home / "bomb.tif")
 
 
@@ -483,4 +483,4 @@ def test_a_contact_sheet_is_a_picture_whatever_the_names(home: Path) -> None:
     picture(home / "in" / f"{NAMES[1]}.png")
     assert status(["predict", "model=gamma", "input=in", "output=out", "compare=true"]) == 0
     assert Image.open(home / "out/compare/sheet.jpg").format == "JPEG"
-    assert {file.suffix for file in (home / "out").rglob("*") if file.is_file()} == {".png", ".jpg"}
+    assert {file.suffix for file in (home / "out").rglob("*") if file.is_file()} == {".png", ".jpg", ".jsonl"}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import shutil
 import socket
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -16,9 +21,14 @@ from PIL import Image
 import limpid
 from limpid import checkpoint, serving
 from limpid.cli import status
-from limpid.data.photo_io import read_photograph, write_photograph
+from limpid.data.photo_io import processed_by, read_photograph, write_photograph
 from limpid.errors import UserError
+from limpid.methods import method as limpid_method
 from limpid.zoo import create
+from tests.conftest import ROOT
+from tests.docs.blocks import blocks
+
+DOCS = ROOT / "docs" / "serve.md"
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +67,9 @@ def test_networks_of_the_zoo_are_offered(tmp_path: Path) -> None:
     checkpoint.save({**content, "state_dict": state}, tmp_path / "a.ckpt")
     create.add("mine", tmp_path / "a.ckpt", tmp_path / "zoo", task="haze", good_for="Thin haze.")
     [method] = serving.methods(["mine"])
-    assert method.about == "Thin haze."
+    assert (method.name, method.tasks, method.about) == ("aod_net", ("haze",), "Thin haze.")
     x = torch.rand(1, 3, 16, 16)
-    torch.testing.assert_close(method.make()(x), network(x), rtol=0, atol=0)
+    torch.testing.assert_close(method.make().restore(x), network(x).clamp(0, 1), rtol=0, atol=0)
 
 
 def test_a_photograph_is_restored_as_predict_does(page: serving.Page, tmp_path: Path) -> None:
@@ -185,3 +195,165 @@ def test_the_command_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, capfd: 
     assert "did you mean 'wmcp'" in said("--port", port, "--methods", "wmpc")
     monkeypatch.setitem(__import__("sys").modules, "gradio", None)
     assert said("--port", port) == "limpid serve needs gradio; install it with pip install 'limpid[serve]'."
+
+
+def png(height: int = 40, width: int = 56) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(hazy(height, width)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_program_posts_a_photograph_and_gets_the_restored_one(client, page: serving.Page, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    answer = client.post("/api/restore", files={"file": ("a b.png", png())}, data={"method": "dcp"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert "a%20b.png" in answer.headers["content-disposition"]
+    (tmp_path / "got.png").write_bytes(answer.content)
+    expected = read_photograph(Path(page.restore(str(tmp_path / "a.png"), "dcp").download)).pixels
+    np.testing.assert_array_equal(read_photograph(tmp_path / "got.png").pixels, expected)
+    assert processed_by(tmp_path / "got.png") == limpid_method("dcp").identity
+    half = client.post(
+        "/api/restore", files={"file": ("a.png", png())}, data={"method": "dcp", "strength": "0.5", "format": "tif"}
+    )
+    assert half.headers["content-type"] == "image/tiff"
+    (tmp_path / "half.tif").write_bytes(half.content)
+    between = (read_photograph(tmp_path / "a.png").pixels + expected) / 2
+    np.testing.assert_allclose(read_photograph(tmp_path / "half.tif").pixels, between, atol=1.01 / 255)
+    listed = client.get("/api/methods").json()
+    assert [method["name"] for method in listed["methods"]] == ["dcp", "wmcp"]
+    assert (listed["megapixels"], listed["bytes"]) == (0.1, 800_000)
+    assert all("haze" in one["tasks"] and one["about"] for one in listed["methods"])
+
+
+@pytest.mark.parametrize(
+    ("file", "fields", "status", "says"),
+    [
+        (("a.png", b"no image"), {"method": "dcp"}, 400, "a.png is not an image"),
+        (("../../b.png", b"no image"), {"method": "dcp"}, 400, "b.png is not an image"),
+        (("C:\\c.png", b"no image"), {"method": "dcp"}, 400, "c.png is not an image"),
+        (None, {"method": "dcp", "file": "/etc/hostname"}, 400, "The field file holds no photograph"),
+        (("a.png", png()), {}, 400, "The field method is missing"),
+        (("a.png", png()), {"method": "wmpc"}, 404, "no method 'wmpc' on this page; did you mean 'wmcp'"),
+        (("a.png", png()), {"method": "/etc/passwd"}, 404, "no method '/etc/passwd'"),
+        (("a.png", png()), {"method": "zoo:rfd_student_scenes"}, 404, "no method 'zoo:rfd_student_scenes' on this page"),
+        (("a.png", png()), {"method": "dcp", "strength": "2"}, 400, "strength is 2, but it must be from 0 to 1"),
+        (("a.png", png()), {"method": "dcp", "strength": "nan"}, 400, "strength is nan"),
+        (("a.png", png()), {"method": "dcp", "strength": "much"}, 400, "'much', but it must be a number"),
+        (("a.png", png()), {"method": "dcp", "format": "exe"}, 400, "'exe', but it must be one of avif, bmp"),
+        (("a.png", png(400, 400)), {"method": "dcp"}, 413, "400 × 400 pixels, more than the 0.1 megapixels"),
+        (("a.png", bytes(900_000)), {"method": "dcp"}, 413, "more than the 800000 bytes"),
+    ],
+)  # fmt: skip
+def test_programs_are_told_what_is_wrong(client, page: serving.Page, file, fields, status: int, says: str) -> None:
+    files = {"file": file} if file else {"other": ("x", b"x")}
+    answer = client.post("/api/restore", files=files, data=fields)
+    assert answer.status_code == status
+    assert says in answer.json()["error"]
+    assert str(page.folder) not in answer.text
+    assert list(page.folder.rglob("*.png")) == []
+
+
+def test_programs_that_send_no_form_or_go_on_for_ever_are_refused(client) -> None:
+    assert client.post("/api/restore", json={"path": "/etc/hostname"}).status_code == 400
+    assert client.post("/api/restore", content=b"x", headers={"content-type": "multipart/form-data"}).status_code == 400
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+        while taken < 100:
+            taken += 1
+            yield bytes(65536)
+
+    answer = client.post("/api/restore", content=endless(), headers={"content-type": "multipart/form-data; boundary=b"})
+    assert answer.status_code == 413
+    assert client.get("/api/restore").status_code == 405
+    assert client.get("/api/other").json() == {"error": "There are only /api/restore and /api/methods here."}
+
+
+def test_requests_of_other_web_sites_are_refused(client) -> None:
+    request = {"files": {"file": ("a.png", png())}, "data": {"method": "dcp"}}
+    for headers, expected in (
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site", "origin": "http://127.0.0.1:1"}, 403),
+        ({"origin": "http://127.0.0.1:7860"}, 200),
+        ({"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:7860"}, 200),
+        ({"host": "evil.example"}, 400),
+    ):
+        assert client.post("/api/restore", headers=headers, **request).status_code == expected, headers
+    upload = client.post("/gradio_api/upload", headers={"origin": "https://evil.example"}, files={"files": b"x"})
+    assert upload.status_code == 403
+
+
+def test_programs_leave_nothing_on_the_machine(client, page: serving.Page) -> None:
+    for method in ("dcp", "no"):
+        client.post("/api/restore", files={"file": ("a.png", png())}, data={"method": method})
+    assert list(page.folder.iterdir()) == []
+
+
+def test_more_photographs_than_may_wait_are_turned_away(client, page: serving.Page) -> None:
+    page._waiting = serving.page.QUEUE + 1
+    answer = client.post("/api/restore", files={"file": ("a.png", png())}, data={"method": "dcp"})
+    assert (answer.status_code, "try again" in answer.json()["error"]) == (503, True)
+
+
+def asked(client, payload: object, number: int) -> str:
+    """What the page's own queue answers to a request that a program made up: its function `number` with a file."""
+    sent = {"data": [payload], "fn_index": number, "session_hash": f"s{number}"}
+    assert client.post("/gradio_api/queue/join", json=sent).status_code == 200
+    return client.get(f"/gradio_api/queue/data?session_hash=s{number}").text
+
+
+def test_the_page_opens_no_file_that_was_not_uploaded(client, page: serving.Page, tmp_path: Path) -> None:
+    Image.fromarray(hazy()).save(tmp_path / "foreign.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    functions = client.app.routes[-1].app.get_blocks().fns
+    [seen] = [number for number, function in functions.items() if function.name == "seen"]
+    foreign = [tmp_path / "foreign.png", "/etc/hostname", "/dev/zero", tmp_path / "pipe.png", "../foreign.png"]
+    with client:  # with its queue
+        for path in map(str, foreign):
+            answer = asked(client, {"path": path, "meta": {"_type": "gradio.FileData"}}, seen)
+            assert "preview.jpg" not in answer, path
+            assert '"success":false' in answer, answer
+        uploaded = client.post("/gradio_api/upload", files={"files": ("mine.png", png())}).json()[0]
+        assert "preview.jpg" in asked(client, {"path": uploaded, "meta": {"_type": "gradio.FileData"}}, seen)
+
+
+@pytest.fixture
+def address(client, page: serving.Page):
+    """Where the page can be reached by other programs."""
+    import threading
+    import time
+
+    import uvicorn
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(client.app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+def test_what_the_page_on_serving_shows_to_programs_works(address: str, tmp_path: Path) -> None:
+    Image.fromarray(hazy()).save(tmp_path / "hazy.jpg")
+    shown = {
+        block.language: block.body.replace("http://127.0.0.1:7860", address)
+        for block in blocks(DOCS)
+        if "api" in block.body
+    }
+    subprocess.run([sys.executable, "-c", shown["python"]], cwd=tmp_path, check=True, timeout=60)
+    assert Image.open(tmp_path / "clear.jpg").size == (56, 40)
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl for the other half")
+    subprocess.run(shown["console"].removeprefix("$ "), shell=True, cwd=tmp_path, check=True, timeout=60)
+    assert Image.open(tmp_path / "clear.png").size == (56, 40)
+    wrong = shown["console"].removeprefix("$ ").replace("method=wmcp", "method=no")
+    assert subprocess.run(wrong, shell=True, cwd=tmp_path, timeout=60).returncode != 0

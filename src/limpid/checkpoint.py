@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from limpid import zoo
-from limpid.config.registry import build, registered
+from limpid.config.registry import build, network_config, registered
 from limpid.errors import UserError, nearest
 from limpid.store.atomic_io import atomic_write
 from limpid.zoo import files
@@ -109,7 +109,12 @@ def read(path: Path, device: str = "cpu") -> CheckpointContent:
             raise UserError(f"The zoo card {card.file} and its weights name different networks or settings.")
         return {**checkpoint, "provenance": {**checkpoint["provenance"], **card.provenance()}}
     if not path.is_file():
-        raise UserError(f"There is no checkpoint {path}; give ckpt=PATH to one that exists, or ckpt=zoo:NAME.")
+        hint = "; give ckpt=PATH to one that exists, or ckpt=zoo:NAME."
+        if str(path) in zoo.cards():
+            hint = f"; did you mean {zoo.PREFIX}{path}?"
+        elif str(path) in registered():
+            hint = f": {path} is a model; give model={path}."
+        raise UserError(f"There is no checkpoint {path}{hint}")
     return _checked(files.read(path, device) if path.suffix == files.SUFFIX else unpickled(path, device), path)
 
 
@@ -198,28 +203,49 @@ def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> 
         allow_targets: packages besides Limpid's usual ones that a network's config may take it from.
 
     Returns:
-        The network in evaluation mode, on the CPU. It maps `(N, 3, H, W)` in [0, 1] to the restored image, or to a
-        named tuple with `.restored`.
+        The network in evaluation mode, on the CPU. It maps a float32 tensor `(N, 3, H, W)` of RGB in [0, 1] to the
+        restored image, of the same shape but not always within [0, 1], or to a named tuple with `.restored`. Gradients
+        are kept where PyTorch keeps them. `limpid.restore` takes photographs of any kind instead, and gives them back.
 
     Raises:
         UserError: there are no such weights, or they are damaged or do not fit.
     """
+    place = place_of(what, allow_targets)
+    if place is None:
+        return build(os.fspath(what), allow_targets=allow_targets).eval()
+    return network(read(Path(place)), Path(place), allow_targets)
+
+
+def place_of(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> str | None:
+    """Where the weights lie that `what` names (see `trained`): a path or ``zoo:NAME``; None for a prior.
+
+    Raises:
+        UserError: nothing has that name, or the zoo has no weights for that network.
+    """
     name = os.fspath(what)
-    if zoo.parse_zoo_name(name) is None and name in registered():
+    if zoo.parse_zoo_name(name) is not None:
+        return name
+    if name in registered():
         card = zoo.default_for(name)
-        if card is None:
-            module = build(name, allow_targets=allow_targets).eval()
-            if any(True for _ in module.parameters()):
-                raise UserError(
-                    f"The zoo has no weights for the network {name}; give the path of a checkpoint, or `limpid.build("
-                    f"{name!r})` for one that learnt nothing."
-                )
-            return module
-        name = f"{zoo.PREFIX}{card.name}"
-    elif zoo.parse_zoo_name(name) is None and not Path(name).exists():
+        if card is not None:
+            return f"{zoo.PREFIX}{card.name}"
+        if not is_prior(name, allow_targets):
+            raise UserError(
+                f"The zoo has no weights for the network {name}; give the path of a checkpoint, or `limpid.build("
+                f"{name!r})` for one that learnt nothing."
+            )
+        return None
+    if not Path(name).exists():
         known = [*registered(), *(f"{zoo.PREFIX}{card}" for card in zoo.cards())]
         raise UserError(f"{name!r} is no network, no zoo:NAME and no file{nearest(name, known) or '.'}")
-    return network(read(Path(name)), Path(name), allow_targets)
+    return name
+
+
+def is_prior(name: str, allow_targets: Sequence[str] = ()) -> bool:
+    """Whether what the registry calls `name` learns nothing, and so needs no weights."""
+    if str(network_config(name).get("_target_")).startswith("limpid.priors."):
+        return True
+    return not any(True for _ in build(name, allow_targets=allow_targets).parameters())
 
 
 def fingerprint(path: Path) -> str:

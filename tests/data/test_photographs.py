@@ -198,8 +198,8 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "pages.tiff", save_all=True, append_images=frames[1:])
     with pytest.raises(UserError, match="holds 2 pictures"):
         read_photograph(tmp_path / "pages.tiff")
-    cv2.imwrite(str(tmp_path / "float.tiff"), np.zeros((8, 8), np.float32))
-    with pytest.raises(UserError, match="32 bits"):
+    cv2.imwrite(str(tmp_path / "float.tiff"), np.full((8, 8), 200, np.float32))
+    with pytest.raises(UserError, match=r"samples from 200 to 200, and nothing says .* save it as 8 or 16 bit"):
         read_photograph(tmp_path / "float.tiff")
 
 

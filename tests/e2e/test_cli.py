@@ -258,6 +258,23 @@ def test_folders_are_scored_without_a_model(limpid: Limpid, tmp_path: Path) -> N
     assert "add reference=DIR" in limpid("test", folders[0], "metrics=[psnr]", expect=2).stderr
 
 
+def test_one_bad_image_does_not_throw_away_the_scores_of_a_folder(limpid: Limpid, tmp_path: Path) -> None:
+    for name, size in (("a", 24), ("b", 5), ("d", 24)):
+        for folder in ("images", "reference"):
+            write_image(tmp_path / folder / f"{name}.png", np.full((size, size, 3), 0.5, np.float32))
+    for folder in ("images", "reference"):
+        (tmp_path / folder / "c.png").write_bytes(b"no picture")
+    done = limpid("test", "images=images", "reference=reference", "metrics=[ssim,psnr]", "output=out", expect=2)
+    sentences = done.stderr.splitlines()[-3:]
+    assert sentences[0] == "2 of 4 images could not be scored:"
+    assert sentences[1].startswith("  images/b.png: SSIM with a window of 7 pixels needs images of at least 7x7")
+    assert sentences[2].startswith("  images/c.png is not an image that can be read")
+    lines = (tmp_path / "out" / "per_image.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["name", "a.png", "d.png"]
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text(), parse_constant=pytest.fail)
+    assert scores["metrics"]["psnr_rgb"] == {"mean": None, "n": 2, "protocol": "psnr_rgb"}, "it is infinite"
+
+
 def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

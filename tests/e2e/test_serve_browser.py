@@ -87,6 +87,20 @@ def test_a_photograph_is_dropped_restored_and_downloaded(server, browser, tmp_pa
         page.screenshot(path=tmp_path / f"serve-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
+    page.get_by_label("dcp").check()
+    page.get_by_role("button", name="Restore", exact=True).click()
+    page.get_by_text("dcp, 320 × 240 pixels").wait_for(timeout=120_000)
+    page.get_by_role("button", name="Restore", exact=True).wait_for()  # it was "Restoring …", and could not be pressed
+    page.get_by_role("radio", name="dcp").check()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    with page.expect_download() as caught:
+        page.get_by_text("Download as PNG").click()
+    page.get_by_role("checkbox", name="wmcp").uncheck()
+    page.get_by_role("checkbox", name="dcp").uncheck()
+    page.get_by_role("button", name="Restore", exact=True).click()
+    page.get_by_text("No method is chosen yet").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Restore", exact=True).wait_for()
+
     page.reload()
     page.set_input_files("input[type=file]", tmp_path / "large.png")
     page.get_by_text("large").first.wait_for()

@@ -44,3 +44,10 @@ def test_json_comes_back(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"ä": [1, 2.5]})
     assert read_json(tmp_path / "a.json") == {"ä": [1, 2.5]}
     assert read_json(tmp_path / "none.json") is None
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    name = "e" * 251 + ".txt"
+    with atomic_write(tmp_path / name) as file:
+        file.write_bytes(b"x")
+    assert [file.name for file in tmp_path.iterdir()] == [name]

@@ -47,7 +47,8 @@ def run(arguments: list[str]) -> int:
 
 def _measure(config: DictConfig) -> dict[str, Any]:
     from limpid.config.kinds import refuse_values
-    from limpid.runs.select_network import chosen_network, device_named, refuse_others
+    from limpid.methods import device_named
+    from limpid.runs.select_network import chosen_network, refuse_others
 
     refuse_others("profile", _KEYS)
     refuse_values(config, "profile")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,8 @@ HELP = """limpid test images=DIR [reference=DIR] [metrics=[NAME,...]] [output=DI
 
 Scores every image of a folder, against the image of the same name in `reference` where a metric needs one. A metric is
 named by a protocol's id (ssim_zero_pad) or shortly (ssim); a wrong name lists them. `output` receives
-scores.json and per_image.csv. A metric of your own needs allow_targets=[PACKAGE]."""
+scores.json and per_image.csv. An image that cannot be scored is named at the end, the others done. A metric of your own
+needs allow_targets=[PACKAGE]."""
 
 _KEYS = ("images", "reference", "metrics", "output", "format", "allow_targets")
 _FORMATS = ("rich", "json", "csv")
@@ -45,7 +47,25 @@ def run(arguments: list[str]) -> int:
     """The exit status, after the folders are scored."""
     settings = _parse(arguments)
     chosen = _chosen(settings.get("metrics"), "reference" in settings, _listed(settings.get("allow_targets", "")))
-    rows = _scores(Path(settings["images"]), settings.get("reference"), chosen)
+    rows, failed = _scores(Path(settings["images"]), settings.get("reference"), chosen)
+    if rows:
+        _give(settings, rows, chosen)
+    if failed:
+        raise UserError(_failures(failed, len(rows) + len(failed)))
+    return 0
+
+
+def _failures(failed: Mapping[Path, str], count: int) -> str:
+    """The sentences on all images without a score, or the one that holds for all images."""
+    reasons = set(failed.values())
+    if len(reasons) == 1 and 1 < len(failed) == count:
+        return f"None of the {count} images could be scored. {reasons.pop()}"
+    named = [reason if str(file) in reason else f"{file}: {reason}" for file, reason in failed.items()]
+    return f"{len(failed)} of {count} images could not be scored:\n  " + "\n  ".join(named)
+
+
+def _give(settings: Mapping[str, str], rows: list[dict[str, Any]], chosen: Mapping[str, MetricProtocol]) -> None:
+    """Write and print the scores with their means."""
     means = {}
     for name, metric in chosen.items():
         mean = sum(row[name] for row in rows) / len(rows)
@@ -53,9 +73,17 @@ def run(arguments: list[str]) -> int:
     result = {"images": settings["images"], "reference": settings.get("reference"), "metrics": means, "per_image": rows}
     if "output" in settings:
         write_csv(Path(settings["output"]) / "per_image.csv", rows)
-        write_json(Path(settings["output"]) / "scores.json", result)
+        write_json(Path(settings["output"]) / "scores.json", _in_json(result))
     _print(result, settings.get("format", "rich"))
-    return 0
+
+
+def _in_json(value: Any) -> Any:
+    """The same with null for what JSON has no number for: the PSNR of equal images, and a metric without a value."""
+    if isinstance(value, Mapping):
+        return {key: _in_json(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_in_json(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _parse(arguments: list[str]) -> dict[str, str]:
@@ -100,14 +128,11 @@ def _chosen(asked: str | None, paired: bool, allow: Sequence[str]) -> dict[str, 
     return chosen
 
 
-def _scores(images: Path, reference: str | None, chosen: Mapping[str, MetricProtocol]) -> list[dict[str, Any]]:
-    """The scores, one row per image, in the order of names."""
-    import torch
-
-    from limpid.data.image_io import list_images, read_image
-
-    def tensor(file: Path) -> torch.Tensor:
-        return torch.from_numpy(read_image(file).transpose(2, 0, 1))[None]
+def _scores(
+    images: Path, reference: str | None, chosen: Mapping[str, MetricProtocol]
+) -> tuple[list[dict[str, Any]], dict[Path, str]]:
+    """The scores, one row per image, in the order of names, and a sentence on each image that has none."""
+    from limpid.data.image_io import list_images
 
     files = list_images(images)
     if not files:
@@ -119,22 +144,39 @@ def _scores(images: Path, reference: str | None, chosen: Mapping[str, MetricProt
             f"{len(strays)} of the images in {images} have no image of the same name in {reference}: "
             f"{', '.join(strays[:5])}{' ...' if len(strays) > 5 else ''}."
         )
-    rows = []
+    rows: list[dict[str, Any]] = []
+    failed: dict[Path, str] = {}
     for number, file in enumerate(files, 1):
-        restored = tensor(file)
-        target = None if reference is None else tensor(references[file.stem])
-        if target is not None and target.shape != restored.shape:
-            sizes = " and ".join(f"{t.shape[-1]}x{t.shape[-2]}" for t in (restored, target))
-            raise UserError(f"{file} and {references[file.stem]} differ in size ({sizes}); only equal sizes compare.")
-        rows.append({"name": file.name, **{name: float(metric(restored, target)) for name, metric in chosen.items()}})
+        try:
+            values = _score(file, None if reference is None else references[file.stem], chosen)
+            rows.append({"name": file.name, **values})
+        except UserError as error:
+            failed[file] = str(error)
         print(f"\rscored {number}/{len(files)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    return rows
+    return rows, failed
+
+
+def _score(file: Path, reference: Path | None, chosen: Mapping[str, MetricProtocol]) -> dict[str, float]:
+    """The value of each metric; raises UserError where one cannot be had."""
+    import torch
+
+    from limpid.data.image_io import read_image
+
+    def tensor(path: Path) -> torch.Tensor:
+        return torch.from_numpy(read_image(path).transpose(2, 0, 1))[None]
+
+    restored = tensor(file)
+    target = None if reference is None else tensor(reference)
+    if target is not None and target.shape != restored.shape:
+        sizes = " and ".join(f"{t.shape[-1]}x{t.shape[-2]}" for t in (restored, target))
+        raise UserError(f"{file} and {reference} differ in size ({sizes}); only equal sizes compare.")
+    return {name: float(metric(restored, target)) for name, metric in chosen.items()}
 
 
 def _print(result: Mapping[str, Any], form: str) -> None:
     if form == "json":
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        print(json.dumps(_in_json(result), indent=2, ensure_ascii=False))
         return
     if form == "csv":
         writer = csv.DictWriter(sys.stdout, list(result["per_image"][0]), lineterminator="\n")

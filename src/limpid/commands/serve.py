@@ -19,7 +19,7 @@ _EPILOG = """The page takes one photograph at a time and keeps none. It listens 
 otherwise; it has no password, so that on another address everybody who reaches it can use it.
 
   limpid serve
-  limpid serve --methods wmcp,dcp --max-megapixels 50"""
+  limpid serve --methods wmcp,dcp --max-megapixels 100"""
 
 
 def run(arguments: list[str]) -> int:
@@ -37,7 +37,7 @@ def _serve(asked: argparse.Namespace, folder: Path) -> int:
     from limpid import serving
 
     names = [name.strip() for name in asked.methods.split(",") if name.strip()]
-    page = serving.Page(serving.methods(names), asked.max_megapixels, folder)
+    page = serving.Page(serving.methods(names, str(asked.device)), asked.max_megapixels, folder)
     application = serving.application(page, asked.host)
     import uvicorn
 
@@ -69,13 +69,15 @@ def _serve(asked: argparse.Namespace, folder: Path) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="limpid serve",
-        description="A web page to try restoration: drop a photograph, choose a method, slide before and after.",
+        description="A web page to try restoration: drop a photograph, choose methods, slide before and after. "
+        "Programs post to /api/restore.",
         epilog=_EPILOG,
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this machine alone)")
     parser.add_argument("--port", type=int, default=7860, help="7860 by default")
     parser.add_argument("--methods", default="", metavar="NAME,...", help="which to offer; by default all there are")
-    parser.add_argument("--max-megapixels", type=float, default=12, help="larger photographs are refused (12)")
+    parser.add_argument("--device", default="auto", help="where networks run: auto, cpu, cuda, cuda:1, mps (auto)")
+    parser.add_argument("--max-megapixels", type=float, default=50, help="larger photographs are refused (50)")
     return parser
 
 

@@ -17,6 +17,8 @@ _NOT_SET_BY_HAND = ("hydra", "command", "mode")
 
 def sentence(error: Exception) -> str | None:
     """The sentence for an error of Hydra, OmegaConf or YAML; None for any other error."""
+    if str(error).startswith("Config group override must be a string or a list"):  # a plain ValueError of Hydra's
+        return "A group of the configuration is set to null; name one of its options, or leave it out."
     if type(error).__module__.split(".")[0] not in _PACKAGES:
         return None
     options = getattr(error, "options", None)

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL.BmpImagePlugin import BmpImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
+from limpid.data.photographs import containers, exif
+from limpid.data.photographs.formats import FORMATS, HEAD, kind_of_head
+from limpid.data.photographs.photograph import upright
+from limpid.data.photographs.reading import read_samples, size_of
 from limpid.errors import UserError
 
 #: What counts as an image.
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-
-#: File signatures of the formats whose end can be found without decoding.
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-#: And of others that can claim any size, with what reads their headers.
-_HEADERS = {b"II*\0": TiffImageFile, b"MM\0*": TiffImageFile, b"BM": BmpImageFile}
-#: JPEG segments that tell the size: start of frame, in all its kinds.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SUFFIXES = frozenset(FORMATS)
 
 #: Images of more pixels than this are not decoded: a file of a few kilobytes can claim to hold billions.
 MOST_PIXELS = 400_000_000
+
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def image_names(folder: Path) -> list[str]:
@@ -61,14 +58,16 @@ def read_image(path: Path) -> NDArray[np.float32]:
     """The picture at `path` as `(H, W, 3)` float32 RGB in [0, 1], EXIF orientation applied.
 
     8 bit are divided by 255, 16 bit by 65535. A grey image is converted: its three channels are alike. Of an image
-    with transparency only the colours are taken.
+    with transparency only the colours are taken. The pixels are those of `read_photograph`.
 
     Raises:
-        UserError: the file cannot be read as an image, or its end is missing.
+        UserError: the file cannot be read as an image, its end is missing, or its samples have no agreed range.
     """
-    pixels = decode(path, read_bytes(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    highest = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
-    return np.ascontiguousarray(pixels[..., ::-1]).astype(np.float32) / np.float32(highest)
+    samples = decode(path, read_bytes(path))
+    highest = {"uint8": 255, "uint16": 65535}.get(samples.dtype.name)
+    if highest is None:
+        return np.ascontiguousarray(samples, np.float32)
+    return np.ascontiguousarray(samples).astype(np.float32) / np.float32(highest)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -83,79 +82,88 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the file and its permissions.") from error
 
 
-def decode(path: Path, data: bytes, flags: int) -> NDArray[np.generic]:
-    """The pixels of an encoded image, `(H, W)` or `(H, W, channels)` in OpenCV's order, after `flags`.
+def decode(path: Path, data: bytes) -> NDArray[np.generic]:
+    """The upright picture of an encoded image, `(H, W, 3)` RGB as uint8, uint16, or float32 in [0, 1].
+
+    OpenCV decodes what it and the reader of photographs decode alike, as it is faster: training reads thousands.
 
     Args:
-        path: for the sentence.
-        data: the file's bytes.
-        flags: of `cv2.imdecode`.
+        path: where the file is.
+        data: its bytes.
 
     Raises:
         UserError: the bytes are no image, claim more than `MOST_PIXELS`, or their end is missing; OpenCV would fill
             the rest with grey.
     """
-    width, height = claimed_size(data)
+    if data and cut_short(data):
+        raise UserError(f"{path} is cut short ({len(data)} bytes, and the end is missing); fetch it again.")
+    block = _exif_block(data)
+    plain = _is_plain(data)
+    width, height = claimed_size(data) if plain else size_of(path)
     if width * height > MOST_PIXELS:
         raise UserError(
             f"{path} has {width}x{height} pixels, more than the {MOST_PIXELS // 10**6} megapixels that an image of a "
             "set may have; make it smaller or remove it."
         )
+    if not plain:
+        return read_samples(path, MOST_PIXELS / 1e6)
     # Decoding from memory rather than cv2.imread, which cannot open every path that the file system can.
     try:
-        pixels = None if not data or cut_short(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # what it refuses to make room for, such as a tile of a gigabyte
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED)
+    except cv2.error:  # what it refuses to make room for
         pixels = None
     if pixels is None:
-        if data and cut_short(data):
-            raise UserError(f"{path} is cut short ({len(data)} bytes, and the end is missing); fetch it again.")
         raise UserError(f"{path} is not an image that can be read; replace or remove it.")
-    return pixels
+    found, _ = exif.read(block)
+    return upright(pixels[..., ::-1], 1 if found is None else found.orientation())
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether OpenCV can be trusted with an image: PNG, BMP of 24 bits, WebP, and JPEG of 8 bits in grey or RGB."""
+    kind = kind_of_head(data[:HEAD])
+    if kind == "PNG":
+        return not any(_is_odd(name, data[begin : begin + 32]) for name, begin, _ in containers.chunks(data))
+    if kind == "JPEG":
+        _, _, bits, channels = containers.jpeg_frame(io.BytesIO(data))
+        return bits == 8 and channels in (1, 3)
+    return kind == "WEBP" or (kind == "BMP" and data[14:16] == b"\x28\0" and data[28:30] == b"\x18\0")
+
+
+def _is_odd(name: bytes, body: bytes) -> bool:
+    """Whether a PNG chunk is of an animation, or has EXIF as text."""
+    return name == b"acTL" or (name in (b"tEXt", b"zTXt") and body.startswith(b"Raw profile type exif"))
+
+
+def _exif_block(data: bytes) -> bytes | None:
+    finders = {"JPEG": containers.jpeg_exif, "PNG": containers.png_exif, "WEBP": containers.webp_exif}
+    finder = finders.get(kind_of_head(data[:HEAD]) or "")
+    return None if finder is None else finder(data)
 
 
 def cut_short(data: bytes) -> bool:
     """Whether the end of a JPEG or PNG file is missing, as after a broken download; False for other formats."""
-    if data.startswith(_PNG):
+    if data.startswith(containers.PNG):
         end = data.rfind(b"IEND")  # some writers leave a few bytes behind the last chunk and its checksum
         return end < 0 or end + 8 > len(data)
-    if not data.startswith(_JPEG):
-        return False
-    scan = next((at for marker, at in _segments(data) if marker == 0xDA), None)
-    # The scan: pixels up to the end marker, which cannot occur inside them.
-    return scan is None or data.find(b"\xff\xd9", scan) < 0
+    return data.startswith(containers.JPEG) and not containers.jpeg_ends(data)
 
 
 def claimed_size(data: bytes) -> tuple[int, int]:
-    """Width and height that the header of an encoded image claims, before decoding; (0, 0) where none can be read.
+    """Width and height that the header of a JPEG, PNG or BMP claims, before decoding; (0, 0) where none can be read.
 
     WebP is not looked at: it holds 268 megapixels at most.
     """
-    if data.startswith(_PNG):
+    if data.startswith(containers.PNG):
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if data.startswith(_JPEG):
-        frame = next((at for marker, at in _segments(data) if marker in _FRAMES), len(data))
-        return int.from_bytes(data[frame + 7 : frame + 9], "big"), int.from_bytes(data[frame + 5 : frame + 7], "big")
-    kind = next((kind for signature, kind in _HEADERS.items() if data.startswith(signature)), None)
-    if kind is None:
+    if data.startswith(containers.JPEG):
+        return containers.jpeg_frame(io.BytesIO(data))[:2]
+    if not data.startswith(b"BM"):
         return 0, 0
     try:
-        width, height = kind(io.BytesIO(data)).size
+        width, height = BmpImageFile(io.BytesIO(data)).size
     except (OSError, SyntaxError, ValueError, KeyError):
         return 0, 0  # decoding will say so
     return width, height
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Marker and place of each segment of a JPEG up to the first scan; a thumbnail inside one has its own."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] == 0xFF:  # a filling byte
-            at += 1
-            continue
-        yield data[at + 1], at
-        if data[at + 1] == 0xDA:
-            return
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
 
 
 def write_image(path: Path, pixels: NDArray[np.float32]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,10 @@ class Estimate(NamedTuple):
 
 
 class Prior(nn.Module):
-    """Inverts the haze model without having learnt anything; subclasses write `estimate_image`."""
+    """Inverts the haze model without having learnt anything; subclasses write `statistics` and `estimate_image`."""
+
+    #: What it cannot, in a sentence or two, for those who choose among methods.
+    LIMITS: ClassVar[str] = ""
 
     def forward(self, x: Tensor) -> Tensor:
         """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape and range."""
@@ -36,11 +39,18 @@ class Prior(nn.Module):
     @torch.no_grad()
     def estimate(self, x: Tensor) -> Estimate:
         """The restored image of `x`, `(N, 3, H, W)` in [0, 1], and the depth, transmission and airlight found."""
-        images = [self.estimate_image(image) for image in x.float()]
+        images = [self.estimate_image(image, self.statistics(image)) for image in x.float()]
         return Estimate(*(torch.stack(parts) for parts in zip(*images, strict=True)))
 
-    def estimate_image(self, image: Tensor) -> Estimate:
-        """The estimate of one image `(3, H, W)`, without the batch axis."""
+    def statistics(self, image: Tensor) -> dict[str, Tensor]:
+        """What is found over the whole of one image `(3, H, W)` in [0, 1] by name, such as its `airlight`, `(3,)`.
+
+        In a video these are smoothed over time before `estimate_image` is given them.
+        """
+        raise NotImplementedError
+
+    def estimate_image(self, image: Tensor, statistics: dict[str, Tensor]) -> Estimate:
+        """The estimate of one image `(3, H, W)` with these `statistics` of it, without the batch axis."""
         raise NotImplementedError
 
 

@@ -37,6 +37,8 @@ class DCP(Prior):
         UserError: `refinement` is none of those named.
     """
 
+    LIMITS = "Results are darker, and skies and other pale surfaces take on strong or odd colours."
+
     def __init__(
         self,
         patch: int = 15,
@@ -56,9 +58,13 @@ class DCP(Prior):
         self.guided_radius, self.guided_epsilon = guided_radius, guided_epsilon
         self.matting_weight, self.matting_epsilon = matting_weight, matting_epsilon
 
-    def estimate_image(self, image: Tensor) -> Estimate:
+    def statistics(self, image: Tensor) -> dict[str, Tensor]:
+        """The `airlight`, `(3,)`, of one image `(3, H, W)` in [0, 1]."""
+        return {"airlight": brightest_hazy_pixel(image, dark_channel(image, self.patch), self.airlight_share)}
+
+    def estimate_image(self, image: Tensor, statistics: dict[str, Tensor]) -> Estimate:
         """The estimate of one image `(3, H, W)` in [0, 1]; the depth is the optical one, ``-log t``."""
-        airlight = brightest_hazy_pixel(image, dark_channel(image, self.patch), self.airlight_share)
+        airlight = statistics["airlight"]
         transmission = self.transmission(image, airlight)
         restored = recover(image, airlight, transmission, self.transmission_floor)
         return Estimate(restored, -transmission.log(), transmission, airlight)

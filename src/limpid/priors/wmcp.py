@@ -83,6 +83,8 @@ class WMCP(Prior):
         UserError: `channel`, `statistic`, `neighbours` or `airlight_rank` is none of those named.
     """
 
+    LIMITS = "Pale skies and clouds turn white or violet, and dense haze stays in part."
+
     def __init__(
         self,
         channel: str = "weighted_median",
@@ -124,28 +126,32 @@ class WMCP(Prior):
         self.transmission_floor, self.exponent = transmission_floor, exponent
         self.edge_gain, self.edge_index = edge_gain, edge_index
 
-    def estimate_image(self, image: Tensor) -> Estimate:
-        """The estimate of one image `(3, H, W)` in [0, 1], without the batch axis."""
+    def statistics(self, image: Tensor) -> dict[str, Tensor]:
+        """The `airlight`, `(3,)`, and the standard deviation `sigma` (0 to 255) of one image `(3, H, W)` in [0, 1]."""
         airlight = color_constancy_airlight(
             image, self.airlight_window, self.airlight_share, self.airlight_discard, self.airlight_rank
         )
-        scene_depth = self.scene_depth(image, airlight)
+        return {"airlight": airlight, "sigma": 255 * image.double().std(correction=0)}
+
+    def estimate_image(self, image: Tensor, statistics: dict[str, Tensor]) -> Estimate:
+        """The estimate of one image `(3, H, W)` in [0, 1] with these `statistics`, without the batch axis."""
+        airlight = statistics["airlight"]
+        scene_depth = self.scene_depth(image, airlight, float(statistics["sigma"]))
         transmission = self.transmission(image, scene_depth)
         radiance = recover(image, airlight, transmission, self.transmission_floor, self.exponent)
         restored = edge_modulation(radiance, self.edge_gain, self.edge_index)
         return Estimate(restored, scene_depth, transmission, airlight)
 
-    def scene_depth(self, image: Tensor, airlight: Tensor) -> Tensor:
+    def scene_depth(self, image: Tensor, airlight: Tensor, sigma: float) -> Tensor:
         """The depth d of equation 13, `(1, H, W)`, of one image `(3, H, W)` in [0, 1].
 
-        It lies in [0, 1] but for `dark_channel_prior`, which alone uses the airlight `(3,)`.
+        It lies in [0, 1] but for `dark_channel_prior`, which alone uses the airlight `(3,)`; `sigma` decides the patch.
         """
         if self.channel == "dark":
             return dark_channel(image, self.dark_patch)
         if self.channel == "dark_channel_prior":
             t = dark_channel_transmission(image, airlight, self.dark_patch, self.dark_omega)
             return -t.clamp(min=self.transmission_floor).log() / self.attenuation
-        sigma = 255 * image.double().std(correction=0).item()
         patch = patch_size(sigma, self.patch_divisor, self.smallest_patch, self.largest_patch)
         return weighted_median_channel(image, patch, self.statistic, self.neighbours)
 

@@ -14,11 +14,11 @@ from limpid import zoo
 from limpid.config import instantiate
 from limpid.config.compose import key_of, refuse_allowed_by_file
 from limpid.config.references import PREFIX
+from limpid.config.registry import network_config
 from limpid.errors import UserError, nearest
 from limpid.runs.overrides import refuse_network
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 #: The keys that choose a network, besides those of a command's own.
@@ -35,12 +35,14 @@ class Chosen(NamedTuple):
         name: it goes by.
         trained: whether its weights mean anything.
         ckpt: where they come from, a path or ``zoo:NAME``; None without.
+        settings: those that differ from the registry's, in a line; of what has weights they are the weights'.
     """
 
     network: nn.Module
     name: str
     trained: bool
     ckpt: str | None
+    settings: str = ""
 
 
 def refuse_others(command: str, known: Sequence[str]) -> None:
@@ -134,24 +136,6 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
     network: nn.Module = instantiate.construct(settings, "network", allow)
     learns = any(True for _ in network.parameters())
     shown = str(choices["network"] if "network" in map(key_of, typed) else choices["model"])
-    return Chosen(network.eval(), shown, not learns, None)
-
-
-def device_named(name: str) -> torch.device:
-    """The device `name`; `auto` is the first accelerator there is, else the CPU.
-
-    Raises:
-        UserError: there is no such device here.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"There is no device {name!r} here ({str(error).splitlines()[0]}); use device=auto or device=cpu."
-        ) from error
-    return device
+    usual = network_config(str(choices["network"]))
+    changed = " ".join(f"{key}={value}" for key, value in settings.items() if usual.get(key) != value)
+    return Chosen(network.eval(), shown, not learns, None, changed)

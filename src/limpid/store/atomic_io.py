@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+#: Bytes that a file's name may have on the file systems in use.
+_LONGEST_NAME = 255
 
 
 @contextmanager
@@ -25,12 +29,21 @@ def atomic_write(path: Path, beside: Path | None = None) -> Iterator[Path]:
         beside: the temporary file, in the same folder; by default named after `path` and the process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside or path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = beside or _beside(path)
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """The temporary file of `path`; where its name would be too long for a file system, a hash stands for it."""
+    end = f".{os.getpid()}.part"
+    name = path.name
+    if len(os.fsencode(name + end)) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return path.with_name(name + end)
 
 
 def write_text(path: Path, text: str) -> None:

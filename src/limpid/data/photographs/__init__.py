@@ -1,0 +1,1 @@
+"""Photographs as people have them: their formats, their pixels, and what their files say about them."""

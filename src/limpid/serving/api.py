@@ -1,0 +1,152 @@
+"""The endpoint for programs: one POST with a photograph and the name of a method gives the restored photograph."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from limpid.errors import UserError
+from limpid.serving.page import BusyError, Page, TooLargeError, UnknownMethodError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.datastructures import FormData
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import Message, Receive
+
+#: What a request may hold besides the photograph, in bytes.
+_FIELDS = 64 * 1024
+#: How many letters of a file's name are kept, and of its suffix.
+_NAME = 60
+#: The status of an answer that is no photograph; that of all other mistakes is 400.
+_STATUS: dict[type[UserError], int] = {TooLargeError: 413, UnknownMethodError: 404, BusyError: 503}
+
+
+def add_endpoints(app: FastAPI, page: Page) -> None:
+    """Add ``POST /api/restore`` and ``GET /api/methods`` to `app`; all else below ``/api`` is not found.
+
+    Every answer that is no photograph is JSON; one to a mistake is ``{"error": SENTENCE}``.
+    """
+    from starlette.concurrency import run_in_threadpool
+    from starlette.responses import JSONResponse
+
+    async def restore(request: Request) -> Response:
+        try:
+            form = await _form(request, page)
+            try:
+                return await run_in_threadpool(_restored, page, form)
+            finally:
+                await form.close()
+        except UserError as error:
+            return JSONResponse({"error": str(error)}, _STATUS.get(type(error), 400))
+
+    async def methods(request: Request) -> Response:
+        offered = [one._asdict() for one in page.offered]
+        shown = [{key: one[key] for key in ("name", "tasks", "about", "limits")} for one in offered]
+        return JSONResponse({"methods": shown, "megapixels": page.megapixels, "bytes": page.most_bytes})
+
+    async def other(request: Request) -> Response:
+        known = {"/api/restore": "POST", "/api/methods": "GET"}
+        wanted = known.get(request.url.path)
+        if wanted is not None:
+            return JSONResponse({"error": f"{request.url.path} takes {wanted} alone."}, 405, {"Allow": wanted})
+        return JSONResponse({"error": f"There are only {' and '.join(known)} here."}, 404)
+
+    app.add_route("/api/restore", restore, methods=["POST"])
+    app.add_route("/api/methods", methods, methods=["GET"])
+    app.add_route("/api/{rest:path}", other, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+
+
+async def _form(request: Request, page: Page) -> FormData:
+    """The fields of a request; its body is read no further than a photograph may be long.
+
+    Raises:
+        UserError: it is too long, or no form.
+    """
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request as Limited
+
+    most = page.most_bytes + _FIELDS
+    too_large = TooLargeError(f"The file has more than the {page.most_bytes} bytes that are taken; make it smaller.")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > most:
+        raise too_large
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise UserError("Send a form (multipart/form-data) with the fields file and method.")
+    limited = Limited(request.scope, _counted(request.receive, most, too_large))
+    try:
+        return await limited.form(max_files=1, max_fields=8, max_part_size=_FIELDS)
+    except HTTPException as error:
+        raise UserError(f"The form cannot be read ({error.detail}); send the fields file and method.") from error
+
+
+def _counted(receive: Receive, most: int, too_large: UserError) -> Receive:
+    """`receive` that gives no more than `most` bytes of the body, whatever its header said."""
+    taken = 0
+
+    async def counting() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            raise too_large
+        return message
+
+    return counting
+
+
+def _restored(page: Page, form: FormData) -> Response:
+    """The answer to a form: the restored photograph.
+
+    Raises:
+        UserError: see `Page.restore`; or a field is missing or wrong.
+    """
+    from starlette.background import BackgroundTask
+    from starlette.datastructures import UploadFile
+    from starlette.responses import FileResponse
+
+    upload, method = form.get("file"), form.get("method")
+    if not isinstance(upload, UploadFile) or not upload.filename:
+        raise UserError("The field file holds no photograph; send one as a file.")
+    if not isinstance(method, str) or not method:
+        raise UserError("The field method is missing; GET /api/methods lists them.")
+    strength, suffix = _strength(form.get("strength", "1")), _suffix(form.get("format", "png"))
+    folder = Path(tempfile.mkdtemp(dir=page.folder))
+    try:
+        source = folder / _file_name(upload.filename)
+        with source.open("wb") as file:
+            shutil.copyfileobj(upload.file, file)
+        result = page.restore_each(str(source), [method], strength, suffix, folder)[0]
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    download = Path(result.download)
+    return FileResponse(download, filename=download.name, background=BackgroundTask(shutil.rmtree, folder, True))
+
+
+def _strength(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError as error:
+        raise UserError(f"The field strength is {value!r}, but it must be a number from 0 to 1.") from error
+
+
+def _suffix(value: object) -> str:
+    """The suffix of the format that is asked for, such as ``.png``."""
+    from limpid.data.photo_io import FORMATS
+
+    suffix = f".{str(value).lower().removeprefix('.')}"
+    if suffix not in FORMATS:
+        kinds = ", ".join(sorted(known[1:] for known in FORMATS))
+        raise UserError(f"The field format is {value!r}, but it must be one of {kinds}.")
+    return suffix
+
+
+def _file_name(given: str) -> str:
+    """The last part of the name that a program gave its file, which names no folder, and is not too long."""
+    name = PureWindowsPath(PurePosixPath(given).name).name.replace("\0", "")
+    stem, suffix = Path(name).stem[-_NAME:], Path(name).suffix[-_NAME:]
+    return f"{stem}{suffix}" if stem.strip(".") else f"photograph{suffix}"
