@@ -483,4 +483,4 @@ def test_a_contact_sheet_is_a_picture_whatever_the_names(home: Path) -> None:
     picture(home / "in" / f"{NAMES[1]}.png")
     assert status(["predict", "model=gamma", "input=in", "output=out", "compare=true"]) == 0
     assert Image.open(home / "out/compare/sheet.jpg").format == "JPEG"
-    assert {file.suffix for file in (home / "out").rglob("*") if file.is_file()} == {".png", ".jpg"}
+    assert {file.suffix for file in (home / "out").rglob("*") if file.is_file()} == {".png", ".jpg", ".jsonl"}

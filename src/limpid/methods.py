@@ -63,6 +63,11 @@ def blended(x: Tensor, restored: Tensor, strength: float) -> Tensor:
     return torch.lerp(x, restored, strength, out=restored).clamp_(0.0, 1.0)
 
 
+def made_by(method: Method, strength: float) -> str:
+    """The line that a result carries: the method's identity, and the strength where it is not 1."""
+    return method.identity if strength == 1.0 else f"{method.identity}, strength {strength:g}"
+
+
 def method(
     name: str, device: str = "auto", inference: Inference | None = None, allow_targets: Sequence[str] = ()
 ) -> Method:

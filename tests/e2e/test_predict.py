@@ -399,6 +399,40 @@ def test_maps_comparisons_and_sheets_of_others_are_not_replaced(capfd: pytest.Ca
     assert status([*command, "overwrite=true"]) == 0
 
 
+def test_a_video_is_restored_by_the_same_command(capfd: pytest.CaptureFixture[str]) -> None:
+    av = pytest.importorskip("av", reason="needs PyAV: pip install 'limpid[video]'")
+    Path("in").mkdir()
+    with av.open("in/clip.mp4", "w") as clip:
+        stream = clip.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for seed in range(3):
+            values = np.random.default_rng(seed).integers(90, 220, (48, 64, 3), np.uint8)
+            clip.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
+        clip.mux(stream.encode())
+    words = ["predict", "input=in/clip.mp4", "output=clear.mp4"]
+    assert status([*words, "model=gamma", "strength=0.5"]) == 0
+    assert re.fullmatch(r"3 frames restored in \d+ s: clear.mp4\n", capfd.readouterr().out)
+    assert status([*words, "model=gamma", "strength=0.5"]) == 0
+    assert capfd.readouterr().out == "0 restored, 1 skipped that exists (overwrite=true replaces it): clear.mp4\n"
+    for more, sentence in (
+        (
+            ["model=gamma"],
+            f"made by another method (Limpid {limpid.__version__}, gamma, strength 0.5); give another output",
+        ),
+        (["model=[gamma,dcp]", "output=x.mp4"], "takes one method by its name"),
+        (["model=gamma", "output=x.png"], "a video becomes one of .mp4"),
+        (["model=gamma", "output=in/clip.mp4"], "would be written over it"),
+        (["model=gamma", "output=x.mp4", "compare=true"], "compare works with photographs"),
+        (["model=gamma", "output=x.mp4", "video.crf=99"], "video.crf=99 is not in 0 to 51"),
+        (["model=gamma", "output=x.mp4", "input=gone.mp4"], "There is no file gone.mp4"),
+    ):
+        assert status([*words, *more]) == 2
+        assert sentence in capfd.readouterr().err
+    photograph(Path("in/a.png"))
+    assert status(["predict", "input=in", "output=out", "model=gamma"]) == 0
+    assert "left out, as no photographs: 1 .mp4\na video is restored by a command of its own" in capfd.readouterr().out
+
+
 def test_profile_counts_what_is_known(capfd: pytest.CaptureFixture[str]) -> None:
     assert status(["profile", "model=aod_net", "image_size=[20,30]", "format=json", "repeats=1", "device=cpu"]) == 0
     told = json.loads(capfd.readouterr().out)

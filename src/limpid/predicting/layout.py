@@ -105,7 +105,7 @@ def layout(
             relative = file.relative_to(files.base)
             tasks.append(Task(file, relative, relative.with_suffix(suffix or written_suffix(file))))
     folder = target.parent if to_file else target
-    _refuse_unwritable(folder)
+    refuse_unwritable(folder)
     results = frozenset(str(task.target).casefold() for task in tasks)
     made = Layout(folder, tuple(tasks), tuple(methods), to_file, folder / _comparisons(tasks, methods), results)
     _refuse_collisions(made, comparing)
@@ -143,8 +143,12 @@ def _names_file(output: str, files: Found, suffix: str | None, methods: int) -> 
     return True
 
 
-def _refuse_unwritable(folder: Path) -> None:
-    """Refuse a folder in which nothing can be written, before any work is done."""
+def refuse_unwritable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before any work is done.
+
+    Raises:
+        UserError: it is one, or lies in one; or a file has its name.
+    """
     existing = folder
     while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent

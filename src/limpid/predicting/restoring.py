@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from limpid.errors import UserError
-from limpid.methods import Method, blended
+from limpid.methods import Method, blended, made_by
 from limpid.predicting import failures
 from limpid.predicting.comparing import Columns, Comparisons
 from limpid.predicting.layout import Layout, Task
@@ -49,8 +49,7 @@ class Restoration:
     ) -> None:
         self.layout, self.methods, self.settings, self.choose = layout, methods, settings, choose
         self.manifest = Manifest(None if layout.to_file else layout.folder)
-        words = "" if settings.strength == 1.0 else f", strength {settings.strength:g}"
-        self.made_by = [method.identity + words for method in methods]
+        self.made_by = [made_by(method, settings.strength) for method in methods]
         self.summary = Summary()
         self.comparisons = Comparisons(layout, self.manifest, settings) if settings.compare else None
         self._writer = Worker("writer")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limpid.errors import UserError
-from limpid.methods import Method
 from limpid.video.clip import Clip, opened
 from limpid.video.copying import Copied
 from limpid.video.formats import container_of
@@ -72,11 +71,6 @@ def processed_by(path: Path) -> str | None:
         return None
     last = comments[0].splitlines()[-1] if comments and comments[0] else ""
     return last if last.startswith("Limpid ") else None
-
-
-def made_by(method: Method, strength: float) -> str:
-    """The line that says what restored a video; equal lines restore alike."""
-    return method.identity if strength == 1.0 else f"{method.identity}, strength {strength:g}"
 
 
 def _options(container: str, time_base: Fraction) -> dict[str, str]:

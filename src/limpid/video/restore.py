@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from limpid.errors import UserError
-from limpid.methods import Method
+from limpid.methods import Method, made_by
 from limpid.video.clip import Clip, Picture
 from limpid.video.copying import copied_streams
 from limpid.video.encoder import Encoding, SegmentWriter, encoding_of
 from limpid.video.formats import container_of, require_av
-from limpid.video.join import join, made_by
+from limpid.video.join import join
 from limpid.video.progress import VideoProgress, shown_progress
 from limpid.video.segments import Segment, WorkFolder, content_of
 from limpid.video.settings import VideoSettings, usual_settings

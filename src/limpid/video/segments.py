@@ -64,7 +64,9 @@ class WorkFolder:
         except filelock.Timeout as error:
             raise UserError(f"Another run is writing to {self.path}; wait for it, or give another output.") from error
         except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error.strerror}); make room, or give another output.") from error
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}); make room, or give another output."
+            ) from error
         if not (self.path / _MANIFEST).exists():
             shutil.rmtree(self.path, ignore_errors=True)
 

@@ -16,7 +16,7 @@ from limpid.data.photographs import containers, exif, exif_layout
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Photograph, Samples
 
-#: Of zlib in a PNG of 8 bits: half the time of the usual 6, for files 4 % larger (docs/photographs.md).
+#: Of zlib in a PNG of 8 bits: half the time of the usual 6, for files 4 % larger (docs/predict.md).
 _LEVEL = 3
 
 
