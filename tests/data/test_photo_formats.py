@@ -217,11 +217,14 @@ def test_the_same_pixels_give_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-@pytest.mark.parametrize(("suffix", "width"), [(".webp", 16384), (".jpg", 65536), (".avif", 65536)])
+@pytest.mark.parametrize(("suffix", "width"), [(".webp", 16384), (".jpg", 65501), (".avif", 32769), (".png", 1000001)])
 def test_a_side_over_the_formats_limit_is_refused_before_work(tmp_path: Path, suffix: str, width: int) -> None:
-    refuse_output(tmp_path / f"a{suffix}", width - 1, 10)
+    longest = np.zeros((2, width - 1, 3), np.float32)
+    write_photograph(tmp_path / f"a{suffix}", longest, Photograph(longest, 255, False, None, None, None))
+    assert read_photograph(tmp_path / f"a{suffix}").pixels.shape == longest.shape
+    assert read_image(tmp_path / f"a{suffix}").shape == longest.shape
     for size in ((width, 10), (10, width)):
-        with pytest.raises(UserError, match=rf"a\{suffix} cannot be written: .* holds {width - 1} at most; write PNG"):
+        with pytest.raises(UserError, match=rf"a\{suffix} cannot be written: .* holds {width - 1} at most; write TIFF"):
             refuse_output(tmp_path / f"a{suffix}", *size)
     with pytest.raises(UserError, match=r"a\.gif cannot be written: there is no writer for \.gif; take one of"):
         refuse_output(tmp_path / "a.gif", 10, 10)

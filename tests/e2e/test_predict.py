@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.data.photo_files import every_format, picture, tiff
 
 import limpid
 from limpid import checkpoint
 from limpid.cli import status
-from limpid.data.photo_io import processed_by, read_photograph
+from limpid.data.photo_io import processed_by, read_photograph, written_suffix
 from limpid.priors.trivial import Gamma
 
 
@@ -411,6 +412,31 @@ def test_videos_beside_photographs_are_counted(capfd: pytest.CaptureFixture[str]
     assert (
         "left out, as no photographs: 1 .mp4\nvideos are restored by a command of their own" in capfd.readouterr().out
     )
+
+
+def test_photographs_of_every_kind_are_restored_and_what_is_left_out_is_said(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A folder of every format; and, for what a format cannot hold, a line."""
+    files = every_format()
+    for name, data in files.items():
+        path = Path(f"in/{name.rpartition('.')[2]}/a.{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    note = (34377, 1, 100000, bytes(100000), True)  # what Photoshop keeps in a TIFF
+    Path("long.tif").write_bytes(tiff(picture(), extratags=[note]))
+    assert status(["predict", "input=in", "output=out", "model=gamma"]) == 0
+    assert status(["predict", "input=long.tif", "output=long.jpg", "model=gamma"]) == 0
+    out, err = capfd.readouterr()
+    assert f"{len(files)} restored: out" in out
+    assert "in/gif/a.gif has 2 frames, of which only the first was read." in out + err
+    assert "long.jpg has no room for the long values of EXIF, which were left out." in out + err
+    for name in files:
+        source = Path(f"in/{name.rpartition('.')[2]}/a.{name}")
+        found = "out" / source.relative_to("in").with_suffix(written_suffix(source))
+        before = read_photograph(source)
+        wanted = Gamma()(torch.from_numpy(before.pixels.transpose(2, 0, 1))[None])[0].permute(1, 2, 0).numpy()
+        assert np.abs(read_photograph(found).pixels - wanted).mean() < 0.02
 
 
 def test_profile_counts_what_is_known(capfd: pytest.CaptureFixture[str]) -> None:

@@ -166,7 +166,7 @@ class Restoration:
         like: Photograph | None = loaded.photograph
         if like is None:
             raise UserError(f"{place.path} has no photograph to be written like.")
-        write_photograph(place.path, restored, like, self.settings.quality, self.made_by[number])
+        self.summary.notes += write_photograph(place.path, restored, like, self.settings.quality, self.made_by[number])
         self.manifest.add(place.path, self.made_by[number], loaded.source)
         self.summary.written += 1
         self.summary.again += place.state is State.CHANGED and not self.settings.overwrite
