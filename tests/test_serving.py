@@ -317,6 +317,9 @@ def test_the_page_opens_no_file_that_was_not_uploaded(client, page: serving.Page
             answer = asked(client, {"path": path, "meta": {"_type": "gradio.FileData"}}, seen)
             assert "preview.jpg" not in answer, path
             assert '"success":false' in answer, answer
+        for address in ("http://example.org/a.png", "HTTPS://example.org/a.png"):
+            answer = asked(client, {"path": address, "meta": {"_type": "gradio.FileData"}}, seen)
+            assert "An address is no upload" in answer or "was not uploaded" in answer, answer
         uploaded = client.post("/gradio_api/upload", files={"files": ("mine.png", png())}).json()[0]
         assert "preview.jpg" in asked(client, {"path": uploaded, "meta": {"_type": "gradio.FileData"}}, seen)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -38,14 +39,14 @@ def test_a_video_is_restored_once_and_knows_its_method(capfd: pytest.CaptureFixt
     clips.make(Path("clip.mp4"), sound=("aac",))
     words = ("input=clip.mp4", "output=out/clear.mp4", *FAST)
     assert status(["predict", "model=dcp", *words]) == 0
-    assert capfd.readouterr().out.strip() == "1 restored: out/clear.mp4"
+    assert re.fullmatch(r"12 frames restored in \d+ s: out/clear.mp4\n", capfd.readouterr().out)
     assert [path.name for path in Path("out").iterdir()] == ["clear.mp4"]
     assert clips.packets(Path("out/clear.mp4")) == clips.packets(Path("clip.mp4"))
     before = Path("out/clear.mp4").read_bytes()
     assert status(["predict", "model=dcp", *words]) == 0
-    assert "0 restored, 1 skipped that exist (overwrite=true replaces them)" in capfd.readouterr().out
+    assert "0 restored, 1 skipped that exists (overwrite=true replaces it)" in capfd.readouterr().out
     says = refused(capfd, "model=wmcp", *words)
-    assert "was made by another method (Limpid 0.1.0, dcp); give another output, or overwrite=true" in says
+    assert "is there, made by another method (Limpid 0.1.0, dcp); give another output, or overwrite=true" in says
     assert "another method" in refused(capfd, "model=dcp", "strength=0.5", *words)
     assert Path("out/clear.mp4").read_bytes() == before
     assert status(["predict", "model=wmcp", "overwrite=true", *words]) == 0
@@ -91,12 +92,13 @@ def test_each_video_may_choose_its_method(capfd: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("output=clear.webm",), "clear.webm cannot be written: a video becomes .mp4, .m4v, .mov, .mkv"),
+        (("input=gone.mp4", "output=a.mp4"), "There is no file gone.mp4"),
+        (("output=clear.webm",), "clear.webm cannot be written: a video becomes one of .mp4, .m4v, .mov, .mkv"),
         (("output=clip.mp4", "overwrite=true"), "would be written over it"),
         (("output=a.mp4", "video.crf=abc"), "video.crf is 'abc', but it must be float"),
         (("output=a.mp4", "video.preset=fats"), "did you mean 'fast'"),
         (("output=a.mp4", "video.smoothing=-1"), "video.smoothing=-1 is negative"),
-        (("output=a.mp4", "compare=true"), "compare, save and suffix are for photographs"),
+        (("output=a.mp4", "compare=true"), "compare works with photographs"),
         (("output=a.mp4", "video=null"), "is set to null"),
         (("output=a.mp4", "megapixels=0.001"), "more than 0.001 megapixels"),
     ],

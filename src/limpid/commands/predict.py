@@ -113,7 +113,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     print(f"{summary.says()}: {shown(places.folder)}")
     if files.left_out:
         print(f"left out, as no photographs: {files.says()}")
-        if holds_videos(files):
+        if holds_videos(files.left_out):
             print("videos are restored by a command of their own: input='FOLDER/**/*.mp4', or a file")
     if work.comparisons is not None and work.comparisons.sheets:
         sheets = ", ".join(map(shown, work.comparisons.sheets))
@@ -128,18 +128,15 @@ def _restore_videos(wanted: Asked, config: DictConfig, chosen: Settings, videos:
     from omegaconf import OmegaConf
 
     from limpid.config import instantiate
-    from limpid.predicting.videos import VideoWork
+    from limpid.predicting.videos import VideoWork, video_places
 
     folders = [] if len(wanted.names) < 2 else wanted.folders()
+    places = video_places(videos, str(config.input), str(config.output), folders, chosen)
     plain = OmegaConf.to_container(config.video, resolve=True)
     instantiate.check(plain, "video")
     settings = instantiate.construct(plain, "video")
     methods, chooser = _methods(wanted, config, chosen)
-    work = VideoWork(videos, str(config.output), methods, folders, chosen, settings, chooser)
-    print(work.run())
-    for note in work.notes:
-        print(note, file=sys.stderr)
-    work.refuse_failures()
+    VideoWork(places, methods, chosen, settings, chooser).run()
 
 
 def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[Method], Chooser | None]:

@@ -1,18 +1,22 @@
-"""Videos, each restored to a video: where they are, where their results go, and which are done."""
+"""Videos, each restored to a video: where they are, where their results go, which are done, and what is said."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import product
+import glob
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limpid.errors import UserError
+from limpid.methods import made_by
 from limpid.predicting import failures
-from limpid.predicting.layout import Task
+from limpid.predicting.layout import Task, refuse_unwritable
 from limpid.predicting.names import shown
-from limpid.predicting.photographs import Found, listed
+from limpid.predicting.photographs import listed
+from limpid.predicting.progress import duration
 from limpid.predicting.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,30 +25,36 @@ if TYPE_CHECKING:
     from limpid.video import VideoSettings
 
 
+def holds_videos(suffixes: Iterable[str]) -> bool:
+    """Whether one of `suffixes` is a video's."""
+    from limpid.video import SUFFIXES
+
+    return not SUFFIXES.isdisjoint(suffixes)
+
+
 def videos_in(given: str, output: str) -> list[Task]:
     """The videos that `given` names: a file, or a folder or pattern in which there are no photographs.
 
     An animated GIF is one where the output is a video's file; else it is a photograph.
+
+    Raises:
+        UserError: it names a video that is not there.
     """
-    from limpid.video import CONTAINERS, SUFFIXES
+    from limpid.data.photo_io import READABLE
+    from limpid.video import CONTAINERS
 
     source = Path(given)
+    suffix = source.suffix.lower()
     if source.is_file():
-        is_gif = source.suffix.lower() == ".gif" and Path(output).suffix.lower() in CONTAINERS
-        return [_task(source, Path(source.name))] if is_gif or source.suffix.lower() in SUFFIXES else []
-    from limpid.data.photo_io import READABLE
-
+        is_gif = suffix == ".gif" and Path(output).suffix.lower() in CONTAINERS
+        return [_task(source, Path(source.name))] if is_gif or holds_videos([suffix]) else []
+    if holds_videos([suffix]) and not source.is_dir() and not glob.has_magic(given):
+        raise UserError(f"There is no file {given}; give input=PATH to a video, a photograph, a folder or a pattern.")
     files = listed(given, Path(output))
-    if any(file.suffix.lower() in READABLE for file in files.files):
+    suffixes = {file.suffix.lower() for file in files.files}
+    if not suffixes.isdisjoint(READABLE):
         return []
-    return [_task(file, file.relative_to(files.base)) for file in files.files if file.suffix.lower() in SUFFIXES]
-
-
-def holds_videos(files: Found) -> bool:
-    """Whether videos are among what was left out."""
-    from limpid.video import SUFFIXES
-
-    return not SUFFIXES.isdisjoint(files.left_out)
+    return [_task(file, file.relative_to(files.base)) for file in files.files if holds_videos([file.suffix.lower()])]
 
 
 def _task(source: Path, relative: Path) -> Task:
@@ -55,101 +65,120 @@ def _task(source: Path, relative: Path) -> Task:
     return Task(source, relative, relative if kept else relative.with_name(relative.name + TAKES_ALL))
 
 
-@dataclass
+@dataclass(frozen=True)
+class VideoPlaces:
+    """The videos, and where the result of each method goes: by the number of the method."""
+
+    tasks: tuple[Task, ...]
+    targets: tuple[tuple[Path, ...], ...]
+
+
+def video_places(
+    videos: Sequence[Task], given: str, output: str, folders: Sequence[str], asked: Settings
+) -> VideoPlaces:
+    """Where the results of `videos` go.
+
+    Args:
+        videos: what is restored.
+        given: the input as it was typed.
+        output: a folder, or for one video and one method a file.
+        folders: the name of each method's folder; none for a single method.
+        asked: the settings.
+
+    Raises:
+        UserError: nothing can be written there, or what was asked for is of photographs.
+    """
+    for key, value in (("compare", asked.compare), ("save", asked.save), ("suffix", asked.suffix)):
+        if value:
+            raise UserError(f"{key} works with photographs; leave it out for the video {given}.")
+    target = Path(output)
+    is_folder = target.is_dir() or output.endswith(("/", os.sep)) or not target.suffix or not Path(given).is_file()
+    if is_folder:
+        refuse_unwritable(target)
+        targets = [[target / folder / task.target for folder in folders or ("",)] for task in videos]
+        return VideoPlaces(tuple(videos), tuple(map(tuple, targets)))
+    if folders:
+        raise UserError(f"The video {given} takes one method by its name, or an output that is a folder ({output}/).")
+    _refuse_kind(target, output)
+    refuse_unwritable(target.parent)
+    return VideoPlaces(tuple(videos), ((target,),))
+
+
+def _refuse_kind(target: Path, output: str) -> None:
+    from limpid.video import CONTAINERS
+
+    if target.suffix.lower() not in CONTAINERS:
+        raise UserError(
+            f"output={output} cannot be written: a video becomes one of {', '.join(CONTAINERS)}; take one of these, or "
+            f"end it with a slash ({output}/) if it is to be a folder."
+        )
+
+
+@dataclass(frozen=True)
 class VideoWork:
     """One command's work on videos.
 
     Attributes:
-        videos: what is restored.
-        output: a folder; for one video and one method also a file.
-        methods: what restores, each into a folder of its own where there are several.
-        folders: the names of these folders, none for one method.
+        places: what is restored, and where to.
+        methods: what restores.
         settings: what was asked for.
         video: how videos are written.
         choose: which of the methods each video gets, from its first frame; without it, all of them.
     """
 
-    videos: Sequence[Task]
-    output: str
+    places: VideoPlaces
     methods: Sequence[Method]
-    folders: Sequence[str]
     settings: Settings
     video: VideoSettings
     choose: Chooser | None = None
-    written: int = 0
-    skipped: int = 0
-    untouched: int = 0
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
-    def run(self) -> str:
-        """What was done, in words; one video that cannot be restored does not end the others.
+    def run(self) -> None:
+        """Restore every video by every method, and say so; one that cannot be restored does not end the others.
 
         Raises:
-            UserError: what was asked for besides is for photographs; or some videos could not be restored, or not to
-                their ends, after all others were.
+            UserError: some could not be restored, or not to their ends.
         """
-        if self.settings.compare or self.settings.save or self.settings.suffix:
-            raise UserError("compare, save and suffix are for photographs; leave them out for a video.")
-        chosen = self.choose is not None
-        for task, number in product(self.videos, range(1 if chosen else len(self.methods))):
-            try:
-                self._restore(task, number)
-            except Exception as error:
-                self.problems.append(failures.sentence(error, task.source))
-        words = [f"{self.written} restored"]
-        if self.skipped:
-            words.append(f"{self.skipped} skipped that exist (overwrite=true replaces them)")
-        if self.untouched:
-            words.append(f"{self.untouched} left as they are")
-        return f"{', '.join(words)}: {self.output}"
+        problems = []
+        for task, targets in zip(self.places.tasks, self.places.targets, strict=True):
+            for number, target in enumerate(targets):
+                try:
+                    self._restore(task, number, target)
+                except Exception as error:
+                    problems.append(failures.sentence(error, task.source))
+        if problems:
+            raise UserError("\n".join(problems))
 
-    def refuse_failures(self) -> None:
-        """Raise what went wrong, if anything did."""
-        if self.problems:
-            raise UserError("\n".join(self.problems))
-
-    def _restore(self, task: Task, number: int) -> None:
-        from limpid.methods import made_by
+    def _restore(self, task: Task, number: int, target: Path) -> None:
         from limpid.video import restore_video
         from limpid.video.join import processed_by
 
         asked = self.settings
-        if self.choose is not None:
-            found = self._chosen(task, self.choose)
-            if found is None:
-                self.untouched += 1
-                return
-            number = found
-        method, target = self.methods[number], self._target(task, number)
-        wanted = made_by(method, asked.strength)
+        chosen = self._chosen(task) if self.choose is not None else number
+        if chosen is None:
+            return
+        method = self.methods[chosen]
+        if target.exists() and target.samefile(task.source):
+            raise UserError(f"The result of {task.source} would be written over it; give another output.")
         if target.exists() and not asked.overwrite:
             by = processed_by(target)
-            if by == wanted:
-                self.skipped += 1
+            if by == made_by(method, asked.strength):
+                print(f"0 restored, 1 skipped that exists (overwrite=true replaces it): {shown(target)}", flush=True)
                 return
-            whose = f"made by another method ({by})" if by else "not written by Limpid"
-            raise UserError(
-                f"{shown(target)} was {whose}; give another output, or overwrite=true to replace what is there."
-            )
+            whose = f"made by another method ({by})" if by else "not by Limpid"
+            raise UserError(f"{shown(target)} is there, {whose}; give another output, or overwrite=true to replace it.")
         report = restore_video(task.source, target, method, self.video, asked.strength, asked.megapixels)
-        self.written += 1
-        self.notes += report.notes
+        continued = f", {report.continued} of them by the run before" if report.continued else ""
+        took = duration(report.seconds)
+        print(f"{report.frames} frames restored{continued} in {took}: {shown(target)}", flush=True)
+        for note in report.notes:
+            print(note, file=sys.stderr)
 
-    def _target(self, task: Task, number: int) -> Path:
-        """Where a result goes."""
-        from limpid.video import SUFFIXES
-
-        output = Path(self.output)
-        if len(self.videos) == 1 and not self.folders and output.suffix.lower() in SUFFIXES and not output.is_dir():
-            return output
-        return output / self.folders[number] / task.target if self.folders else output / task.target
-
-    def _chosen(self, task: Task, choose: Chooser) -> int | None:
+    def _chosen(self, task: Task) -> int | None:
         import torch
 
         from limpid.video.clip import Clip
 
+        assert self.choose is not None
         with Clip(task.source, self.settings.megapixels) as clip:
             first = next(clip.pictures())
-        return choose(task, torch.from_numpy(first.pixels.transpose(2, 0, 1))[None])
+        return self.choose(task, torch.from_numpy(first.pixels.transpose(2, 0, 1))[None])

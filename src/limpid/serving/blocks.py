@@ -39,6 +39,7 @@ def blocks(page: Page) -> Any:
         with gr.Row():
             with gr.Column():
                 photograph = gr.File(label="Photograph", file_types=_suffixes(), height=150)
+                photograph.async_move_resource_to_block_cache = _uploads_alone(photograph)
                 preview = gr.Image(label="As it is", visible=False, interactive=False, height=260, buttons=[])
             with gr.Column():
                 boxes = _checkboxes(page, gr)
@@ -168,6 +169,19 @@ def _status(words: str, wrong: bool = False) -> str:
     lines = "<br>".join(html.escape(line) for line in words.splitlines())
     kind, role = ("wrong", "alert") if wrong else ("", "status")
     return f'<div class="{kind}" role="{role}" aria-live="polite">{lines}</div>'
+
+
+def _uploads_alone(component: Any) -> Any:
+    """How `component` takes a file that a request names: gradio's way, but no address, which it would fetch."""
+    take = component.async_move_resource_to_block_cache
+
+    async def taken(name: str | None) -> str | None:
+        if name is not None and "://" in str(name):
+            raise ValueError("An address is no upload; send the photograph itself.")
+        found: str | None = await take(name)
+        return found
+
+    return taken
 
 
 def _suffixes() -> list[str]:
