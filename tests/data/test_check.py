@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.data.photo_files import tiff
 from tests.data.publishers import card, picture, pixels, write
 
 from limpid.commands import data
@@ -221,7 +222,11 @@ def test_made_images_have_nothing_to_check_and_their_clean_files_have(tmp_path: 
     (tmp_path / "clean").mkdir()
     (tmp_path / "clean/a.png").write_bytes(b"x")
     dirty = Degraded("dirty", "haze", card("clean", tmp_path), same)
-    assert only(check("dirty", {"all": dirty})).kind == "cannot be read"
+    problem = only(check("dirty", {"all": dirty}))
+    assert problem.kind == "cannot be read"
+    assert problem.message.endswith("a.png is not an image that can be read; replace or remove it.")
+    (tmp_path / "clean/a.png").write_bytes(tiff(np.ones((16, 16, 3), np.int16)))
+    assert "signed samples of 16 bits from 1 to 1" in only(check("dirty", {"all": dirty})).message
     assert "not there" in str(Degraded("none", "haze", card("clean", tmp_path / "none"), same).why_missing())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from tests.data.photo_files import camera_block, chunk, encoded, picture, png, saved
+from tests.data.photo_files import camera_block, chunk, encoded, every_format, picture, png, saved
 
 from limpid.data.image_io import read_image
 from limpid.data.photo_io import (
@@ -28,9 +29,11 @@ from limpid.data.photo_io import (
     write_photograph,
     written_suffix,
 )
-from limpid.errors import UserError
+from limpid.data.photographs import by_pillow, tiff
+from limpid.errors import CannotRun, UserError
 
 EIGHT, SIXTEEN = picture(), picture(levels=65535)
+EVERY = every_format()
 UNIT = EIGHT / np.float32(255)
 
 
@@ -42,7 +45,7 @@ def read(path: Path, data: bytes) -> Photograph:
     return photograph
 
 
-def by_pillow(data: bytes) -> NDArray[np.float32]:
+def decoded(data: bytes) -> NDArray[np.float32]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) / np.float32(255)
 
 
@@ -89,7 +92,7 @@ def test_jpegs_of_every_kind(tmp_path: Path) -> None:
     for settings in ({}, {"progressive": True}, {"subsampling": 0}, {"keep_rgb": True}):
         data = saved(image, "JPEG", quality=95, **settings)
         for name in ("a.jpg", "a.jfif", "a.jpe"):
-            np.testing.assert_array_equal(read(tmp_path / name, data).pixels, by_pillow(data))
+            np.testing.assert_array_equal(read(tmp_path / name, data).pixels, decoded(data))
     grey = saved(image.convert("L"), "JPEG")
     assert read(tmp_path / "a.jpg", grey).grey
     inks = read(tmp_path / "a.jpg", saved(image.convert("CMYK"), "JPEG", quality=100, subsampling=0))
@@ -106,7 +109,7 @@ def test_a_phones_preview_and_gain_map_are_not_the_picture(tmp_path: Path) -> No
     data = saved(image, "MPO", save_all=True, append_images=[image.resize((8, 6))])
     for name in ("IMG_1.jpg", "IMG_1.mpo"):
         photograph = read(tmp_path / name, data)
-        np.testing.assert_array_equal(photograph.pixels, by_pillow(data))
+        np.testing.assert_array_equal(photograph.pixels, decoded(data))
         assert photograph.notes == ()
     assert kind_of(tmp_path / "IMG_1.mpo") == "JPEG"
     assert written_suffix(tmp_path / "IMG_1.mpo") == ".jpg"
@@ -138,6 +141,14 @@ def test_deep_avif(tmp_path: Path, bits: int) -> None:
     np.testing.assert_allclose(photograph.pixels, stored / (2**bits - 1), atol=1 / 65535)
     assert np.abs(photograph.pixels - smooth / 65535).mean() < 0.01
     assert photograph.levels == 65535
+
+
+def test_colours_beyond_srgb_are_noted(tmp_path: Path) -> None:
+    data = encoded(EIGHT, "AVIF")
+    at = data.find(b"colrnclx") + 8
+    assert read(tmp_path / "a.avif", data).notes == ()
+    photograph = read(tmp_path / "a.avif", data[:at] + struct.pack(">HH", 9, 16) + data[at + 4 :])
+    assert "colours of a wider space or for HDR" in photograph.notes[0]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -206,11 +217,14 @@ def test_the_same_pixels_give_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-@pytest.mark.parametrize(("suffix", "width"), [(".webp", 16384), (".jpg", 65536), (".avif", 65536)])
+@pytest.mark.parametrize(("suffix", "width"), [(".webp", 16384), (".jpg", 65501), (".avif", 32769), (".png", 1000001)])
 def test_a_side_over_the_formats_limit_is_refused_before_work(tmp_path: Path, suffix: str, width: int) -> None:
-    refuse_output(tmp_path / f"a{suffix}", width - 1, 10)
+    longest = np.zeros((2, width - 1, 3), np.float32)
+    write_photograph(tmp_path / f"a{suffix}", longest, Photograph(longest, 255, False, None, None, None))
+    assert read_photograph(tmp_path / f"a{suffix}").pixels.shape == longest.shape
+    assert read_image(tmp_path / f"a{suffix}").shape == longest.shape
     for size in ((width, 10), (10, width)):
-        with pytest.raises(UserError, match=rf"a\{suffix} cannot be written: .* holds {width - 1} at most; write PNG"):
+        with pytest.raises(UserError, match=rf"a\{suffix} cannot be written: .* holds {width - 1} at most; write TIFF"):
             refuse_output(tmp_path / f"a{suffix}", *size)
     with pytest.raises(UserError, match=r"a\.gif cannot be written: there is no writer for \.gif; take one of"):
         refuse_output(tmp_path / "a.gif", 10, 10)
@@ -244,3 +258,35 @@ def test_opencv_reads_what_sets_leave_to_it_as_pillow_does(tmp_path: Path) -> No
         assert before is not None
         wanted = np.ascontiguousarray(before[..., ::-1]).astype(np.float32) / np.float32(255)
         np.testing.assert_array_equal(read(tmp_path / name, data).pixels, wanted)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_large_picture_is_refused_by_its_header(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / f"a.{name}"
+    path.write_bytes(EVERY[name])
+    for reader in (by_pillow, tiff):
+        monkeypatch.setattr(reader, "decode", None)
+    with pytest.raises(UserError, match=r"has 16x12 pixels, more than 0.0001 megapixels; .* set megapixels=1\."):
+        read_photograph(path, megapixels=0.0001)
+
+
+@pytest.mark.parametrize(
+    ("missing", "name", "sentence"),
+    [
+        ("pillow_heif", "a.heic", r"a\.heic is a HEIC file, .* pip install 'limpid\[heic\]'"),
+        ("rawpy", "a.dng", r"a\.dng is a camera's RAW file, .* pip install 'limpid\[raw\]'"),
+        ("imagecodecs", "a.jp2", r"a\.jp2: This kind of file needs imagecodecs"),
+    ],
+)
+def test_what_is_not_installed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, name: str, sentence: str
+) -> None:
+    heads = {"a.heic": b"\0\0\0\x18ftypheic" + bytes(99), "a.dng": EVERY["tif"], "a.jp2": EVERY["deep.jp2"]}
+    (tmp_path / name).write_bytes(heads[name])
+    monkeypatch.setitem(sys.modules, missing, None)
+    for reader in (read_photograph, read_image):
+        with pytest.raises(CannotRun, match=sentence):
+            reader(tmp_path / name)
+    if missing == "imagecodecs":
+        with pytest.raises(CannotRun, match=r"b\.jp2: This kind of file needs imagecodecs"):
+            write_photograph(tmp_path / "b.jp2", UNIT, Photograph(UNIT, 255, False, None, None, None))

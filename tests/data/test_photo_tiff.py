@@ -236,6 +236,14 @@ def test_what_is_no_single_picture_is_refused(tmp_path: Path) -> None:
         read(tmp_path, tiff(SIXTEEN)[:-200])
 
 
+def test_what_does_not_say_what_it_is_is_refused(tmp_path: Path) -> None:
+    for settings in ({"photometric": "minisblack"}, {}):
+        data = tiff(EIGHT[..., 0] if settings else EIGHT, **settings)
+        at = data.find(struct.pack("<HHI", 262, 3, 1))
+        with pytest.raises(UserError, match="does not say what its samples are"):
+            read(tmp_path, data[:at] + struct.pack("<H", 60000) + data[at + 2 :])
+
+
 def test_a_claim_that_its_bytes_cannot_hold_is_not_unpacked(tmp_path: Path) -> None:
     data = tiff(EIGHT, compression="zlib")
     width = data.find(struct.pack("<HHI", 256, 4, 1)) + 8

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.data.photo_files import every_format, picture, tiff
 
 import limpid
 from limpid import checkpoint
 from limpid.cli import status
-from limpid.data.photo_io import processed_by, read_photograph
+from limpid.data.photo_io import processed_by, read_photograph, written_suffix
 from limpid.priors.trivial import Gamma
 
 
@@ -210,6 +211,11 @@ def test_grey_photographs_and_narrow_ones_work(tmp_path: Path) -> None:
         (["model=wmcp", "input=*.gif", "output=out"], "There is no photograph in *.gif ("),
         (["model=ffa_net", "input=a.png", "output=out"], "The model ffa_net has no weights to restore with; give ckpt=PATH"),
         (["input=a.png", "output=out"], "limpid predict needs a method: model=NAME"),
+        (["wmcp", "a.png", "out"], "The word 'wmcp' sets nothing; write KEY=VALUE, as in limpid predict model=wmcp"),
+        (["model=[dcp,", "wmcp]", "input=a.png", "output=out"], "a list has no spaces in it"),
+        (["--model", "dcp", "input=a.png", "output=out"], "--model is written without dashes"),
+        (["method=dcp", "input=a.png", "output=out"], "the method is named as model=dcp"),
+        (["model=dcp", "input=a.png", "output=out", "compare=yess"], "compare is 'yess', but it must be true or false"),
         (["model=haze", "input=a.png", "output=out"], "There is no model 'haze', but for haze there are wmcp, "),
         (["model=DCP", "input=a.png", "output=out"], "There is no model 'DCP'; did you mean 'dcp'?"),
         (["model=[dcp,dcp]", "input=a.png", "output=out"], "names dcp twice"),
@@ -399,38 +405,38 @@ def test_maps_comparisons_and_sheets_of_others_are_not_replaced(capfd: pytest.Ca
     assert status([*command, "overwrite=true"]) == 0
 
 
-def test_a_video_is_restored_by_the_same_command(capfd: pytest.CaptureFixture[str]) -> None:
-    av = pytest.importorskip("av", reason="needs PyAV: pip install 'limpid[video]'")
-    Path("in").mkdir()
-    with av.open("in/clip.mp4", "w") as clip:
-        stream = clip.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for seed in range(3):
-            values = np.random.default_rng(seed).integers(90, 220, (48, 64, 3), np.uint8)
-            clip.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
-        clip.mux(stream.encode())
-    words = ["predict", "input=in/clip.mp4", "output=clear.mp4"]
-    assert status([*words, "model=gamma", "strength=0.5"]) == 0
-    assert re.fullmatch(r"3 frames restored in \d+ s: clear.mp4\n", capfd.readouterr().out)
-    assert status([*words, "model=gamma", "strength=0.5"]) == 0
-    assert capfd.readouterr().out == "0 restored, 1 skipped that exists (overwrite=true replaces it): clear.mp4\n"
-    for more, sentence in (
-        (
-            ["model=gamma"],
-            f"made by another method (Limpid {limpid.__version__}, gamma, strength 0.5); give another output",
-        ),
-        (["model=[gamma,dcp]", "output=x.mp4"], "takes one method by its name"),
-        (["model=gamma", "output=x.png"], "a video becomes one of .mp4"),
-        (["model=gamma", "output=in/clip.mp4"], "would be written over it"),
-        (["model=gamma", "output=x.mp4", "compare=true"], "compare works with photographs"),
-        (["model=gamma", "output=x.mp4", "video.crf=99"], "video.crf=99 is not in 0 to 51"),
-        (["model=gamma", "output=x.mp4", "input=gone.mp4"], "There is no file gone.mp4"),
-    ):
-        assert status([*words, *more]) == 2
-        assert sentence in capfd.readouterr().err
+def test_videos_beside_photographs_are_counted(capfd: pytest.CaptureFixture[str]) -> None:
     photograph(Path("in/a.png"))
+    Path("in/clip.mp4").write_bytes(b"")
     assert status(["predict", "input=in", "output=out", "model=gamma"]) == 0
-    assert "left out, as no photographs: 1 .mp4\na video is restored by a command of its own" in capfd.readouterr().out
+    assert (
+        "left out, as no photographs: 1 .mp4\nvideos are restored by a command of their own" in capfd.readouterr().out
+    )
+
+
+def test_photographs_of_every_kind_are_restored_and_what_is_left_out_is_said(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A folder of every format; and, for what a format cannot hold, a line."""
+    files = every_format()
+    for name, data in files.items():
+        path = Path(f"in/{name.rpartition('.')[2]}/a.{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    note = (34377, 1, 100000, bytes(100000), True)  # what Photoshop keeps in a TIFF
+    Path("long.tif").write_bytes(tiff(picture(), extratags=[note]))
+    assert status(["predict", "input=in", "output=out", "model=gamma"]) == 0
+    assert status(["predict", "input=long.tif", "output=long.jpg", "model=gamma"]) == 0
+    out, err = capfd.readouterr()
+    assert f"{len(files)} restored: out" in out
+    assert "in/gif/a.gif has 2 frames, of which only the first was read." in out + err
+    assert "long.jpg has no room for the long values of EXIF, which were left out." in out + err
+    for name in files:
+        source = Path(f"in/{name.rpartition('.')[2]}/a.{name}")
+        found = "out" / source.relative_to("in").with_suffix(written_suffix(source))
+        before = read_photograph(source)
+        wanted = Gamma()(torch.from_numpy(before.pixels.transpose(2, 0, 1))[None])[0].permute(1, 2, 0).numpy()
+        assert np.abs(read_photograph(found).pixels - wanted).mean() < 0.02
 
 
 def test_profile_counts_what_is_known(capfd: pytest.CaptureFixture[str]) -> None:

@@ -114,7 +114,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     if files.left_out:
         print(f"left out, as no photographs: {files.says()}")
         if holds_videos(files.left_out):
-            print("a video is restored by a command of its own: input=FILE output=FILE")
+            print("videos are restored by a command of their own: input='FOLDER/**/*.mp4', or a file")
     if work.comparisons is not None and work.comparisons.sheets:
         sheets = ", ".join(map(shown, work.comparisons.sheets))
         print(f"side by side: {shown(places.comparisons)}, all on one sheet: {sheets}")

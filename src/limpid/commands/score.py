@@ -21,7 +21,8 @@ HELP = """limpid test images=DIR [reference=DIR] [metrics=[NAME,...]] [output=DI
 
 Scores every image of a folder, against the image of the same name in `reference` where a metric needs one. A metric is
 named by a protocol's id (ssim_zero_pad) or shortly (ssim); a wrong name lists them. `output` receives
-scores.json and per_image.csv. A metric of your own needs allow_targets=[PACKAGE]."""
+scores.json and per_image.csv. An image that cannot be scored is named at the end, the others done. A metric of your own
+needs allow_targets=[PACKAGE]."""
 
 _KEYS = ("images", "reference", "metrics", "output", "format", "allow_targets")
 _FORMATS = ("rich", "json", "csv")

@@ -57,13 +57,14 @@ class Report:
 
 @dataclass(frozen=True)
 class FileReport:
-    """A file that was read: why it cannot be used, or the size, content and kind of its image, or of its two halves."""
+    """A file that was read: its trouble and why, or the size, content and kind of its image, or of its two halves."""
 
     trouble: str | None = None
     shapes: tuple[tuple[int, ...], ...] = ()
     digests: tuple[str, ...] = ()
     grey: bool = False
     sixteen_bit: bool = False
+    why: str = ""
 
 
 def splits_of(card: Mapping[str, Any], where: str, allow: Sequence[str] = ()) -> dict[str, ImageSet]:
@@ -238,8 +239,8 @@ def inspect_file(file: str, in_halves: bool = False) -> FileReport:
         if cut_short(data):
             return FileReport("is cut short")
         pixels = decode(path, data)
-    except UserError:
-        return FileReport("cannot be read")
+    except UserError as error:
+        return FileReport("cannot be read", why=f" The first: {error}")
     if in_halves and pixels.shape[1] % 2:
         return FileReport("has an odd width")
     parts = halves(pixels, path) if in_halves else (pixels,)
@@ -276,6 +277,7 @@ def _check_split(split: str, images: Files, survey: _Survey, seen: Mapping[str, 
             says = (
                 f"{split}: of {len(bad)} of the files in {images.root_dir} each {trouble}: {examples(bad)}; {mending}."
             )
+            says += next(seen[file].why for file in files if seen[file].trouble == trouble)
             report.problems.append(Problem(trouble, split, str(images.root_dir), len(bad), bad[:5], says))
     if isinstance(images, PairedFiles) and not images.two_in_a_file:  # two halves are alike by definition
         _check_sizes(split, images, survey, seen, report)

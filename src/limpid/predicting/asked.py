@@ -13,6 +13,9 @@ from limpid.errors import UserError
 
 #: The word that has each photograph choose its method.
 AUTO = "auto"
+#: What people call the model, and the least that is to be said.
+_MEANT = ("method", "methods", "models", "prior", "name")
+_EXAMPLE = "model=wmcp input=photos/ output=clear/"
 #: Words of Hydra's own, with which nothing is restored.
 _LOOKING = ("--cfg", "-c", "--info", "-i", "--help", "--hydra-help", "--version")
 
@@ -66,6 +69,7 @@ def asked(words: Sequence[str]) -> Asked:
     Raises:
         UserError: no method is asked for, or what is asked for is none; the sentence says what there is.
     """
+    _refuse_words(words)
     given = {key_of(word): word.partition("=")[2] for word in words if "=" in word}
     models = _members(given["model"]) if "model" in given else []
     if not models:
@@ -80,6 +84,20 @@ def asked(words: Sequence[str]) -> Asked:
         return Asked((), True, left)
     _refuse_names(models, known)
     return Asked(tuple(models), False, left)
+
+
+def _refuse_words(words: Sequence[str]) -> None:
+    """Refuse words that set nothing, or that name the method by another word than ``model``."""
+    for number, word in enumerate(words):
+        key, separator, value = word.partition("=")
+        if word.startswith("--") and key.removeprefix("--") in ("model", "input", "output", "ckpt", *_MEANT):
+            raise UserError(f"{key} is written without dashes, as in limpid predict {_EXAMPLE}.")
+        if key.lstrip("+") in _MEANT and separator:
+            raise UserError(f"limpid predict does not use {key!r}; the method is named as model={value}.")
+        follows_a_flag = number > 0 and words[number - 1].startswith("-")
+        if not separator and not word.startswith(("-", "~")) and not follows_a_flag:
+            hint = "a list has no spaces in it: model=[NAME,NAME]" if word.endswith("]") else "write KEY=VALUE"
+            raise UserError(f"The word {word!r} sets nothing; {hint}, as in limpid predict {_EXAMPLE}.")
 
 
 def _refuse_none(given: Mapping[str, str], words: Sequence[str]) -> None:

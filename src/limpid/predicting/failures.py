@@ -18,7 +18,11 @@ class OutputLostError(UserError):
 
 def sentence(error: Exception, source: Path) -> str:
     """What went wrong with the photograph `source`, with its name."""
-    text = _said(error, source)
+    return named(_said(error, source), source)
+
+
+def named(text: str, source: Path) -> str:
+    """The sentence `text`, with the name of `source` where it lacks it."""
     return text if str(source) in text or shown(source) in text else f"{shown(source)}: {text}"
 
 

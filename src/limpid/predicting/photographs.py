@@ -47,6 +47,30 @@ def found(given: str, outputs: Path | None = None) -> Found:
     """
     from limpid.data.photo_io import READABLE
 
+    result = listed(given, outputs)
+    photographs = []
+    for file in result.files:
+        suffix = file.suffix.lower()
+        if suffix in READABLE:
+            photographs.append(file)
+        else:
+            result.left_out[suffix or "without a suffix"] += 1
+    result.files = photographs
+    if not photographs:
+        kinds = ", ".join(sorted(suffix[1:] for suffix in READABLE))
+        holds = f" It holds {result.says()}." if result.left_out and not result.is_one_file else ""
+        raise UserError(
+            f"There is no photograph in {given} ({kinds}); give input=PATH to one, a folder or a pattern.{holds}"
+        )
+    return result
+
+
+def listed(given: str, outputs: Path | None = None) -> Found:
+    """Every file that `given` names, of whatever kind, by name; see `found`.
+
+    Raises:
+        UserError: there is nothing of that name.
+    """
     source = Path(given)
     if source.is_dir():
         result = _in_folder(source, outputs)
@@ -58,20 +82,7 @@ def found(given: str, outputs: Path | None = None) -> Found:
         raise UserError(f"The link {given} leads to {source.readlink()}, which is not there; mend or replace it.")
     else:
         raise UserError(f"There is no file or folder {given}; give input=PATH to a photograph, a folder or a pattern.")
-    photographs = []
-    for file in result.files:
-        suffix = file.suffix.lower()
-        if suffix in READABLE:
-            photographs.append(file)
-        else:
-            result.left_out[suffix or "without a suffix"] += 1
-    result.files = sorted(photographs)
-    if not photographs:
-        kinds = ", ".join(sorted(suffix[1:] for suffix in READABLE))
-        holds = f" It holds {result.says()}." if result.left_out and not source.is_file() else ""
-        raise UserError(
-            f"There is no photograph in {given} ({kinds}); give input=PATH to one, a folder or a pattern.{holds}"
-        )
+    result.files.sort()
     return result
 
 

@@ -39,7 +39,7 @@ def _with_bar(steps: Iterator[tuple[Task, Step]], count: int, console: object) -
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console) as progress:  # type: ignore[arg-type]
+    with Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty()) as progress:  # type: ignore[arg-type]
         bar = progress.add_task("", total=count)
         for task, step in steps:
             progress.update(bar, description=shown(task.relative).replace("[", r"\["))

@@ -107,7 +107,7 @@ class Restoration:
         if photograph is None:
             self._tried.add(task.source)
             return
-        self.summary.notes += photograph.notes
+        self.summary.notes += [failures.named(note, task.source) for note in photograph.notes]
         columns = Columns(photograph.pixels) if self.comparisons else None
         x = torch.from_numpy(photograph.pixels.transpose(2, 0, 1))[None]
         loaded = replace(loaded, photograph=replace(photograph, pixels=np.empty((0, 0, 3), np.float32)))
@@ -166,7 +166,7 @@ class Restoration:
         like: Photograph | None = loaded.photograph
         if like is None:
             raise UserError(f"{place.path} has no photograph to be written like.")
-        write_photograph(place.path, restored, like, self.settings.quality, self.made_by[number])
+        self.summary.notes += write_photograph(place.path, restored, like, self.settings.quality, self.made_by[number])
         self.manifest.add(place.path, self.made_by[number], loaded.source)
         self.summary.written += 1
         self.summary.again += place.state is State.CHANGED and not self.settings.overwrite

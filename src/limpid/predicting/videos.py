@@ -15,6 +15,7 @@ from limpid.methods import made_by
 from limpid.predicting import failures
 from limpid.predicting.layout import Task, refuse_unwritable
 from limpid.predicting.names import shown
+from limpid.predicting.photographs import listed
 from limpid.predicting.progress import duration
 from limpid.predicting.settings import Settings
 
@@ -49,13 +50,11 @@ def videos_in(given: str, output: str) -> list[Task]:
         return [_task(source, Path(source.name))] if is_gif or holds_videos([suffix]) else []
     if holds_videos([suffix]) and not source.is_dir() and not glob.has_magic(given):
         raise UserError(f"There is no file {given}; give input=PATH to a video, a photograph, a folder or a pattern.")
-    base, files = _files(source, given)
-    results = Path(output).resolve()
-    if results != base.resolve():
-        files = [file for file in files if results not in file.resolve().parents]  # of this command, run again
-    if not {file.suffix.lower() for file in files}.isdisjoint(READABLE):
+    files = listed(given, Path(output))
+    suffixes = {file.suffix.lower() for file in files.files}
+    if not suffixes.isdisjoint(READABLE):
         return []
-    return [_task(file, file.relative_to(base)) for file in files if holds_videos([file.suffix.lower()])]
+    return [_task(file, file.relative_to(files.base)) for file in files.files if holds_videos([file.suffix.lower()])]
 
 
 def _task(source: Path, relative: Path) -> Task:
@@ -64,24 +63,6 @@ def _task(source: Path, relative: Path) -> Task:
 
     kept = relative.suffix.lower() in CONTAINERS
     return Task(source, relative, relative if kept else relative.with_name(relative.name + TAKES_ALL))
-
-
-def _files(source: Path, given: str) -> tuple[Path, list[Path]]:
-    """The folder that relative names start from, and the files that a folder or a pattern names."""
-    if source.is_dir():
-        files = [file for file in source.rglob("*") if not _is_hidden(file.relative_to(source))]
-        return source, sorted(file for file in files if file.is_file())
-    if not glob.has_magic(given):
-        return source, []
-    fixed = source
-    while glob.has_magic(str(fixed)):
-        fixed = fixed.parent
-    named = map(Path, glob.glob(given, recursive=True))  # noqa: PTH207
-    return fixed, sorted(file for file in named if file.is_file())
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 @dataclass(frozen=True)

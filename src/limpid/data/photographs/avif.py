@@ -9,25 +9,44 @@ from limpid.data.photographs.containers import boxes
 
 
 def exif_of(data: bytes) -> bytes | None:
-    """The EXIF block of an AVIF file, without its prefix; None where there is none, or it cannot be found."""
+    """The EXIF block of an AVIF file; None where there is none, nothing where it cannot be found."""
+    place = _exif_place(data)
+    if place is None:
+        return None
+    item = data[place[0] : place[1]]
+    return item[4 + int.from_bytes(item[:4], "big") :]  # first it says how far behind itself the block begins
+
+
+def without_exif(data: bytes) -> bytes:
+    """The same file with empty EXIF, as its decoder refuses a picture for what is wrong there."""
+    place = _exif_place(data)
+    if place is None or place[1] - place[0] < 12 or place[1] > len(data):
+        return data
+    empty = (b"\0\0\0\0" + b"II*\0" + b"\x08\0\0\0").ljust(place[1] - place[0], b"\0")
+    return data[: place[0]] + empty + data[place[1] :]
+
+
+def _exif_place(data: bytes) -> tuple[int, int] | None:
+    """Where the EXIF item begins and ends in the file."""
     for name, _, body, end in boxes(data):
         if name == b"meta":
-            return _exif_in(data, data[body + 4 : end])
+            return _place_in_meta(data[body + 4 : end], body + 4)
     return None
 
 
-def _exif_in(data: bytes, meta: bytes) -> bytes | None:
-    inside = {name: meta[body:end] for name, _, body, end in boxes(meta)}
+def _place_in_meta(meta: bytes, at: int) -> tuple[int, int] | None:
+    inside = {name: (body, end) for name, _, body, end in boxes(meta)}
+    kinds, places, own = (meta[slice(*inside.get(name, (0, 0)))] for name in (b"iinf", b"iloc", b"idat"))
     try:
-        number = next((item for item, kind in _kinds(inside.get(b"iinf", b"")) if kind == b"Exif"), None)
-        places = dict(_places(inside.get(b"iloc", b"")))
-        if number is None or number not in places:
-            return None
-        in_meta, begin, length = places[number]
-        item = (inside.get(b"idat", b"") if in_meta else data)[begin : begin + length]
-        return item[4 + struct.unpack_from(">I", item)[0] :]  # first it says how far behind itself the block begins
+        number = next((item for item, kind in _kinds(kinds) if kind == b"Exif"), None)
+        found = dict(_places(places)) if places else {}
     except (struct.error, IndexError):
-        return b""  # damaged
+        return 0, 0  # damaged
+    if number is None or number not in found:
+        return None
+    in_meta, begin, length = found[number]
+    begin += at + inside[b"idat"][0] if in_meta and own else 0
+    return begin, begin + length
 
 
 def _kinds(body: bytes) -> Iterator[tuple[int, bytes]]:

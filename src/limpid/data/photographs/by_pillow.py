@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -27,12 +28,13 @@ _NAMES = {
 }
 #: The formats whose further pictures are frames; those in a JPEG are previews and gain maps.
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
-_OPENING = threading.Lock()  # the limit is Pillow's, for all threads
+_OPENING = threading.Lock()  # the limit and the warnings are Pillow's and Python's, for all threads
 
 
 def opened(file: BinaryIO, kind: str) -> Image.Image:
     """The picture in `file`, of which only the header has been read."""
-    with _OPENING:
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of EXIF that is odd, which is read elsewhere
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours has a sentence
         try:
             return Image.open(file, formats=_NAMES[kind])
@@ -44,8 +46,13 @@ def size(file: BinaryIO, kind: str) -> tuple[int, int]:
     """Width and height as the header of `file` says."""
     if kind == "JPEG":
         return containers.jpeg_frame(file)[:2]
+    return opened(_content(file, kind), kind).size
+
+
+def _content(file: BinaryIO, kind: str) -> BinaryIO:
+    """The file from its beginning, without what could keep its picture from being read."""
     file.seek(0)
-    return opened(file, kind).size
+    return io.BytesIO(avif.without_exif(file.read())) if kind == "AVIF" else file
 
 
 def decode(file: BinaryIO, kind: str) -> Stored:
@@ -59,38 +66,53 @@ def decode(file: BinaryIO, kind: str) -> Stored:
         stored = Stored(_of_bits(codecs().jpeg8_decode(data), bits), lossless=False)
         _add_exif(stored, containers.jpeg_exif(data))
         return stored
-    image = opened(io.BytesIO(data), kind)
+    content = avif.without_exif(data) if kind == "AVIF" else data
+    image = opened(io.BytesIO(content), kind)
     if bits > 8:
-        stored = _deep(image, data, kind, bits)
+        stored = _deep(image, content, kind, bits)
     else:
         stored = _of_8_bit(image)
         if kind == "PNG" and stored.alpha is not None and data[25] == 0:
             stored.alpha = codecs().png_decode(data)[..., 1]  # Pillow compares what it has scaled with what it has not
-    info = image.info
-    exif_block = info.get("exif") or _hex(info.get("Raw profile type exif"))
-    stored.xmp = _bytes(info.get("xmp"))
     stored.lossless = kind not in ("JPEG", "AVIF") and (kind != "WEBP" or containers.is_lossless_webp(data))
-    if kind == "PNG":
-        exif_block = exif_block or containers.png_exif(data)  # it may lie behind the pixels
-        stored.colour_chunks = containers.colour_chunks(data)
-    if kind == "JPEG2000":
-        exif_block, stored.xmp, stored.profile = containers.jp2_metadata(data)
-    if kind == "AVIF":  # Pillow says in EXIF how the container turns the picture, and loses other things for it
-        turned, _ = exif.read(exif_block)
-        stored.turn = 1 if turned is None else turned.orientation()
-        exif_block = avif.exif_of(data)
-    _add_exif(stored, exif_block)
-    count = getattr(image, "n_frames", 1)
-    if count > 1 and kind in _ANIMATED:
+    _add_metadata(stored, image, data, kind)
+    count = _frame_count(image, kind)
+    if count > 1:
         stored.notes.append(f"has {count} frames, of which only the first was read")
     return stored
 
 
+def _add_metadata(stored: Stored, image: Image.Image, data: bytes, kind: str) -> None:
+    """EXIF, XMP, and what else a kind of file has of its own."""
+    block = image.info.get("exif") or _hex(image.info.get("Raw profile type exif"))
+    stored.xmp = _bytes(image.info.get("xmp"))
+    if kind == "PNG":
+        block = block or containers.png_exif(data)  # it may lie behind the pixels
+        stored.colour_chunks = containers.colour_chunks(data)
+    if kind == "JPEG2000":
+        block, stored.xmp, stored.profile = containers.jp2_metadata(data)
+    if kind == "AVIF":  # Pillow's is only how the container turns the picture
+        turned, _ = exif.read(block)
+        stored.turn = 1 if turned is None else turned.orientation()
+        block = avif.exif_of(data)
+        if stored.profile is None and containers.is_beyond_srgb(data):
+            stored.notes.append(containers.BEYOND_SRGB)
+    _add_exif(stored, block)
+
+
+def is_animated(file: BinaryIO, kind: str) -> bool:
+    """Whether there are several frames."""
+    return kind in _ANIMATED and _frame_count(opened(_content(file, kind), kind), kind) > 1
+
+
+def _frame_count(image: Image.Image, kind: str) -> int:
+    return getattr(image, "n_frames", 1) if kind in _ANIMATED else 1
+
+
 def frames(file: BinaryIO, kind: str) -> Iterator[Pixels]:
     """Every frame, `(H, W, 3)` float32 RGB in [0, 1]."""
-    file.seek(0)
-    image = opened(file, kind)
-    for number in range(getattr(image, "n_frames", 1)):
+    image = opened(_content(file, kind), kind)
+    for number in range(_frame_count(image, kind)):
         image.seek(number)
         yield in_unit_range(np.asarray(image.convert("RGB")))
 

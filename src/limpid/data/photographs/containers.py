@@ -13,6 +13,8 @@ FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _COLOURS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
 #: The names under which ExifTool and Adobe's programs keep EXIF and XMP in JPEG 2000.
 JP2_EXIF, JP2_XMP = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+#: The end of a sentence on what `is_beyond_srgb` finds.
+BEYOND_SRGB = "has colours of a wider space or for HDR without an ICC profile, so its result may look paler"
 _HEADER = 1 << 20  # the headers of a JPEG lie in its first bytes, a profile and a preview included
 
 
@@ -128,6 +130,15 @@ def bits_of(data: bytes, kind: str) -> int:
         parts = data[at + 42 : at + 42 + 3 * data[at + 41] : 3] if 0 <= at < len(data) - 42 else b""
         return max([8, *((part & 0x7F) + 1 for part in parts)])
     return 8
+
+
+def is_beyond_srgb(data: bytes) -> bool:
+    """Whether an AVIF or HEIC file names colours other than sRGB's, of a wider space or for HDR (ITU-T H.273)."""
+    at = data.find(b"colrnclx") + 8
+    if at < 8 or at + 4 > len(data):
+        return False
+    primaries, transfer = struct.unpack_from(">HH", data, at)
+    return primaries not in (1, 2) or transfer not in (1, 2, 6, 13)
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, int, int, int]]:

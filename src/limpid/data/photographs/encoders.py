@@ -18,6 +18,7 @@ from limpid.data.photographs.photograph import Photograph, Samples
 
 #: Of zlib in a PNG of 8 bits: half the time of the usual 6, for files 4 % larger (docs/predict.md).
 _LEVEL = 3
+_THREADS = 2  # of AVIF, whatever the machine has: their number changes the bytes
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def encoded(
     options: dict[str, Any] = {
         "JPEG": {"quality": quality, "subsampling": 0},
         "WEBP": {"lossless": True, "exact": True} if like.lossless else {"quality": quality},
-        "AVIF": {"quality": quality, "subsampling": "4:4:4", "max_threads": 1},
+        "AVIF": {"quality": quality, "subsampling": "4:4:4", "max_threads": _THREADS},
     }.get(form, {})
     if form != "BMP":
         options |= {"icc_profile": metadata.profile, "exif": metadata.exif or b"", "xmp": metadata.xmp or b""}
@@ -114,14 +115,15 @@ def _tiff(samples: Samples, metadata: Metadata) -> bytes:
     import tifffile  # it takes a moment to import, and such files are rare
 
     found = exif.Exif("<") if metadata.exif is None else exif.parse(metadata.exif)
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
     file = io.BytesIO()
     tifffile.imwrite(
         file,
         samples,
         byteorder=found.order,
-        photometric="rgb" if samples.ndim == 3 else "minisblack",
+        photometric="rgb" if channels > 2 else "minisblack",
         planarconfig="contig",
-        extrasamples=["unassalpha"] if samples.ndim == 3 and samples.shape[2] == 4 else None,
+        extrasamples=["unassalpha"] if channels in (2, 4) else None,
         compression="zlib",
         iccprofile=metadata.profile,
         metadata=None,

@@ -101,7 +101,7 @@ class Exif:
 
     def with_text(self, tag: int, text: str) -> Exif:
         """The same with a text in the main directory."""
-        value = text.encode() + b"\0"
+        value = text.encode(errors="backslashreplace") + b"\0"  # a file's name may hold what is no letter
         return replace(self, main={**self.main, tag: Entry(2, len(value), value)})
 
 

@@ -12,6 +12,7 @@ from limpid.data.photographs.exif import (
     INTEROPERABILITY,
     MAKER_NOTE,
     PREFIX,
+    PROCESSED_BY,
     Directory,
     Entry,
     Exif,
@@ -30,8 +31,7 @@ def to_bytes(exif: Exif) -> bytes:
     layout = _Layout(exif.order, 8, reserved)
     at = layout.write_all(exif)
     magic = b"II*\0" if exif.order == "<" else b"MM\0*"
-    layout.put(0, magic + struct.pack(exif.order + "I", at))
-    return PREFIX + bytes(layout.data)
+    return PREFIX + magic + struct.pack(exif.order + "I", at) + bytes(layout.data)
 
 
 def below_a_file(exif: Exif, picture: Directory, length: int) -> tuple[int, bytes]:
@@ -44,19 +44,21 @@ def below_a_file(exif: Exif, picture: Directory, length: int) -> tuple[int, byte
     """
     layout = _Layout(exif.order, length, None)
     at = layout.write_all(replace(exif, main={**picture, **exif.main}))
-    return at, bytes(layout.data[length:])
+    return at, bytes(layout.data)
 
 
 class _Layout:
     """Lays directories and their values one after another, around bytes that are reserved."""
 
     def __init__(self, order: Order, begin: int, reserved: tuple[int, int] | None) -> None:
-        self.order, self.cursor, self.reserved = order, begin, reserved
-        self.data = bytearray(begin)
+        self.order, self.begin, self.reserved = order, begin, reserved
+        self.cursor = begin
+        self.data = bytearray()
 
     def put(self, at: int, value: bytes) -> None:
-        if len(self.data) < at + len(value):
-            self.data.extend(bytes(at + len(value) - len(self.data)))
+        """Write `value` to lie `at` bytes behind the beginning of the file, which is not held itself."""
+        at -= self.begin
+        self.data.extend(bytes(max(0, at + len(value) - len(self.data))))
         self.data[at : at + len(value)] = value
 
     def free(self, size: int) -> int:
@@ -97,16 +99,15 @@ class _Layout:
         out = struct.pack(self.order + "H", len(directory))
         for tag, entry in sorted(directory.items()):
             out += struct.pack(self.order + "HHI", tag, entry.kind, entry.count)
-            out += (
-                entry.value.ljust(4, b"\0")
-                if len(entry.value) <= 4
-                else struct.pack(self.order + "I", self._value(tag, entry.value))
-            )
+            if len(entry.value) <= 4:
+                out += entry.value.ljust(4, b"\0")
+            else:
+                out += struct.pack(self.order + "I", self._value(tag, entry.value))
         self.put(at, out + bytes(4))
 
     def _value(self, tag: int, value: bytes) -> int:
-        kept = tag == MAKER_NOTE and self.reserved is not None
-        at = self.reserved[0] if kept and self.reserved is not None else self.free(len(value))
+        """Where the value lies."""
+        at = self.reserved[0] if tag == MAKER_NOTE and self.reserved is not None else self.free(len(value))
         self.put(at, value)
         return at
 
@@ -114,7 +115,8 @@ class _Layout:
 def shortened(exif: Exif, most: int) -> tuple[bytes | None, str]:
     """The block in at most `most` bytes, and the end of a sentence on what was left out for it.
 
-    The maker's note goes first, then other values of more than 1000 bytes, such as a photo program's own, at last all.
+    The maker's note goes first, then other values of more than 1000 bytes, such as a photo program's own, at last all
+    but what the file was processed by.
     """
     steps: tuple[tuple[str, Callable[[int, Entry], bool]], ...] = (
         ("", lambda tag, entry: True),
@@ -127,7 +129,9 @@ def shortened(exif: Exif, most: int) -> tuple[bytes | None, str]:
     for note, keeps in steps:
         main = {tag: entry for tag, entry in exif.main.items() if keeps(tag, entry)}
         below = {tag: entry for tag, entry in exif.exif.items() if keeps(tag, entry)}
-        block = to_bytes(replace(exif, main=main, exif=below))
-        if len(block) <= most:
-            return block, note
-    return None, "has no room for so much EXIF, which was left out"
+        shorter = to_bytes(replace(exif, main=main, exif=below))
+        if len(shorter) <= most:
+            return shorter, note
+    left = {tag: entry for tag, entry in exif.main.items() if tag == PROCESSED_BY}
+    block = to_bytes(Exif(exif.order, left)) if left else None
+    return block, "has no room for so much EXIF, which was left out"

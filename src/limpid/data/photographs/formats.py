@@ -25,8 +25,9 @@ READABLE = {
     ".mpo": "JPEG",
     ".gif": "GIF",
 }
-#: The longest side that a format can hold.
-_LONGEST = {"JPEG": 65535, "WEBP": 16383, "AVIF": 65535}
+#: The longest side that a format can hold: WebP's own limit, and what the libraries that most programs read others with
+#: accept (libjpeg-turbo, libavif, libpng).
+_LONGEST = {"JPEG": 65500, "WEBP": 16383, "AVIF": 32768, "PNG": 1_000_000}
 #: Where a format that is only read goes: the suffix of one that holds as much.
 _INSTEAD = {"JPEG": ".jpg", "JPEG2000": ".jp2", "HEIC": ".jpg", "RAW": ".tif", "GIF": ".png"}
 #: What files begin with.
@@ -114,7 +115,7 @@ def refuse_output(path: Path, width: int, height: int) -> None:
     if longest is not None and max(width, height) > longest:
         raise UserError(
             f"{path} cannot be written: it has {width}x{height} pixels, and a side of {form} holds {longest} at most; "
-            "write PNG or TIFF."
+            "write TIFF."
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from limpid.data.photographs import exif
+from limpid.data.photographs import containers, exif
 from limpid.data.photographs.photograph import Stored, to_16_bit
 from limpid.errors import CannotRun
 
@@ -29,6 +29,10 @@ def decode(file: BinaryIO, name: str) -> Stored:
     samples = values if channels == 1 else values[..., : channels - (alpha is not None)]
     samples = samples.reshape(*samples.shape[:2]) if channels in (1, 2) else samples
     block, note = exif.read(image.info.get("exif"))
+    notes = [note] if note else []
+    file.seek(0)
+    if image.info.get("icc_profile") is None and containers.is_beyond_srgb(file.read()):
+        notes.append(containers.BEYOND_SRGB)
     return Stored(
         samples,
         alpha,
@@ -37,7 +41,7 @@ def decode(file: BinaryIO, name: str) -> Stored:
         exif=block,
         xmp=image.info.get("xmp"),
         lossless=False,
-        notes=[note] if note else [],
+        notes=notes,
     )
 
 

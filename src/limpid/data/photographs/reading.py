@@ -100,12 +100,11 @@ def frames(path: Path, megapixels: float = 200.0) -> Iterator[Pixels]:
         with _sentences(path):
             file = stack.enter_context(path.open("rb"))
             kind = _kind(file, path)
-            if kind not in ("GIF", "WEBP", "PNG", "AVIF"):
-                file.close()
-                found: Iterator[Pixels] = iter([read_photograph(path, megapixels).pixels])
-            else:
-                refuse_large(path, *_size(file, path, kind), megapixels)
+            refuse_large(path, *_size(file, path, kind), megapixels)
+            if by_pillow.is_animated(file, kind):
                 found = by_pillow.frames(file, kind)
+            else:
+                found = iter([read_photograph(path, megapixels).pixels])
         while True:
             with _sentences(path):
                 frame = next(found, None)

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd is no news of ours
 
-_YCBCR = 6  # of PhotometricInterpretation
+_IS_MASK, _YCBCR = 4, 6  # of PhotometricInterpretation
 _CAMERAS_OWN = (32803, 34892)  # a colour filter's mosaic, and linear RAW
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 #: How many bytes a byte can stand for, by compression: none, LZW, Deflate and PackBits. More were never packed.
 _DENSEST = {1: 1, 5: 3000, 8: 1100, 32946: 1100, 32773: 70}
+_LARGEST_PIXEL = 16  # bytes: four channels of 32 bits
 _MOST_PAGES = 64  # pages beyond are not looked at: there are too many already
 _JPEGS = (6, 7, 33007, 34892)  # compressions that lose something
 _LOSSY = (*_JPEGS, 34676, 34677, 33003, 33005, 34712, 34933, 34934, 50001, 50002, 52546)
@@ -71,8 +72,7 @@ def decode(file: BinaryIO, name: str, megapixels: float) -> Stored:
         stored.notes = notes + stored.notes
         if page is not tiff.pages.first:  # else EXIF says it, which is the same directory
             stored.turn = _orientation(page)
-        xmp = page.tags.valueof(700)
-        stored.xmp = xmp.encode() if isinstance(xmp, str) else bytes(xmp) if isinstance(xmp, (bytes, tuple)) else None
+        stored.xmp = _bytes(page.tags.valueof(exif.XMP))
         stored.lossless = page.compression not in _LOSSY
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:  # not the pixels, only what is looked at
         stored.exif, note = exif.read(data, note_stays=False)
@@ -85,11 +85,10 @@ def _picture(tiff: TiffFile, name: str) -> tuple[TiffPage, list[str]]:
     pages: list[TiffPage] = []
     notes = []
     others = 0
-    for index, page in enumerate(_pages(tiff)):
-        if index == _MOST_PAGES:
-            break
+    every: Any = tiff.pages
+    for page in (every[index] for index in range(min(len(every), _MOST_PAGES))):
         kind = page.subfiletype
-        if kind & _MASK or page.photometric == _MASK:
+        if kind & _MASK or page.photometric == _IS_MASK:
             notes.append("has a mask beside its picture, which was left out")
         elif kind & _REDUCED:
             others += 1
@@ -99,13 +98,16 @@ def _picture(tiff: TiffFile, name: str) -> tuple[TiffPage, list[str]]:
     if not pages and others == 1:
         pages = [tiff.pages.first]  # one that says it is reduced, and nothing that it is reduced from
     if len(pages) != 1:
-        count = f"{len(pages)}" if len(tiff.pages) <= _MOST_PAGES else f"{len(tiff.pages)}"
+        count = len(pages) if len(every) <= _MOST_PAGES else len(every)
         raise UserError(f"{name} holds {count} pictures; split it into files of one picture each.")
     return pages[0], notes
 
 
-def _pages(tiff: TiffFile) -> Any:
-    yield from (tiff.pages[index] for index in range(min(len(tiff.pages), _MOST_PAGES + 1)))
+def _bytes(value: object) -> bytes | None:
+    """The value of a tag that holds bytes, as whatever type it was written."""
+    if isinstance(value, str):
+        return value.encode()
+    return bytes(value) if isinstance(value, (bytes, tuple)) else None
 
 
 def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
@@ -115,6 +117,8 @@ def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
     if page.is_tiled and page.tilewidth * page.tilelength > max(megapixels * 1e6, 4 * width * height):
         tile = f"{page.tilewidth}x{page.tilelength}"
         raise UserError(f"{name} has {width}x{height} pixels in a tile of {tile}; save it anew as PNG.")
+    if page.nbytes > _LARGEST_PIXEL * megapixels * 1e6:
+        raise UserError(f"{name} has {page.nbytes // 10**9} GB of samples; save it as 8 or 16 bit.")
     if page.samplesperpixel > 16:
         raise UserError(f"{name} has {page.samplesperpixel} channels; save it as RGB and try again.")
     length = page.parent.filehandle.size
@@ -143,17 +147,13 @@ def _samples(page: TiffPage, name: str) -> NDArray[Any]:
         return _ycbcr(page, name)
     try:
         values = page.asarray(out=np.zeros(page.shape, page.dtype))  # a damaged piece may leave some as they were
-    except (NotImplementedError, KeyError) as error:  # what tifffile says of what it does not know
-        raise UserError(f"{name} is a TIFF of a kind that cannot be read ({compression}); save it as PNG.") from error
-    except ImportError as error:
-        raise UserError(
-            f"{name} is packed by {compression}, which imagecodecs reads; pip install imagecodecs, or save it as PNG."
-        ) from error
-    except ValueError as error:
+    except (NotImplementedError, KeyError, ImportError, ValueError) as error:
         if "requires the 'imagecodecs' package" in str(error):
+            words = "which imagecodecs reads; pip install imagecodecs, or save it as PNG"
+            raise UserError(f"{name} is packed by {compression}, {words}.") from error
+        if isinstance(error, NotImplementedError) or "not supported" in str(error):
             raise UserError(
-                f"{name} is packed by {compression}, which imagecodecs reads; pip install imagecodecs, or save it as "
-                "PNG."
+                f"{name} is packed in a way that cannot be read ({compression}); save it as PNG."
             ) from error
         raise
     shape = (page.imagelength, page.imagewidth)

@@ -14,7 +14,7 @@ from limpid.errors import UserError
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
-# PhotometricInterpretation
+_PHOTOMETRIC = 262  # PhotometricInterpretation, of which these are the values:
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha that the colours are multiplied by, and that they are not
@@ -37,6 +37,8 @@ def meaning(page: TiffPage, values: NDArray[Any], name: str) -> Stored:
     """
     photometric = int(page.photometric)
     count = _CHANNELS.get(photometric)
+    if _PHOTOMETRIC not in page.tags:
+        raise UserError(f"{name} does not say what its samples are, colours or grey; save it as RGB and try again.")
     if count is None:
         words = getattr(page.photometric, "name", str(photometric))
         raise UserError(f"{name} holds colours of a kind that is not agreed ({words}); save it as RGB and try again.")

@@ -11,7 +11,7 @@ from limpid.data.photographs import encoders, exif, exif_layout
 from limpid.data.photographs.encoders import Metadata
 from limpid.data.photographs.formats import FORMATS, refuse_output
 from limpid.data.photographs.photograph import Photograph, Pixels, Samples
-from limpid.errors import UserError
+from limpid.errors import CannotRun, UserError
 from limpid.store.atomic_io import atomic_write
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -45,12 +45,17 @@ def write_photograph(
     form = FORMATS[path.suffix.lower()]
     levels = like.levels if form in _DEEP else 255
     alpha = None if form == "JPEG" or like.alpha is None else _rescaled(like.alpha, levels)
-    grey = like.grey and form != "WEBP" and not (alpha is not None and (levels == 65535 or form in ("TIFF", "BMP")))
+    grey = like.grey and form != "WEBP" and not (alpha is not None and (levels == 65535 or form == "BMP"))
     samples = _samples(pixels, levels, like.grey)
     if like.grey and not grey:
         samples = np.repeat(samples[..., None], 3, axis=2)  # few programs read grey with alpha there
     metadata = _metadata(form, like, grey, (width, height), processed_by)
-    data = encoders.encoded(form, samples, alpha, metadata, like, quality)
+    try:
+        data = encoders.encoded(form, samples, alpha, metadata, like, quality)
+    except CannotRun as error:
+        raise CannotRun(f"{path}: {error}") from error
+    except Exception as error:  # several encoders, each with errors of its own
+        raise UserError(f"{path} cannot be written as {form} ({error}); write PNG or TIFF.") from error
     try:
         with atomic_write(path) as file:
             file.write_bytes(data)
