@@ -35,6 +35,9 @@ PLAIN = {
 }
 COMMANDS = {**COMPOSED, **PLAIN}
 
+#: Commands that put image after image through a network.
+_RESTORING = ("predict", "test", "serve", "demo")
+
 #: Keys whose values are paths: quoted before Hydra's grammar sees them, so that any file name works.
 _PATHS = ("input", "output", "ckpt", "images", "reference", "data.root", "data.cache")
 
@@ -54,7 +57,12 @@ limpid COMMAND --help tells more. Tab completion: eval "$(limpid -sc install=bas
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its status."""
-    sys.exit(status(sys.argv[1:] if arguments is None else arguments))
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in _RESTORING:
+        from limpid.commands.keeping_memory import keep_memory
+
+        keep_memory()
+    sys.exit(status(words))
 
 
 def status(arguments: list[str]) -> int:

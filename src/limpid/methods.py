@@ -17,6 +17,7 @@ import limpid
 from limpid import checkpoint, hints, zoo
 from limpid.config.registry import build, registered
 from limpid.errors import UserError
+from limpid.inference import Adaptive
 
 if TYPE_CHECKING:
     from torch import nn
@@ -125,7 +126,10 @@ def method_of(
     if place is not None:
         words.append(f"{_shown(place)} {checkpoint.fingerprint(Path(place))[:_DIGITS]}")
     identity = ", ".join(words).encode("ascii", "backslashreplace").decode()  # as EXIF has it
-    return Method(name, network.eval().to(device), inference or _usual_inference(), identity)
+    inference = inference or _usual_inference()
+    if place is not None and isinstance(inference, Adaptive) and (card := zoo.parse_zoo_name(place)) is not None:
+        inference = inference.at(zoo.find(card).restore_at)
+    return Method(name, network.eval().to(device), inference, identity)
 
 
 def device_named(name: str) -> torch.device:

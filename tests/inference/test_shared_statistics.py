@@ -71,11 +71,22 @@ def test_statistics_are_gone_after_an_error(looks_everywhere: nn.Module) -> None
     assert all(not layer._forward_hooks and not layer._forward_pre_hooks for layer in looks_everywhere.modules())
 
 
-def test_statistics_between_two_images(looks_everywhere: nn.Module) -> None:
-    dark, bright = (measured(looks_everywhere, torch.full((1, 3, 16, 16), value)) for value in (0.2, 0.8))
-    between = dark.towards(bright, 0.25)
-    for low, middle, high in zip(dark.values, between.values, bright.values, strict=True):
-        torch.testing.assert_close(middle, 0.75 * low + 0.25 * high)
+def test_what_is_found_can_be_adjusted_in_the_same_pass(looks_everywhere: nn.Module) -> None:
+    dark, bright = torch.rand(1, 3, 16, 16) / 2, torch.rand(1, 3, 16, 16)
+    statistics = measured(looks_everywhere, dark)
+    with given(looks_everywhere, statistics):
+        expected = restore(looks_everywhere, bright)
+    numbers = []
+
+    def of_the_dark_one(number: int, value: Tensor) -> Tensor:
+        numbers.append(number)
+        return statistics.values[number]
+
+    for way in (Adaptive(), Tiled(64, 8, 4)):
+        torch.testing.assert_close(way(looks_everywhere, bright, adjust=of_the_dark_one), expected)
+    tiled = Tiled(8, 2, 2)(looks_everywhere, bright, adjust=of_the_dark_one)
+    torch.testing.assert_close(tiled, expected, rtol=0, atol=1e-6)
+    assert numbers == 3 * [0, 1, 2, 3, 4]
 
 
 def test_tiles_equal_the_whole_for_what_looks_everywhere_by_means(looks_everywhere: nn.Module) -> None:

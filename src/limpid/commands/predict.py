@@ -41,6 +41,7 @@ suffix=png        the format of the results; otherwise each keeps its own
 overwrite=true    replace outputs that exist; otherwise what this method made is skipped, so that a second run goes on,
                   and what another method or program made is kept and named
 inference=full|padded|tiled|adaptive how large images go through a network (inference.tile=512 ...)
+precision=bf16    sooner where the processor computes in it, and up to a few grey levels from float32 (32)
 video.crf=18, video.preset=medium, video.lossless=false, video.smoothing=1   how videos are written, and kept from
                   flickering
 device=cpu, megapixels=200, quality=95, overlap=12, network.*=..."""
@@ -59,6 +60,7 @@ _KEYS = (
     "sheet",
     "device",
     "inference",
+    "precision",
     "video",
 )
 

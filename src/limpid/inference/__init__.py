@@ -6,7 +6,7 @@ moved to the network's device and back, so that a large image needs no more of a
 
 from limpid.inference.adaptive import Adaptive
 from limpid.inference.receptive_field import receptive_radius
-from limpid.inference.statistics import ImageStatistics, given, measured
+from limpid.inference.statistics import Adjust, ImageStatistics, adjusted, given, measured
 from limpid.inference.tiles import Tiled
 from limpid.inference.whole import (
     SMALLEST,
@@ -22,6 +22,7 @@ from limpid.inference.whole import (
 __all__ = [
     "SMALLEST",
     "Adaptive",
+    "Adjust",
     "Full",
     "HasRestored",
     "ImageStatistics",
@@ -29,6 +30,7 @@ __all__ = [
     "NetworkOutput",
     "Padded",
     "Tiled",
+    "adjusted",
     "given",
     "measured",
     "receptive_radius",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from limpid.errors import UserError
 from limpid.inference.carried import carried
-from limpid.inference.statistics import ImageStatistics, given
+from limpid.inference.statistics import Adjust, adjusted
 from limpid.inference.tiles import Tiled, reduced, undivided, window
 from limpid.inference.whole import SMALLEST, restore
 
@@ -68,26 +68,26 @@ class Adaptive:
         """Whether an image of this size is cut into tiles."""
         return height * width > min(self.largest, self.restore_at or self.largest) * 1e6 and _learns(network)
 
-    def __call__(self, network: nn.Module, x: Tensor, statistics: ImageStatistics | None = None) -> Tensor:
-        """See `Inference`; `statistics`, where they are given, are taken for the image's own."""
+    def __call__(self, network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> Tensor:
+        """See `Inference`; what the network finds of the whole image goes through `adjust`, see `adjusted`."""
         if not _learns(network):
             return restore(network, x)
         small = x if self.restore_at is None else reduced(x, self.restore_at)
-        restored = self._at_size(network, small, statistics)
+        restored = self._at_size(network, small, adjust)
         if small is x:
             return restored
         if restored.shape != small.shape:
             raise UserError("This network changes the size of images; leave out inference.restore_at.")
         return carried(x, small, restored, self.radius, self.epsilon).clamp_(0, 1)
 
-    def _at_size(self, network: nn.Module, x: Tensor, statistics: ImageStatistics | None) -> Tensor:
+    def _at_size(self, network: nn.Module, x: Tensor, adjust: Adjust | None) -> Tensor:
         """The restored image of `x` at its own size."""
         height, width = x.shape[-2:]
         if height * width > self.largest * 1e6:
-            return self.tiled(network, x, statistics)
+            return self.tiled(network, x, adjust)
         margin = self.tiled.margin
         below, right = (max(margin, SMALLEST - side - margin) for side in (height, width))
-        with undivided(network), given(network, statistics):
+        with undivided(network), adjusted(network, adjust):
             around = window(x, -margin, height + below, -margin, width + right)
             restored = restore(network, around, self.tiled.precision)
         scale = restored.shape[-1] // around.shape[-1]  # of a network that enlarges

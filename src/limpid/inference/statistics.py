@@ -9,6 +9,7 @@ known of PyTorch's own (`nn.InstanceNorm2d`, `nn.AdaptiveAvgPool2d(1)`); any oth
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -30,10 +31,9 @@ class ImageStatistics:
 
     values: tuple[Tensor, ...]
 
-    def towards(self, others: ImageStatistics, share: float) -> ImageStatistics:
-        """The statistics between these (`share` 0) and `others` (1), for instance of one frame and the next."""
-        pairs = zip(self.values, others.values, strict=True)
-        return ImageStatistics(tuple(torch.lerp(mine, theirs, share) for mine, theirs in pairs))
+
+#: What becomes of a look's value: its number in the pass, and what was found, to what is taken for it.
+Adjust = Callable[[int, Tensor], Tensor]
 
 
 def pooling_layers(network: nn.Module) -> list[nn.Module]:
@@ -42,52 +42,64 @@ def pooling_layers(network: nn.Module) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def measured(network: nn.Module, x: Tensor, precision: str = "32") -> ImageStatistics:
+def measured(network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> ImageStatistics:
     """The statistics that `network` takes of `x` `(N, 3, H, W)` in [0, 1]; none where it looks nowhere so far.
 
-    A network that looks at an image of another size almost alike, as those here do, takes almost the same of a reduced
-    one.
+    Args:
+        network: in evaluation mode.
+        x: the image, or the image reduced: what a network finds of both is nearly the same.
+        adjust: see `adjusted`; the adjusted values are what is returned.
     """
     found: list[Tensor] = []
 
-    def find(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found.append(_moments(inputs[0]) if _is_normalisation(layer) else output)
+    def keep(number: int, value: Tensor) -> Tensor:
+        found.append(value if adjust is None else adjust(number, value))
+        return found[-1]
 
-    layers = pooling_layers(network)
-    if layers:
-        with _hooked(layers, find):
-            restore(network, x, precision)
+    if pooling_layers(network):
+        with adjusted(network, keep):
+            restore(network, x)
     return ImageStatistics(tuple(found))
 
 
 @contextlib.contextmanager
-def given(network: nn.Module, statistics: ImageStatistics | None) -> Iterator[None]:
-    """Inside, `network` takes `statistics` for what its layers would find of the image, in each pass anew.
-
-    With None, it takes its own.
-    """
-    if statistics is None or not statistics.values:
+def given(network: nn.Module, statistics: ImageStatistics) -> Iterator[None]:
+    """Inside, `network` takes `statistics` for what its layers would find of the image, in each pass anew."""
+    if not statistics.values:
         yield
         return
-    looks = iter(statistics.values)
-
-    def begin(module: nn.Module, inputs: tuple[object, ...]) -> None:
-        nonlocal looks
-        looks = iter(statistics.values)
-
-    def replace(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        value = next(looks)
-        return _normalised(layer, inputs[0], value) if _is_normalisation(layer) else value.to(output)
-
-    handle = network.register_forward_pre_hook(begin)
-    with contextlib.ExitStack() as stack:
-        stack.callback(handle.remove)
-        stack.enter_context(_hooked(pooling_layers(network), replace))
+    with adjusted(network, lambda number, value: statistics.values[number].to(value)):
         yield
 
 
 @contextlib.contextmanager
-def _hooked(layers: list[nn.Module], hook: Callable[..., Tensor | None]) -> Iterator[None]:
+def adjusted(network: nn.Module, adjust: Adjust | None) -> Iterator[None]:
+    """Inside, what `network` finds of a whole image goes through `adjust` before it is used; with None, it does not."""
+    layers = [] if adjust is None else pooling_layers(network)
+    if adjust is None or not layers:
+        yield
+        return
+    looks = itertools.count()
+
+    def begin(module: nn.Module, inputs: tuple[object, ...]) -> None:
+        nonlocal looks
+        looks = itertools.count()
+
+    def look(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not _is_normalisation(layer):
+            return adjust(next(looks), output)
+        moments = adjust(next(looks), _moments(inputs[0]))
+        return _normalised(layer, inputs[0], moments)
+
+    handle = network.register_forward_pre_hook(begin)
+    with contextlib.ExitStack() as stack:
+        stack.callback(handle.remove)
+        stack.enter_context(_hooked(layers, look))
+        yield
+
+
+@contextlib.contextmanager
+def _hooked(layers: list[nn.Module], hook: Callable[..., Tensor]) -> Iterator[None]:
     handles: list[RemovableHandle] = [layer.register_forward_hook(hook) for layer in layers]
     try:
         yield

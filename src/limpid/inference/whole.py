@@ -68,11 +68,21 @@ def named_precision(precision: str | int) -> str:
 
 
 class Full:
-    """The whole image at once."""
+    """The whole image at once.
+
+    Args:
+        precision: see `restore`.
+
+    Raises:
+        UserError: there is no such precision.
+    """
+
+    def __init__(self, precision: str | int = "32") -> None:
+        self.precision = named_precision(precision)
 
     def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
         """See `Inference`."""
-        return restore(network, x)
+        return restore(network, x, self.precision)
 
 
 class Padded:
@@ -81,18 +91,20 @@ class Padded:
     Args:
         multiple: height and width become multiples of it.
         mode: what fills the margin: ``reflect``, ``replicate`` or ``constant`` (black).
+        precision: see `restore`.
 
     Raises:
-        UserError: the mode is none of these, or the multiple is below 1.
+        UserError: the mode is none of these, the multiple is below 1, or there is no such precision.
     """
 
-    def __init__(self, multiple: int, mode: str = "reflect") -> None:
+    def __init__(self, multiple: int, mode: str = "reflect", precision: str | int = "32") -> None:
         if mode not in ("reflect", "replicate", "constant") or multiple < 1:
             raise UserError(
                 f"inference is padded to multiples of {multiple} by {mode!r}, but the multiple must be 1 or more "
                 "and the mode reflect, replicate or constant."
             )
         self.multiple, self.mode = multiple, mode
+        self.precision = named_precision(precision)
 
     def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
         """See `Inference`."""
@@ -100,4 +112,4 @@ class Padded:
         below, right = -height % self.multiple, -width % self.multiple
         # A reflection cannot be wider than the image; what lies beyond it repeats the border.
         mode = "replicate" if self.mode == "reflect" and (below >= height or right >= width) else self.mode
-        return restore(network, F.pad(x, (0, right, 0, below), mode=mode))[..., :height, :width]
+        return restore(network, F.pad(x, (0, right, 0, below), mode=mode), self.precision)[..., :height, :width]
