@@ -62,7 +62,7 @@ def _exif_segments(data: bytes) -> Iterator[int]:
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name of each chunk of a PNG up to its end, and where its body begins and ends; some writers leave bytes behind."""
+    """Name of each chunk of a PNG, and where its body begins and ends; what writers leave behind the last is none."""
     at = 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
