@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL.BmpImagePlugin import BmpImageFile
 
 from limpid.data.photographs import containers, exif
 from limpid.data.photographs.formats import FORMATS, HEAD, kind_of_head
@@ -97,7 +96,6 @@ def decode(path: Path, data: bytes) -> NDArray[np.generic]:
     """
     if data and cut_short(data):
         raise UserError(f"{path} is cut short ({len(data)} bytes, and the end is missing); fetch it again.")
-    block = _exif_block(data)
     plain = _is_plain(data)
     width, height = claimed_size(data) if plain else size_of(path)
     if width * height > MOST_PIXELS:
@@ -114,19 +112,21 @@ def decode(path: Path, data: bytes) -> NDArray[np.generic]:
         pixels = None
     if pixels is None:
         raise UserError(f"{path} is not an image that can be read; replace or remove it.")
-    found, _ = exif.read(block)
+    found, _ = exif.read(_exif_block(data))
     return upright(pixels[..., ::-1], 1 if found is None else found.orientation())
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether OpenCV can be trusted with an image: PNG, BMP of 24 bits, WebP, and JPEG of 8 bits in grey or RGB."""
+    """Whether OpenCV can be trusted with an image: PNG, WebP, and JPEG of 8 bits in grey or RGB."""
     kind = kind_of_head(data[:HEAD])
     if kind == "PNG":
-        return not any(_is_odd(name, data[begin : begin + 32]) for name, begin, _ in containers.chunks(data))
+        ends = [end for _, _, end in containers.chunks(data)]  # OpenCV makes room for what a length claims
+        is_whole = not ends or ends[-1] + 4 <= len(data)
+        return is_whole and not any(_is_odd(name, data[at : at + 32]) for name, at, _ in containers.chunks(data))
     if kind == "JPEG":
         _, _, bits, channels = containers.jpeg_frame(io.BytesIO(data))
         return bits == 8 and channels in (1, 3)
-    return kind == "WEBP" or (kind == "BMP" and data[14:16] == b"\x28\0" and data[28:30] == b"\x18\0")
+    return kind == "WEBP"
 
 
 def _is_odd(name: bytes, body: bytes) -> bool:
@@ -149,21 +149,13 @@ def cut_short(data: bytes) -> bool:
 
 
 def claimed_size(data: bytes) -> tuple[int, int]:
-    """Width and height that the header of a JPEG, PNG or BMP claims, before decoding; (0, 0) where none can be read.
+    """Width and height that the header of a JPEG or PNG claims, before decoding; (0, 0) of others.
 
     WebP is not looked at: it holds 268 megapixels at most.
     """
     if data.startswith(containers.PNG):
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if data.startswith(containers.JPEG):
-        return containers.jpeg_frame(io.BytesIO(data))[:2]
-    if not data.startswith(b"BM"):
-        return 0, 0
-    try:
-        width, height = BmpImageFile(io.BytesIO(data)).size
-    except (OSError, SyntaxError, ValueError, KeyError):
-        return 0, 0  # decoding will say so
-    return width, height
+    return containers.jpeg_frame(io.BytesIO(data))[:2] if data.startswith(containers.JPEG) else (0, 0)
 
 
 def write_image(path: Path, pixels: NDArray[np.float32]) -> None:

@@ -62,11 +62,13 @@ def _exif_segments(data: bytes) -> Iterator[int]:
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name of each chunk of a PNG, and where its body begins and ends."""
+    """Name of each chunk of a PNG, and where its body begins and ends; what writers leave behind the last is none."""
     at = 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
         yield data[at + 4 : at + 8], at + 8, at + 8 + length
+        if data[at + 4 : at + 8] == b"IEND":
+            return
         at += 12 + length
 
 
@@ -104,7 +106,9 @@ def is_lossless_webp(data: bytes) -> bool:
 
 
 def webp_exif(data: bytes) -> bytes | None:
-    """The EXIF block of a WebP; None where there is none."""
+    """The EXIF block of a WebP; None where there is none, or its header does not announce one."""
+    if data[12:16] != b"VP8X" or not data[20] & 8:
+        return None
     at = 12
     while at + 8 <= len(data):
         length = int.from_bytes(data[at + 4 : at + 8], "little")
