@@ -27,6 +27,7 @@ import clips  # noqa: E402
 from limpid.video import restore as restore_module  # noqa: E402
 from limpid.video import restore_video  # noqa: E402
 from limpid.video.clip import Clip  # noqa: E402
+from limpid.video.clock import Clock  # noqa: E402
 from limpid.video.join import processed_by  # noqa: E402
 
 
@@ -82,6 +83,34 @@ def test_sound_that_a_container_cannot_hold_is_said_before_anything_is_done(tmp_
     assert {p.name for p in tmp_path.iterdir()} == {"clip.mkv"}
     restore_video(source, tmp_path / "clear.mp4", HALF, settings())
     assert [data for _, data, _ in clips.packets(tmp_path / "clear.mp4")] == [d for _, d, _ in clips.packets(source)]
+
+
+def test_subtitles_chapters_and_words_come_along(tmp_path: Path) -> None:
+    source, plain = tmp_path / "clip.mkv", clips.make(tmp_path / "plain.mp4")
+    chapters = [{"id": 1, "start": 0, "end": 300, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}]
+    with av.open(str(plain)) as given, av.open(str(source), "w") as result:
+        video = result.add_stream_from_template(given.streams.video[0])
+        video.metadata["timecode"] = "01:00:00:00"
+        text = result.add_mux_stream("subrip")
+        text.time_base, text.metadata["language"] = Fraction(1, 1000), "fra"
+        result.metadata["comment"] = "mine"
+        result.set_chapters(chapters)
+        said = av.Packet(b"Bonjour")
+        said.pts = said.dts = 120
+        said.duration, said.time_base, said.stream = 200, Fraction(1, 1000), text
+        result.mux(said)
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                result.mux(packet)
+    assert restore_video(source, tmp_path / "clear.mkv", HALF, settings()).notes == ()
+    assert clips.packets(tmp_path / "clear.mkv", "subtitle") == [(0, b"Bonjour", Fraction(120, 1000))]
+    with av.open(str(tmp_path / "clear.mkv")) as container:
+        assert [chapter["metadata"] for chapter in container.chapters()] == [{"title": "One"}]
+        assert container.streams.subtitles[0].metadata["language"] == "fra"
+        assert dict(container.metadata)["COMMENT"] == "mine\nLimpid, half"
+    report = restore_video(source, tmp_path / "clear.mov", HALF, settings())
+    assert report.notes == (f"{source} has streams that its result has not: 1 of subtitle (srt).",)
 
 
 @pytest.mark.parametrize(("degrees", "quarters"), [(90, 1), (-90, -1), (180, 2), (0, 0)])
@@ -201,6 +230,31 @@ def test_a_broadcast_begins_at_zero_with_its_sound_in_step(tmp_path: Path) -> No
     assert len(moved) == 1
     assert all(abs(shift - moved.copy().pop()) < Fraction(1, 10000) for shift in sound)
     assert 0 <= after[0] < Fraction(1, 10)
+
+
+def test_a_clock_that_starts_again_goes_on(tmp_path: Path) -> None:
+    one, other = (clips.make(tmp_path / f"{size[0]}.ts", size=size, sound=("aac",)) for size in ((64, 48), (96, 64)))
+    (tmp_path / "clip.ts").write_bytes(one.read_bytes() + other.read_bytes())
+    report = restore_video(tmp_path / "clip.ts", tmp_path / "clear.mp4", HALF, settings())
+    steps = np.diff([float(time) for time in clips.times(tmp_path / "clear.mp4")])
+    assert report.frames == 24
+    np.testing.assert_allclose(steps, 0.04, atol=1e-4)
+    assert clips.images(tmp_path / "clear.mp4")[-1].shape == (48, 64, 3)  # the first frame's size
+    assert len(clips.packets(tmp_path / "clear.mp4")) == len(clips.packets(tmp_path / "clip.ts"))
+
+
+def test_times_only_go_forward() -> None:
+    clock = Clock(restart=100)
+    assert [clock.forward(time, 10) for time in (5, 15, 15, 14, 30, 500, 0, 10, 20, 3)] == [
+        5, 15, 16, 17, 30, 500, 510, 520, 530, 531,
+    ]  # fmt: skip
+
+
+def test_a_video_that_begins_late_is_no_video_cut_short(tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "clip.mkv", pts=[90000 * 5 + 3600 * number for number in range(12)])
+    restore_video(source, tmp_path / "clear.mp4", HALF, settings())
+    assert clips.times(tmp_path / "clear.mp4") == clips.times(source)
+    assert clips.times(source)[0] == 5
 
 
 class Interrupted(Exception):

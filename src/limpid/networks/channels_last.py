@@ -20,6 +20,8 @@ class GlobalAvgPool(nn.Module):
     the sum of two tensors of one layout (bf16, on a CPU).
     """
 
+    pools_over_image = True  # `limpid.inference` shares its output between tiles
+
     def forward(self, features: Tensor) -> Tensor:
         """`(N, C, 1, 1)` from `features` `(N, C, H, W)`."""
         if not _channels_last(features):

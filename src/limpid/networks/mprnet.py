@@ -223,6 +223,9 @@ class MPRNet(nn.Module):
         "stage3.orsnet",
     )
 
+    #: Whether the first stages see quarters and halves, as printed, or the whole image, where no seam may be seen.
+    divides_image = True
+
     def __init__(
         self,
         channels: int = 40,
@@ -257,15 +260,15 @@ class MPRNet(nn.Module):
             raise ValueError(f"MPRNet has no features {sorted(unknown)}; it has {', '.join(self.FEATURES)}.")
         height, width = x.shape[-2:]
         whole = pad_to_multiple(x, 8)
-        halves = _split(whole, 2)
+        halves = self._split(whole, 2)
 
-        encoded1 = self.encoders[0](self.shallow[0](_split(halves, 3), self.slope), self.slope)
-        encoded1 = [_join(level, 3) for level in encoded1]
+        encoded1 = self.encoders[0](self.shallow[0](self._split(halves, 3), self.slope), self.slope)
+        encoded1 = [self._join(level, 3) for level in encoded1]
         decoded1 = self.decoders[0](encoded1, self.slope)
         attended, restored1 = self.attentions[0](decoded1[0], halves)
 
         fused = self.fusions[0](torch.cat([self.shallow[1](halves, self.slope), attended], 1))
-        encoded2 = [_join(level, 2) for level in self.encoders[1](fused, self.slope, encoded1, decoded1)]
+        encoded2 = [self._join(level, 2) for level in self.encoders[1](fused, self.slope, encoded1, decoded1)]
         decoded2 = self.decoders[1](encoded2, self.slope)
         attended, restored2 = self.attentions[1](decoded2[0], whole)
 
@@ -285,6 +288,12 @@ class MPRNet(nn.Module):
         wanted = {name: levels[name] for name in features}
         for name in wanted:
             if name.startswith("stage1"):
-                wanted[name] = _join(wanted[name], 2)
-        stages = tuple(image[..., :height, :width] for image in (_join(restored1, 2), restored2, restored3))
+                wanted[name] = self._join(wanted[name], 2)
+        stages = tuple(image[..., :height, :width] for image in (self._join(restored1, 2), restored2, restored3))
         return MPRNetOutput(stages[-1], stages, wanted)
+
+    def _split(self, x: Tensor, dim: int) -> Tensor:
+        return _split(x, dim) if self.divides_image else x
+
+    def _join(self, x: Tensor, dim: int) -> Tensor:
+        return _join(x, dim) if self.divides_image else x

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from limpid.networks.channels_last import GlobalAvgPool
+
 
 def _depthwise(channels: int, kernel_size: int, dilation: int = 1) -> nn.Conv2d:
     padding = dilation * (kernel_size // 2)
@@ -70,12 +72,15 @@ class OperationGroup(nn.Module):
         super().__init__()
         weights = steps * OperationLayer.OPERATIONS
         self.attention = nn.Sequential(nn.Linear(channels, 2 * weights), nn.ReLU(), nn.Linear(2 * weights, weights))
+        self.mean = GlobalAvgPool()
         self.entry = _pointwise(channels, channels)
         self.layers = nn.ModuleList(OperationLayer(channels) for _ in range(steps))
 
     def forward(self, features: Tensor) -> Tensor:
         """Refine `features` `(N, C, H, W)`."""
-        scores = self.attention(features.mean((2, 3))).unflatten(1, (len(self.layers), OperationLayer.OPERATIONS))
+        scores = self.attention(self.mean(features).flatten(1)).unflatten(
+            1, (len(self.layers), OperationLayer.OPERATIONS)
+        )
         features = self.entry(features).relu()
         for layer, weights in zip(self.layers, scores.softmax(-1).unbind(1), strict=True):
             features = layer(features, weights)

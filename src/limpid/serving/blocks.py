@@ -22,6 +22,7 @@ STYLE = """
 footer { display: none !important; }
 .method { padding: 0.4rem 0.75rem !important; }
 #side .grid-container { grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)) !important; }
+#side .grid-wrap { min-height: 0 !important; max-height: none !important; }
 #says { min-height: 1.5rem; }
 #says .wrong { color: var(--error-text-color, #b91c1c); font-weight: 600; }
 """
@@ -142,7 +143,7 @@ def _results(gr: Any, results: list[Result]) -> tuple[object, ...]:
         gr.update(choices=names, value=first.method, visible=several),
         gr.update(value=first.shown, visible=True),
         gr.update(value=first.download, visible=True),
-        gr.update(value=pictures if several else None, visible=several),
+        gr.update(value=pictures, visible=True),
     )
 
 

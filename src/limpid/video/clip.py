@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limpid.errors import UserError
+from limpid.video.clock import Clock
 from limpid.video.colours import Colours, colours_of, pixels_of
 from limpid.video.orientation import Orientation, orientation_of
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 #: Containers that say how long they are; one that ends this many seconds before is cut short.
 _SAY_LENGTH = ("mov", "matroska", "avi")
 _SHORT = 0.5
+#: A clock that goes back by so many seconds starts again.
+RESTART = 0.2
 #: Only containers that hold all they need are read: no playlists, which name other files and addresses.
 _SAFE = {
     "format_whitelist": "mov,matroska,avi,mpeg,mpegvideo,mpegts,asf,flv,mxf,ogg,gif,nut",
@@ -79,15 +82,14 @@ class Clip:
 
     def pictures(self, skip: int = 0) -> Generator[Picture]:
         """The frames in the order in which they are shown, but for the first `skip`; once for each clip."""
-        last: int | None = None
+        clock, last = Clock(round(RESTART / self.time_base)), self.start
         for number, frame in enumerate(self._frames()):
-            pts = self._time(frame, last)
-            last = pts
+            last = clock.forward(self._time(frame, last), self._usual_duration)
             if number < skip:
                 continue
             size = (self.height, self.width) if self.orientation.swaps_axes else (self.width, self.height)
             pixels = self.orientation.applied(pixels_of(frame, self.colours, size))
-            yield Picture(pixels, pts, int(frame.duration or 0) or self._usual_duration)
+            yield Picture(pixels, last, int(frame.duration or 0) or self._usual_duration)
 
     def _video(self) -> VideoStream:
         from av.stream import Disposition
@@ -156,15 +158,11 @@ class Clip:
         return self.container.duration / 1e6 if self.container.duration else None
 
     def _time(self, frame: VideoFrame, last: int | None) -> int:
-        """When `frame` is shown, after the one before, whose time is `last`."""
+        """When the file says that `frame` is shown; where it does not, soon after the one before, at `last`."""
         pts = frame.pts if frame.pts is not None else frame.dts
-        if pts is not None:
-            pts -= round(self.offset / self.time_base)
-        if last is None:
-            return pts if pts is not None else 0
         if pts is None:
-            return last + self._usual_duration
-        return max(pts, last + 1)
+            return 0 if last is None else last + self._usual_duration
+        return pts - round(self.offset / self.time_base)
 
     def _frames(self) -> Iterator[VideoFrame]:
         """What can be decoded; what cannot is counted, and the rest goes on."""
@@ -198,8 +196,8 @@ class Clip:
     def _says_short(self, end: float) -> str | None:
         """That the file ends before it says, None where it does not."""
         expected = (self.container.duration or 0) / 1e6
-        begin = (self.container.start_time or 0) / 1e6
-        if self.container.format.name.startswith(_SAY_LENGTH) and begin + expected - end > _SHORT:
+        begin = min((self.container.start_time or 0) / 1e6, 0.0)  # some count their length from a later beginning
+        if self.container.format.name.startswith(_SAY_LENGTH) and expected - (end - begin) > _SHORT:
             return f"ends after {end - begin:.1f} of the {expected:.1f} seconds that it says"
         return None
 

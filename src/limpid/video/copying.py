@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
 
-#: What describes the old file, not the recording.
-_OF_THE_FILE = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "duration"})
+#: What describes the old file, not the recording; of a time code FFmpeg would make a stream of its own.
+_OF_THE_FILE = frozenset(
+    {"encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "duration", "timecode"}
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limpid.errors import UserError
-from limpid.video.clip import Clip, opened
+from limpid.video.clip import RESTART, Clip, opened
+from limpid.video.clock import Clock
 from limpid.video.copying import Copied
 from limpid.video.formats import container_of
 from limpid.video.segments import Segment
@@ -38,28 +39,48 @@ def join(clip: Clip, segments: Sequence[Segment], copied: Copied, target: Path, 
     import av
 
     try:
-        with ExitStack() as stack:
-            source = stack.enter_context(opened(clip.path))
-            first = stack.enter_context(av.open(str(segments[0].file)))
-            container = container_of(target)
-            result = stack.enter_context(
-                av.open(str(file), "w", format=container, options=_options(container, clip.time_base))
-            )
-            video = result.add_stream_from_template(first.streams.video[0])
-            video.time_base = clip.time_base
-            video.metadata.update(copied.words_of(clip.stream))
-            streams = copied.add_to(result, source)
-            result.metadata.update(copied.words_of(source))
-            result.metadata["comment"] = "\n".join(filter(None, (result.metadata.get("comment"), by)))
-            result.set_chapters(source.chapters())
-            offset = Fraction(clip.offset).limit_denominator(1_000_000)
-            packets = heapq.merge(
-                _of_segments(segments, video, clip.time_base), _of_others(source, streams, offset), key=_when
-            )
-            for packet in packets:
-                result.mux(packet)
+        try:
+            _write(clip, segments, copied, target, file, by)
+        except av.error.ArgumentError:  # a word or a chapter of the original that FFmpeg does not write
+            _write(clip, segments, copied, target, file, by, words=False)
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{target} cannot be written ({error.strerror}); make room, or give another output.") from error
+
+
+def _write(
+    clip: Clip,
+    segments: Sequence[Segment],
+    copied: Copied,
+    target: Path,
+    file: Path,
+    by: str,
+    words: bool = True,
+) -> None:
+    """See `join`; without `words` only frames, sound and subtitles come along."""
+    import av
+
+    with ExitStack() as stack:
+        source = stack.enter_context(opened(clip.path))
+        first = stack.enter_context(av.open(str(segments[0].file)))
+        container = container_of(target)
+        result = stack.enter_context(
+            av.open(str(file), "w", format=container, options=_options(container, clip.time_base))
+        )
+        video = result.add_stream_from_template(first.streams.video[0])
+        video.time_base = clip.time_base
+        streams = copied.add_to(result, source)
+        said: list[str] = []
+        if words:
+            video.metadata.update(copied.words_of(clip.stream))
+            of_file = copied.words_of(source)
+            said = [of_file.pop(key) for key in list(of_file) if key.lower() == "comment"]
+            result.metadata.update(of_file)
+            result.set_chapters(source.chapters())
+        result.metadata["comment"] = "\n".join([*filter(None, said), by])
+        offset = Fraction(clip.offset).limit_denominator(1_000_000)
+        others = _of_others(source, streams, offset)
+        for packet in heapq.merge(_of_segments(segments, video, clip.time_base), others, key=_when):
+            result.mux(packet)
 
 
 def processed_by(path: Path) -> str | None:
@@ -138,6 +159,7 @@ def _of_others(source: Any, streams: dict[int, Stream], offset: Fraction) -> Ite
     if not streams:
         return
     packets = source.demux([source.streams[index] for index in streams])
+    clocks: dict[int, Clock] = {}
     while True:
         try:
             packet = next(packets, None)
@@ -147,8 +169,11 @@ def _of_others(source: Any, streams: dict[int, Stream], offset: Fraction) -> Ite
             return
         if packet.dts is None and packet.pts is None:
             continue
-        moved = round(offset / packet.time_base)
-        packet.pts = None if packet.pts is None else packet.pts - moved
-        packet.dts = packet.pts if packet.dts is None else packet.dts - moved
-        packet.stream = streams[packet.stream.index]
+        index = packet.stream.index
+        clock = clocks.setdefault(index, Clock(round(RESTART / packet.time_base)))
+        said = packet.pts if packet.dts is None else packet.dts
+        told = clock.forward(said - round(offset / packet.time_base), packet.duration or 1)
+        packet.pts = None if packet.pts is None else packet.pts + told - said
+        packet.dts = told
+        packet.stream = streams[index]
         yield packet

@@ -23,7 +23,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The type of each field whose annotation is one type, or that type or nothing.
-_KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool}
+_KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 class CardScore(TypedDict):
@@ -66,6 +66,8 @@ class Card:
         scores: by set and metric ``{value, n, protocol}``; the mean over n images.
         good_for: a sentence or two.
         limits: a sentence or two.
+        restore_at: the megapixels at which these weights saw scenes in training; larger photographs are restored at
+            that size, and the change is carried to theirs. None restores them at their own.
         file: the card's own file; not written into it.
     """
 
@@ -90,6 +92,7 @@ class Card:
     scores: dict[str, dict[str, CardScore]] = dataclasses.field(default_factory=dict)
     good_for: str = ""
     limits: str = ""
+    restore_at: float | None = None
     file: Path = Path()
 
     @property

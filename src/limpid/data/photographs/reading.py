@@ -159,10 +159,14 @@ def _decode(file: BinaryIO, path: Path, megapixels: float) -> Stored:
     kind = _kind(file, path)
     refuse_large(path, *_size(file, path, kind), megapixels)
     if kind == "TIFF":
-        return tiff.decode(file, str(path), megapixels)
-    if kind == "HEIC":
-        return heic.decode(file, str(path))
-    return raw.decode(file, str(path)) if kind == "RAW" else by_pillow.decode(file, kind)
+        stored = tiff.decode(file, str(path), megapixels)
+    elif kind == "HEIC":
+        stored = heic.decode(file, str(path))
+    else:
+        stored = raw.decode(file, str(path)) if kind == "RAW" else by_pillow.decode(file, kind)
+    if stored.alpha is not None and stored.alpha.shape != stored.samples.shape[:2]:
+        raise ValueError("its alpha and its colours differ in size")
+    return stored
 
 
 def _turn(stored: Stored) -> int:

@@ -1,0 +1,99 @@
+"""Photographs of any size: whole while they are small enough, in tiles beyond, or at the size of the training."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor, nn
+
+from limpid.errors import UserError
+from limpid.inference.carried import carried
+from limpid.inference.statistics import ImageStatistics, given
+from limpid.inference.tiles import Tiled, reduced, undivided, window
+from limpid.inference.whole import SMALLEST, restore
+
+
+class Adaptive:
+    """Whole while the image is small enough, in tiles beyond. What learns nothing always sees the whole image.
+
+    Either way the image goes on beyond its border, reflected, so that no frame is seen. With `restore_at`, a larger
+    image is restored reduced to that size, where a network sees a scene as it did in training, and the change is
+    carried to the full size (see `carried`): right for haze and dust, not for noise, streaks and blur.
+
+    Args:
+        largest: how many megapixels go through at once; in tiles, how many the image is reduced to for its statistics.
+        tile: see `Tiled`.
+        overlap: see `Tiled`.
+        blend: see `Tiled`.
+        margin: see `Tiled`.
+        precision: see `restore`.
+        restore_at: megapixels; None restores at full size.
+        radius: see `carried`.
+        epsilon: see `carried`.
+
+    Raises:
+        UserError: as `Tiled`; or a number is not above 0.
+    """
+
+    def __init__(
+        self,
+        largest: float = 1.0,
+        tile: int = 512,
+        overlap: int = 64,
+        blend: int = 16,
+        margin: int = 0,
+        precision: str | int = "32",
+        restore_at: float | None = None,
+        radius: int = 4,
+        epsilon: float = 1e-4,
+    ) -> None:
+        for name, value in {"restore_at": restore_at, "radius": radius, "epsilon": epsilon}.items():
+            if value is not None and not value > 0:
+                raise UserError(f"inference.{name} is {value}, but it must be above 0.")
+        self.largest = largest
+        self.tiled = Tiled(tile, overlap, blend, margin, largest, precision)
+        self.restore_at = restore_at
+        self.radius = radius
+        self.epsilon = epsilon
+
+    def at(self, megapixels: float | None) -> Adaptive:
+        """The same with `restore_at`, where none was set."""
+        if megapixels is None or self.restore_at is not None:
+            return self
+        changed = copy.copy(self)
+        changed.restore_at = megapixels
+        return changed
+
+    def in_tiles(self, network: nn.Module, height: int, width: int) -> bool:
+        """Whether an image of this size is cut into tiles."""
+        return height * width > min(self.largest, self.restore_at or self.largest) * 1e6 and _learns(network)
+
+    def __call__(self, network: nn.Module, x: Tensor, statistics: ImageStatistics | None = None) -> Tensor:
+        """See `Inference`; `statistics`, where they are given, are taken for the image's own."""
+        if not _learns(network):
+            return restore(network, x)
+        small = x if self.restore_at is None else reduced(x, self.restore_at)
+        restored = self._at_size(network, small, statistics)
+        if small is x:
+            return restored
+        if restored.shape != small.shape:
+            raise UserError("This network changes the size of images; leave out inference.restore_at.")
+        return carried(x, small, restored, self.radius, self.epsilon).clamp_(0, 1)
+
+    def _at_size(self, network: nn.Module, x: Tensor, statistics: ImageStatistics | None) -> Tensor:
+        """The restored image of `x` at its own size."""
+        height, width = x.shape[-2:]
+        if height * width > self.largest * 1e6:
+            return self.tiled(network, x, statistics)
+        margin = self.tiled.margin
+        below, right = (max(margin, SMALLEST - side - margin) for side in (height, width))
+        with undivided(network), given(network, statistics):
+            around = window(x, -margin, height + below, -margin, width + right)
+            restored = restore(network, around, self.tiled.precision)
+        scale = restored.shape[-1] // around.shape[-1]  # of a network that enlarges
+        first, rows, columns = margin * scale, height * scale, width * scale
+        return restored[..., first : first + rows, first : first + columns]
+
+
+def _learns(network: nn.Module) -> bool:
+    return any(True for _ in network.parameters())

@@ -1,0 +1,124 @@
+"""What a network finds of the whole image, its statistics, shared by all parts of that image.
+
+Channel attention and instance normalisation take means over all that they see. A network with them restores a tile
+otherwise than the image around it, unless each tile is given what the whole image gave. Which layers look so far is
+known of PyTorch's own (`nn.InstanceNorm2d`, `nn.AdaptiveAvgPool2d(1)`); any other says so by an attribute
+``pools_over_image = True``, and its output is then what is shared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from limpid.inference.whole import restore
+
+
+@dataclass(frozen=True)
+class ImageStatistics:
+    """The statistics that a network took of an image.
+
+    Attributes:
+        values: one tensor per look, in the order in which the network looks: `(N, C, 1, 1)` of a mean, and
+            `(2, N, C, 1, 1)`, mean and variance, of a normalisation.
+    """
+
+    values: tuple[Tensor, ...]
+
+    def towards(self, others: ImageStatistics, share: float) -> ImageStatistics:
+        """The statistics between these (`share` 0) and `others` (1), for instance of one frame and the next."""
+        pairs = zip(self.values, others.values, strict=True)
+        return ImageStatistics(tuple(torch.lerp(mine, theirs, share) for mine, theirs in pairs))
+
+
+def pooling_layers(network: nn.Module) -> list[nn.Module]:
+    """The layers of `network` that take statistics over the whole image."""
+    return [layer for layer in network.modules() if _is_mean(layer) or _is_normalisation(layer)]
+
+
+@torch.no_grad()
+def measured(network: nn.Module, x: Tensor, precision: str = "32") -> ImageStatistics:
+    """The statistics that `network` takes of `x` `(N, 3, H, W)` in [0, 1]; none where it looks nowhere so far.
+
+    A network that looks at an image of another size almost alike, as those here do, takes almost the same of a reduced
+    one.
+    """
+    found: list[Tensor] = []
+
+    def find(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found.append(_moments(inputs[0]) if _is_normalisation(layer) else output)
+
+    layers = pooling_layers(network)
+    if layers:
+        with _hooked(layers, find):
+            restore(network, x, precision)
+    return ImageStatistics(tuple(found))
+
+
+@contextlib.contextmanager
+def given(network: nn.Module, statistics: ImageStatistics | None) -> Iterator[None]:
+    """Inside, `network` takes `statistics` for what its layers would find of the image, in each pass anew.
+
+    With None, it takes its own.
+    """
+    if statistics is None or not statistics.values:
+        yield
+        return
+    looks = iter(statistics.values)
+
+    def begin(module: nn.Module, inputs: tuple[object, ...]) -> None:
+        nonlocal looks
+        looks = iter(statistics.values)
+
+    def replace(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        value = next(looks)
+        return _normalised(layer, inputs[0], value) if _is_normalisation(layer) else value.to(output)
+
+    handle = network.register_forward_pre_hook(begin)
+    with contextlib.ExitStack() as stack:
+        stack.callback(handle.remove)
+        stack.enter_context(_hooked(pooling_layers(network), replace))
+        yield
+
+
+@contextlib.contextmanager
+def _hooked(layers: list[nn.Module], hook: Callable[..., Tensor | None]) -> Iterator[None]:
+    handles: list[RemovableHandle] = [layer.register_forward_hook(hook) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _is_mean(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.AdaptiveAvgPool2d):
+        return layer.output_size in (1, (1, 1))
+    return getattr(layer, "pools_over_image", False) is True
+
+
+def _is_normalisation(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.InstanceNorm2d) and (layer.running_mean is None or layer.training)
+
+
+def _moments(features: Tensor) -> Tensor:
+    """Mean and variance of each channel, `(2, N, C, 1, 1)` float32."""
+    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0, keepdim=True)
+    return torch.stack([mean, variance])
+
+
+def _normalised(layer: nn.Module, features: Tensor, moments: Tensor) -> Tensor:
+    """What an instance normalisation gives of `features` with the mean and variance in `moments`."""
+    assert isinstance(layer, nn.InstanceNorm2d)
+    mean, variance = moments.to(features.device)
+    scale = (variance + layer.eps).rsqrt()
+    shift = -mean * scale
+    if layer.weight is not None:
+        weight, bias = layer.weight.view(-1, 1, 1).float(), layer.bias.view(-1, 1, 1).float()
+        scale, shift = scale * weight, shift * weight + bias
+    return torch.addcmul(shift.to(features.dtype), features, scale.to(features.dtype))

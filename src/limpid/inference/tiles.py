@@ -1,0 +1,181 @@
+"""Images in overlapping tiles that fade into each other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limpid.errors import UserError
+from limpid.inference.statistics import ImageStatistics, given, measured
+from limpid.inference.whole import named_precision, restore
+
+
+class Tiled:
+    """Overlapping tiles, one after the other; where two meet, each fades into the other.
+
+    Neighbours share `overlap` pixels. The outer ones are thrown away, because there a network sees the tile's edge; the
+    `blend` pixels in the middle fade. At the border of the image a tile goes on into the image's reflection.
+    What a network finds of the whole image (see `limpid.inference.statistics`) it finds once, of the image reduced to
+    `statistics` megapixels, for all tiles. So tiles give what the whole image gives if, that apart, a network looks no
+    further than `(overlap - blend) / 2` pixels and works the same at positions that differ by `tile - overlap`.
+
+    Args:
+        tile: side of a tile in pixels.
+        overlap: how many pixels neighbours share; at most half a tile.
+        blend: over how many of them they fade.
+        margin: how many pixels the image goes on beyond its border, reflected.
+        statistics: the megapixels to which an image is reduced before statistics are taken of it.
+        precision: see `restore`.
+
+    Raises:
+        UserError: tile, overlap and blend do not go together, the margin is negative, or the precision is unknown.
+    """
+
+    def __init__(
+        self,
+        tile: int = 512,
+        overlap: int = 64,
+        blend: int = 16,
+        margin: int = 0,
+        statistics: float = 1.0,
+        precision: str | int = "32",
+    ) -> None:
+        if not 1 <= blend <= overlap <= tile // 2 or (overlap - blend) % 2:
+            raise UserError(
+                f"Tiles of {tile} pixels with an overlap of {overlap} and a blend of {blend} cannot be laid: the "
+                "overlap must be at most half the tile, and the blend at least 1, at most the overlap, and even or "
+                "odd as the overlap is."
+            )
+        if margin < 0 or statistics <= 0:
+            raise UserError(
+                f"Tiles with a margin of {margin} and statistics at {statistics} megapixels cannot be: the margin must "
+                "be 0 or more, and the megapixels above 0."
+            )
+        self.tile = tile
+        self.overlap = overlap
+        self.blend = blend
+        self.margin = margin
+        self.statistics = statistics
+        self.precision = named_precision(precision)
+
+    def __call__(self, network: nn.Module, x: Tensor, statistics: ImageStatistics | None = None) -> Tensor:
+        """See `Inference`; `statistics`, where they are given, are taken for the image's own."""
+        rows, columns = list(self.spans(x.shape[-2])), list(self.spans(x.shape[-1]))
+        if len(rows) == len(columns) == 1:
+            with undivided(network), given(network, statistics):
+                return _restored_window(network, x, rows[0], columns[0], self.precision)
+        result = torch.zeros_like(x, dtype=torch.float32)
+        with undivided(network):
+            if statistics is None:
+                statistics = self._measured(network, x)
+            with given(network, statistics):
+                for row in rows:
+                    for column in columns:
+                        restored = _restored_window(network, x, row, column, self.precision)
+                        shares = row.shares.view(-1, 1) * column.shares
+                        area = result[..., row.first : row.last, column.first : column.last]
+                        area.addcmul_(restored, shares.to(x.device))
+        return result
+
+    def _measured(self, network: nn.Module, x: Tensor) -> ImageStatistics:
+        """The statistics of the reduced image, which goes on beyond its border as far as the image itself does."""
+        small = reduced(x, self.statistics)
+        height, width = small.shape[-2:]
+        margin = round(self.margin * height / x.shape[-2])
+        return measured(network, window(small, -margin, height + margin, -margin, width + margin))
+
+    def spans(self, length: int) -> Iterator[Span]:
+        """The tiles along an axis of `length` pixels."""
+        step, context = self.tile - self.overlap, (self.overlap - self.blend) // 2
+        fade = (torch.arange(self.blend) + 0.5) / self.blend
+        start, end = -self.margin, length + self.margin
+        while True:
+            stop = min(start + self.tile, end)
+            first = start + context if start > -self.margin else start
+            last = stop - context if stop < end else stop
+            shares = torch.ones(last - first)
+            if start > -self.margin:
+                shares[: self.blend] = fade
+            if stop < end:
+                shares[len(shares) - self.blend :] *= 1 - fade
+            begins, ends = max(first, 0), min(last, length)
+            if begins < ends:
+                yield Span(start, stop, begins, ends, shares[begins - first : ends - first])
+            if stop == end:
+                return
+            start += step
+
+
+class Span(NamedTuple):
+    """One tile along one axis: it reads `start:stop`, and gives `first:last` with `shares` of each pixel there.
+
+    What it reads may begin before the image, at negative pixels, and go on behind it.
+    """
+
+    start: int
+    stop: int
+    first: int
+    last: int
+    shares: Tensor
+
+
+def _restored_window(network: nn.Module, x: Tensor, row: Span, column: Span, precision: str) -> Tensor:
+    """What `network` makes of the window of `x` that both spans read, as far as they give it."""
+    tile = window(x, row.start, row.stop, column.start, column.stop)
+    restored = restore(network, tile, precision)
+    if restored.shape != tile.shape:
+        raise UserError("This network changes the size of images, so tiles do not fit; use inference=full.")
+    rows = slice(row.first - row.start, row.last - row.start)
+    return restored[..., rows, column.first - column.start : column.last - column.start]
+
+
+def window(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+    """The pixels ``top:bottom, left:right`` of `x` `(..., H, W)`; beyond the image they are its reflection."""
+    height, width = x.shape[-2:]
+    if top >= 0 and left >= 0 and bottom <= height and right <= width:
+        return x[..., top:bottom, left:right]
+    rows, columns = reflected(top, bottom, height, x.device), reflected(left, right, width, x.device)
+    first, last = int(rows.min()), int(rows.max()) + 1
+    return x[..., first:last, :].index_select(-2, rows - first).index_select(-1, columns)
+
+
+def reflected(start: int, stop: int, length: int, device: torch.device) -> Tensor:
+    """The pixels that stand at ``start:stop`` of an axis of `length` pixels which goes on reflected on both sides.
+
+    The pixel at the border is not repeated. An axis shorter than what is beyond it is reflected again and again.
+    """
+    period = max(2 * length - 2, 1)
+    places = torch.arange(start, stop, device=device) % period
+    return torch.minimum(places, period - places)
+
+
+def reduced(x: Tensor, megapixels: float) -> Tensor:
+    """`x` `(N, 3, H, W)` made smaller, smoothed, to about this many `megapixels`; itself where it is no larger."""
+    height, width = x.shape[-2:]
+    scale = (megapixels * 1e6 / (height * width)) ** 0.5
+    if scale >= 1:
+        return x
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return F.interpolate(x, size, mode="bilinear", antialias=True)
+
+
+@contextlib.contextmanager
+def undivided(network: nn.Module) -> Iterator[None]:
+    """Inside, what `network` would do with parts of the image by itself it does with the whole.
+
+    MPRNet's first stages see quarters and halves, whose borders show as seams in the middle of the result. A network
+    that divides says so by an attribute ``divides_image = True`` and leaves it where that is False.
+    """
+    dividing = [layer for layer in network.modules() if getattr(layer, "divides_image", False) is True]
+    for layer in dividing:
+        layer.divides_image = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for layer in dividing:
+            layer.divides_image = True  # type: ignore[assignment]
