@@ -109,8 +109,8 @@ def _restore(image: Any, ready: Method, strength: float) -> Any:
             functools.partial(_restore, ready=ready, strength=strength), image
         )  # lazy, and goes on after an error
     raise ImageTypeError(
-        f"What was given is of the type {type(image).__name__}, which is no image; give a path, a PIL image, a NumPy array (H, W, 3), a tensor "
-        "(3, H, W), or a list of these."
+        f"What was given is of the type {type(image).__name__}, which is no image; give a path, a PIL image, a NumPy "
+        "array (H, W, 3), a tensor (3, H, W), or a list of these."
     )
 
 
