@@ -79,7 +79,7 @@ def restore(image: Any, method: str, *, strength: float = 1.0, device: str = "au
     if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
         raise ImageValueError(f"strength={strength!r} is not a number from 0 (as it is) to 1 (the whole change).")
     if not isinstance(method, str | os.PathLike):
-        raise ImageTypeError(f"The method is a {type(method).__name__}; give its name, such as 'wmcp'.")
+        raise ImageTypeError(f"The method is of the type {type(method).__name__}; give its name, such as 'wmcp'.")
     ready = _kept(os.fspath(method), str(device), _stamp(os.fspath(method)))
     return _restore(image, ready, float(strength))
 
@@ -109,8 +109,8 @@ def _restore(image: Any, ready: Method, strength: float) -> Any:
             functools.partial(_restore, ready=ready, strength=strength), image
         )  # lazy, and goes on after an error
     raise ImageTypeError(
-        f"A {type(image).__name__} is no image; give a path, a PIL image, a NumPy array (H, W, 3), a tensor "
-        "(3, H, W), or a list of these."
+        f"What was given is of the type {type(image).__name__}, which is no image; give a path, a PIL image, a NumPy "
+        "array (H, W, 3), a tensor (3, H, W), or a list of these."
     )
 
 

@@ -55,7 +55,7 @@ def test_a_folder_with_folders_keeps_its_names(tmp_path: Path, capfd: pytest.Cap
     assert status(["predict", "model=dcp", "input=photos", "output=clear"]) == 0
     assert files_in("clear") == sorted([*names, "limpid.jsonl"])
     out, err = capfd.readouterr()
-    assert out == "4 restored: clear\nleft out, as no photographs: 1 hidden, 1 .txt\n"
+    assert out == "4 restored: clear\nleft out: 1 hidden, 1 .txt\n"
     assert "4/4" in err
 
 
@@ -390,6 +390,18 @@ def test_strength_and_suffix(tmp_path: Path) -> None:
     assert processed_by(Path("out/a.png")) == f"Limpid {limpid.__version__}, gamma exponent=2, strength 0.5"
 
 
+def test_results_beside_their_photographs_are_not_restored_again(capfd: pytest.CaptureFixture[str]) -> None:
+    photograph(Path("in/a.jpg"))
+    command = ["predict", "model=gamma", "input=in", "output=in", "suffix=png", "compare=true"]
+    assert status(command) == 0
+    made = ["a.jpg", "a.png", "compare/a.jpg.jpg", "compare/sheet.jpg", "limpid.jsonl"]
+    assert files_in("in") == made
+    capfd.readouterr()
+    assert status(command) == 0
+    assert "0 restored, 1 skipped that exist" in capfd.readouterr().out
+    assert files_in("in") == made
+
+
 def test_maps_comparisons_and_sheets_of_others_are_not_replaced(capfd: pytest.CaptureFixture[str]) -> None:
     photograph(Path("in/a.png"))
     photograph(Path("out/compare/sheet.jpg"))
@@ -409,9 +421,7 @@ def test_videos_beside_photographs_are_counted(capfd: pytest.CaptureFixture[str]
     photograph(Path("in/a.png"))
     Path("in/clip.mp4").write_bytes(b"")
     assert status(["predict", "input=in", "output=out", "model=gamma"]) == 0
-    assert (
-        "left out, as no photographs: 1 .mp4\nvideos are restored by a command of their own" in capfd.readouterr().out
-    )
+    assert "left out: 1 .mp4\nvideos are restored by a command of their own" in capfd.readouterr().out
 
 
 def test_photographs_of_every_kind_are_restored_and_what_is_left_out_is_said(

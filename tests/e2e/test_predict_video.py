@@ -72,7 +72,7 @@ def test_beside_photographs_videos_are_left_out_and_counted(capfd: pytest.Captur
     clips.make(Path("trip/a.mp4"), frames=2)
     Image.fromarray(clips.picture(0)).save("trip/b.png")
     assert status(["predict", "model=dcp", "input=trip", "output=clear"]) == 0
-    assert "left out, as no photographs: 1 .mp4" in capfd.readouterr().out
+    assert "left out: 1 .mp4" in capfd.readouterr().out
 
 
 def test_an_animated_gif_becomes_a_video(capfd: pytest.CaptureFixture[str]) -> None:

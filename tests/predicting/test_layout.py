@@ -74,6 +74,14 @@ def test_results_in_the_input_are_no_input() -> None:
     assert relative("in/**/*.png", Path("in/out")) == ["in/a.png"]
 
 
+def test_folders_of_earlier_results_are_left_out_but_when_they_are_named() -> None:
+    files("in/a.png", "in/clear/a.png", "in/clear/limpid.jsonl", "in/clear/sub/b.png")
+    result = found("in", Path("in/other"))
+    assert [str(path) for path in result.files] == ["in/a.png"]
+    assert result.says() == "1 folder(s) of results"
+    assert relative("in/clear", Path("again")) == ["in/clear/a.png", "in/clear/sub/b.png"]
+
+
 def test_nothing_has_the_place_of_another() -> None:
     files("in/a.png", "in/a.jpg", "in/a_depth.png", "in/a.png_depth.png", "in/compare/sheet.jpg", "in/compare_/x.png")
     places = layout(found("in"), "out", comparing=True)

@@ -114,7 +114,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     summary = work.run()
     print(f"{summary.says()}: {shown(places.folder)}")
     if files.left_out:
-        print(f"left out, as no photographs: {files.says()}")
+        print(f"left out: {files.says()}")
         if holds_videos(files.left_out):
             print("videos are restored by a command of their own: input='FOLDER/**/*.mp4', or a file")
     if work.comparisons is not None and work.comparisons.sheets:

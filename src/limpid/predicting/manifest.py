@@ -110,6 +110,11 @@ class Manifest:
         said = processed_by(path)
         return said if said is not None and said.startswith("Limpid ") else None
 
+    def is_noted(self, path: Path) -> bool:
+        """Whether the record says that the file at `path`, as it is now, was written by Limpid."""
+        entry = self._entry(path)
+        return entry is not None and entry.get("bytes") == path.stat().st_size
+
     def state(self, path: Path, made_by: str, source: Path) -> State:
         """What stands at `path`, where the method of the identity `made_by` would put its result of `source`."""
         if not os.path.lexists(path):

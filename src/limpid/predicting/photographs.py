@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from limpid.errors import UserError
+from limpid.predicting.manifest import NAME, Manifest
+
+#: How folders with results of another command are called among what is left out.
+_RESULTS = "folder(s) of results"
 
 
 @dataclass
@@ -82,8 +86,19 @@ def listed(given: str, outputs: Path | None = None) -> Found:
         raise UserError(f"The link {given} leads to {source.readlink()}, which is not there; mend or replace it.")
     else:
         raise UserError(f"There is no file or folder {given}; give input=PATH to a photograph, a folder or a pattern.")
+    if outputs is not None and outputs.is_dir() and result.base.is_dir() and outputs.samefile(result.base):
+        _leave_out_results(result)
     result.files.sort()
     return result
+
+
+def _leave_out_results(result: Found) -> None:
+    """Leave out what this command wrote among its own input, as it does with another suffix."""
+    manifest = Manifest(result.base)
+    results = {file for file in result.files if manifest.is_noted(file)}
+    if results:
+        result.left_out["result(s) of before"] += len(results)
+        result.files = [file for file in result.files if file not in results]
 
 
 def _in_folder(base: Path, outputs: Path | None) -> Found:
@@ -99,6 +114,9 @@ def _in_folder(base: Path, outputs: Path | None) -> Found:
             if _identity(folder) in seen:
                 continue
             seen.add(_identity(folder))
+            if folder != base and (folder / NAME).is_file():
+                result.left_out[_RESULTS] += 1  # of another command: what is restored is not restored again
+                continue
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             result.problems.append(f"{folder} cannot be opened ({error.strerror}); check its permissions.")
@@ -123,8 +141,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _take(path: Path, result: Found) -> None:
     """Put a file where it belongs in `result`."""
-    from limpid.predicting.manifest import NAME
-
     if path.is_file():
         if path.name != NAME:
             result.files.append(path)
