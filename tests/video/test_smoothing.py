@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+import limpid
 from limpid.data.degradations.haze import scatter, transmission_from_depth
 from limpid.data.scenes.photographs import PHOTOGRAPHS, crop_photograph, installed
+from limpid.inference import Adaptive, Full, ImageStatistics, Inference, given, measured
 from limpid.methods import Method, method
 from limpid.video.settings import usual_settings
 from limpid.video.smoothing import Smoother, difference, histograms, steady
@@ -105,7 +107,7 @@ def test_a_prior_flickers_less_and_a_single_frame_stays_as_it_is(name: str) -> N
 
     def restored(seconds: float) -> list[torch.Tensor]:
         smoother = Smoother(seconds, usual_settings().cut)
-        steadied = steady(one, smoother)
+        steadied = steady(one, smoother, usual_settings().statistics)
         results = []
         for number, frame in enumerate(frames):
             smoother.begin(frame, number / 25)
@@ -121,4 +123,23 @@ def test_a_prior_flickers_less_and_a_single_frame_stays_as_it_is(name: str) -> N
 
 def test_what_finds_nothing_about_whole_frames_stays_as_it_is(tmp_path: Path) -> None:
     plain = Method("plain", torch.nn.Identity(), lambda network, x: network(x), "plain")
-    assert steady(plain, Smoother(1.0, 0.08)) is plain
+    assert steady(plain, Smoother(1.0, 0.08), 0.25) is plain
+
+
+@pytest.mark.parametrize("way", [Adaptive(), Adaptive(0.005, 64, 16, 8), Full()])
+def test_the_statistics_of_a_network_are_smoothed(way: Inference) -> None:
+    """One frame is restored as alone; after a sudden change the old statistics still count."""
+    torch.manual_seed(0)
+    plain = Method("rfd_student", limpid.build("rfd_student", dim=16, groups=1, blocks=1).eval(), way, "plain")
+    frames = [hazy(0, 96, 128), (hazy(0, 96, 128) * 0.97).clamp(0, 1)]
+    smoother = Smoother(1e9, usual_settings().cut)
+    one = steady(plain, smoother, 1.0)
+    results = []
+    for number, frame in enumerate(frames):
+        smoother.begin(frame, number / 25)
+        results.append(one.restore(frame[None]))
+    torch.testing.assert_close(results[0], plain.restore(frames[0][None]), rtol=0, atol=2 / 255)
+    with given(plain.network, ImageStatistics(tuple(measured(plain.network, frames[0][None]).values))):
+        expected = Full()(plain.network, frames[1][None])
+    torch.testing.assert_close(results[1], expected, rtol=0, atol=2 / 255)
+    assert len(smoother.state()["values"]) > 0

@@ -85,7 +85,8 @@ def restore_video(
             continued = sum(segment.frames for segment in segments)
             if segments:
                 smoother.restore_state(work.state_after(segments[-1]))
-            restoring = _Restoring(clip, encoding, steady(method, smoother), smoother, strength, settings.segment, work)
+            one = steady(method, smoother, settings.statistics)
+            restoring = _Restoring(clip, encoding, one, smoother, strength, settings.segment, work)
             with shown_progress(source.name, restoring.share(segments[-1].end) or 0.0 if segments else 0.0) as progress:
                 segments = [*segments, *restoring.segments(len(segments), continued, progress)]
             joined = work.path / "joined"

@@ -14,6 +14,9 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from limpid.inference import Adaptive, ImageStatistics, Inference, Tiled, given, measured
+from limpid.inference.statistics import pooling_layers
+from limpid.inference.tiles import reduced, undivided
 from limpid.methods import Method
 from limpid.priors.base import Prior
 
@@ -129,8 +132,40 @@ class SteadyPrior(nn.Module):
         return self.prior.estimate_image(image, found).restored[None]
 
 
-def steady(method: Method, smoother: Smoother) -> Method:
-    """`method` with what it finds about whole frames smoothed by `smoother`; itself, where it finds nothing."""
+class SteadyInference:
+    """A way through a network whose statistics of whole frames go through a smoother.
+
+    Args:
+        inference: the way.
+        smoother: keeps them steady; its `begin` is called for every frame.
+        megapixels: to what a frame is reduced for its statistics.
+    """
+
+    def __init__(self, inference: Inference, smoother: Smoother, megapixels: float) -> None:
+        self.inference, self.smoother, self.megapixels = inference, smoother, megapixels
+
+    def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
+        """See `Inference`."""
+        with undivided(network):
+            found = measured(network, reduced(x, self.megapixels))
+        values = (self.smoother.update(f"statistics {n}", value) for n, value in enumerate(found.values))
+        statistics = ImageStatistics(tuple(values))
+        if isinstance(self.inference, Adaptive | Tiled):
+            return self.inference(network, x, statistics)
+        with given(network, statistics):
+            return self.inference(network, x)
+
+
+def steady(method: Method, smoother: Smoother, megapixels: float) -> Method:
+    """`method` with what it finds about whole frames smoothed by `smoother`; itself, where it finds nothing.
+
+    Args:
+        method: restores single frames.
+        smoother: see `Smoother`.
+        megapixels: to what a frame is reduced for the statistics that networks take of it.
+    """
     if isinstance(method.network, Prior):
         return dataclasses.replace(method, network=SteadyPrior(method.network, smoother))
-    return method
+    if smoother.seconds == 0 or not pooling_layers(method.network):
+        return method
+    return dataclasses.replace(method, inference=SteadyInference(method.inference, smoother, megapixels))
