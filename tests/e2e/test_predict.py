@@ -260,7 +260,7 @@ def test_tiles_are_used_as_asked(tmp_path: Path) -> None:
     saved_network(tmp_path / "n.ckpt", channels=3)
     command = ["predict", "ckpt=n.ckpt", "input=a.png"]
     assert status([*command, "output=whole.png", "inference=full"]) == 0
-    tiles = ["inference.tile=48", "inference.overlap=24", "inference.blend=4"]
+    tiles = ["inference.tile=48", "inference.overlap=24", "inference.blend=4", "inference.margin=0"]
     assert status([*command, "output=tiled.png", "inference=tiled", *tiles]) == 0
     assert (tmp_path / "whole.png").read_bytes() == (tmp_path / "tiled.png").read_bytes()
     assert status([*command, "output=x.png", "inference=tiled", "inference.overlap=400"]) == 2
