@@ -42,7 +42,7 @@ def pan(image: Tensor, frames: int) -> list[Tensor]:
 def restored(one: Method, frames: list[Tensor], seconds: float, cut: float) -> list[Tensor]:
     """The frames restored one after the other, with a time constant of `seconds`."""
     smoother = Smoother(seconds, cut)
-    steadied = steady(one, smoother, usual_settings().statistics)
+    steadied = steady(one, smoother)
     results = []
     for number, frame in enumerate(frames):
         smoother.begin(frame, number / RATE)

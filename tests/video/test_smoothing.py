@@ -107,7 +107,7 @@ def test_a_prior_flickers_less_and_a_single_frame_stays_as_it_is(name: str) -> N
 
     def restored(seconds: float) -> list[torch.Tensor]:
         smoother = Smoother(seconds, usual_settings().cut)
-        steadied = steady(one, smoother, usual_settings().statistics)
+        steadied = steady(one, smoother)
         results = []
         for number, frame in enumerate(frames):
             smoother.begin(frame, number / 25)
@@ -123,7 +123,7 @@ def test_a_prior_flickers_less_and_a_single_frame_stays_as_it_is(name: str) -> N
 
 def test_what_finds_nothing_about_whole_frames_stays_as_it_is(tmp_path: Path) -> None:
     plain = Method("plain", torch.nn.Identity(), lambda network, x: network(x), "plain")
-    assert steady(plain, Smoother(1.0, 0.08), 0.25) is plain
+    assert steady(plain, Smoother(1.0, 0.08)) is plain
 
 
 @pytest.mark.parametrize("way", [Adaptive(), Adaptive(0.005, 64, 16, 8), Full()])
@@ -133,7 +133,7 @@ def test_the_statistics_of_a_network_are_smoothed(way: Inference) -> None:
     plain = Method("rfd_student", limpid.build("rfd_student", dim=16, groups=1, blocks=1).eval(), way, "plain")
     frames = [hazy(0, 96, 128), (hazy(0, 96, 128) * 0.97).clamp(0, 1)]
     smoother = Smoother(1e9, usual_settings().cut)
-    one = steady(plain, smoother, 1.0)
+    one = steady(plain, smoother)
     results = []
     for number, frame in enumerate(frames):
         smoother.begin(frame, number / 25)

@@ -85,7 +85,7 @@ def restore_video(
             continued = sum(segment.frames for segment in segments)
             if segments:
                 smoother.restore_state(work.state_after(segments[-1]))
-            one = steady(method, smoother, settings.statistics)
+            one = steady(method, smoother)
             restoring = _Restoring(clip, encoding, one, smoother, strength, settings.segment, work)
             with shown_progress(source.name, restoring.share(segments[-1].end) or 0.0 if segments else 0.0) as progress:
                 segments = [*segments, *restoring.segments(len(segments), continued, progress)]

@@ -22,7 +22,6 @@ class VideoSettings:
         smoothing: time constant in seconds over which what a method finds about a whole frame is smoothed; 0 treats
             every frame alone.
         cut: how far the brightness of two consecutive frames lies apart, from 0 to 1, where smoothing starts anew.
-        statistics: megapixels to which a frame is reduced for the statistics that networks take of it, above 0.
         segment: seconds that are restored and kept at once; an interruption loses at most so much.
 
     Raises:
@@ -34,7 +33,6 @@ class VideoSettings:
     lossless: bool
     smoothing: float
     cut: float
-    statistics: float
     segment: float
 
     def __post_init__(self) -> None:
@@ -48,8 +46,6 @@ class VideoSettings:
                 raise UserError(f"video.{name}={getattr(self, name):g} is negative; give 0 or more.")
         if self.segment <= 0:
             raise UserError(f"video.segment={self.segment:g} must be above 0 seconds; give 10, for instance.")
-        if self.statistics <= 0:
-            raise UserError(f"video.statistics={self.statistics:g} must be above 0; give 0.25, for instance.")
 
 
 def usual_settings() -> VideoSettings:

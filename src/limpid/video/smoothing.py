@@ -14,9 +14,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from limpid.inference import Adaptive, ImageStatistics, Inference, Tiled, given, measured
+from limpid.inference import Adaptive, Inference, Tiled, adjusted
 from limpid.inference.statistics import pooling_layers
-from limpid.inference.tiles import reduced, undivided
 from limpid.methods import Method
 from limpid.priors.base import Prior
 
@@ -138,34 +137,31 @@ class SteadyInference:
     Args:
         inference: the way.
         smoother: keeps them steady; its `begin` is called for every frame.
-        megapixels: to what a frame is reduced for its statistics.
     """
 
-    def __init__(self, inference: Inference, smoother: Smoother, megapixels: float) -> None:
-        self.inference, self.smoother, self.megapixels = inference, smoother, megapixels
+    def __init__(self, inference: Inference, smoother: Smoother) -> None:
+        self.inference, self.smoother = inference, smoother
 
     def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
         """See `Inference`."""
-        with undivided(network):
-            found = measured(network, reduced(x, self.megapixels))
-        values = (self.smoother.update(f"statistics {n}", value) for n, value in enumerate(found.values))
-        statistics = ImageStatistics(tuple(values))
         if isinstance(self.inference, Adaptive | Tiled):
-            return self.inference(network, x, statistics)
-        with given(network, statistics):
+            return self.inference(network, x, self._smoothed)
+        with adjusted(network, self._smoothed):
             return self.inference(network, x)
 
+    def _smoothed(self, number: int, value: Tensor) -> Tensor:
+        return self.smoother.update(f"statistics {number}", value)
 
-def steady(method: Method, smoother: Smoother, megapixels: float) -> Method:
+
+def steady(method: Method, smoother: Smoother) -> Method:
     """`method` with what it finds about whole frames smoothed by `smoother`; itself, where it finds nothing.
 
     Args:
         method: restores single frames.
         smoother: see `Smoother`.
-        megapixels: to what a frame is reduced for the statistics that networks take of it.
     """
     if isinstance(method.network, Prior):
         return dataclasses.replace(method, network=SteadyPrior(method.network, smoother))
     if smoother.seconds == 0 or not pooling_layers(method.network):
         return method
-    return dataclasses.replace(method, inference=SteadyInference(method.inference, smoother, megapixels))
+    return dataclasses.replace(method, inference=SteadyInference(method.inference, smoother))
