@@ -16,7 +16,7 @@ from pathlib import Path
 
 from measuring import Ratio, table
 
-SCRIPTS = ("train_step", "transfer_step", "affinity", "inference", "wmcp", "metrics", "data")
+SCRIPTS = ("train_step", "transfer_step", "affinity", "inference", "predict", "wmcp", "metrics", "data")
 
 
 def of_script(name: str, quick: bool, threads: int) -> list[Ratio]:

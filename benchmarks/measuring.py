@@ -32,12 +32,12 @@ class Ratio(NamedTuple):
 
     def __str__(self) -> str:
         wanted = "" if self.wanted is None else f"{self.wanted:g}"
-        return f"{self.name:<52}{self.value:>9.2f}{wanted:>8}  {self.facts}"
+        return f"{self.name:<64}{self.value:>9.2f}{wanted:>8}  {self.facts}"
 
 
 def table(ratios: Iterable[Ratio]) -> str:
     """All ratios below a heading."""
-    return "\n".join([f"{'':<52}{'ratio':>9}{'wanted':>8}", *map(str, ratios)])
+    return "\n".join([f"{'':<64}{'ratio':>9}{'wanted':>8}", *map(str, ratios)])
 
 
 def clock() -> Callable[[], float]:
