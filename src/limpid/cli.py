@@ -10,11 +10,13 @@ import importlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from limpid import __version__
-from limpid.errors import UserError, nearest
+from limpid.errors import ResultWarning, UserError, nearest
 
 #: Commands composed by Hydra, and the plain ones; each is a module of `limpid.commands` with a `run(arguments) -> int`.
 COMPOSED = {
@@ -62,7 +64,17 @@ def main(arguments: list[str] | None = None) -> None:
         from limpid.commands.keeping_memory import keep_memory
 
         keep_memory()
+    warnings.formatwarning = _as_sentence(warnings.formatwarning)
     sys.exit(status(words))
+
+
+def _as_sentence(usual: Callable[..., str]) -> Callable[..., str]:
+    """A format for warnings that gives Limpid's own as the sentences that they are, and others as `usual`."""
+
+    def text(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
+        return f"{message}\n" if issubclass(category, ResultWarning) else usual(message, category, *place, **more)
+
+    return text
 
 
 def status(arguments: list[str]) -> int:

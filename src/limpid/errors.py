@@ -14,6 +14,10 @@ class UserError(Exception):
     """
 
 
+class ResultWarning(UserWarning):
+    """What a user should know of a result that was made all the same: one whole sentence, which `limpid` prints."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean 'student'?`` for a misspelt `word`, or an empty string."""
     close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)

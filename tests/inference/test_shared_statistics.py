@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import warnings
 
 import numpy as np
 import pytest
@@ -13,11 +13,10 @@ from torch.nn import functional as F
 import limpid
 from limpid import zoo
 from limpid.data.scenes import Scenes
-from limpid.errors import UserError
-from limpid.inference import Adaptive, Full, Tiled, given, measured, receptive_radius, restore
+from limpid.errors import ResultWarning, UserError
+from limpid.inference import Adaptive, Full, ImageStatistics, Tiled, given, measured, receptive_radius, restore
+from limpid.inference.statistics import continued
 from limpid.networks.channels_last import GlobalAvgPool
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 class LooksEverywhere(nn.Module):
@@ -148,6 +147,24 @@ def test_trained_weights_leave_no_seam_in_photographs(name: str, megapixels: int
     assert across < 2
 
 
+def test_a_network_that_looks_everywhere_without_saying_so_is_told_of() -> None:
+    class Silent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.scale + 0.1 - x.mean((2, 3), keepdim=True) / 10
+
+    even, uneven = torch.full((1, 3, 20, 60), 0.5), torch.linspace(0, 1, 60).expand(1, 3, 20, 60)
+    tiled = Tiled(32, 8, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tiled(Silent(), even)
+    with pytest.warns(ResultWarning, match="differ by 10 grey levels where they meet.*pools_over_image"):
+        tiled(Silent(), uneven)
+
+
 def test_a_photograph_looks_alike_at_two_sizes_where_the_card_says_the_size_of_the_training() -> None:
     card = zoo.find("aosr_photographs")
     network, large = limpid.load(f"zoo:{card.name}"), scene(600, 800)
@@ -188,3 +205,14 @@ def test_half_precision_gives_float32_near_it() -> None:
     assert torch.equal(Adaptive(margin=8, precision=32)(network, x), exact)
     with pytest.raises(UserError, match="precision is '16', but it must be one of 32, bf16"):
         Adaptive(precision="16")
+
+
+def test_statistics_go_on_to_full_size_as_they_changed_between_two_sizes() -> None:
+    def found(value: float, variance: float) -> ImageStatistics:
+        moments = torch.tensor([value, variance]).view(2, 1, 1, 1, 1)
+        return ImageStatistics((torch.full((1, 1, 1, 1), value), moments))
+
+    full = continued(found(0.5, 0.2), found(0.4, 0.1), steps=2)
+    torch.testing.assert_close(full.values[0].item(), 0.7)
+    torch.testing.assert_close(full.values[1].flatten(), torch.tensor([0.7, 0.4]))
+    assert continued(found(0.5, 0.2), found(0.5, 0.9), steps=2).values[1][1].item() == pytest.approx(0.05)

@@ -42,24 +42,37 @@ def pooling_layers(network: nn.Module) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def measured(network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> ImageStatistics:
-    """The statistics that `network` takes of `x` `(N, 3, H, W)` in [0, 1]; none where it looks nowhere so far.
-
-    Args:
-        network: in evaluation mode.
-        x: the image, or the image reduced: what a network finds of both is nearly the same.
-        adjust: see `adjusted`; the adjusted values are what is returned.
-    """
+def measured(network: nn.Module, x: Tensor) -> ImageStatistics:
+    """The statistics that `network` takes of `x` `(N, 3, H, W)` in [0, 1]; none where it looks nowhere so far."""
     found: list[Tensor] = []
 
     def keep(number: int, value: Tensor) -> Tensor:
-        found.append(value if adjust is None else adjust(number, value))
-        return found[-1]
+        found.append(value)
+        return value
 
     if pooling_layers(network):
         with adjusted(network, keep):
             restore(network, x)
     return ImageStatistics(tuple(found))
+
+
+def continued(larger: ImageStatistics, smaller: ImageStatistics, steps: float) -> ImageStatistics:
+    """The statistics of an image at full size, from those of the image reduced to two sizes.
+
+    They change with the size of a pixel, nearly in proportion: the change from `smaller` to `larger` goes on.
+
+    Args:
+        larger: of the less reduced image.
+        smaller: of the more reduced image.
+        steps: how far the full size lies beyond the larger one, in pixel sizes between the two.
+    """
+    values = []
+    for near, far in zip(larger.values, smaller.values, strict=True):
+        value = near + steps * (near - far)
+        if value.ndim == 5:  # of a normalisation; its variance stays positive
+            value[1] = value[1].maximum(near[1] / 4)
+        values.append(value)
+    return ImageStatistics(tuple(values))
 
 
 @contextlib.contextmanager

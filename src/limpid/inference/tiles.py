@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,9 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limpid.errors import UserError
-from limpid.inference.statistics import Adjust, ImageStatistics, adjusted, given, measured
+from limpid.errors import ResultWarning, UserError
+from limpid.inference.statistics import Adjust, ImageStatistics, adjusted, continued, given, measured
 from limpid.inference.whole import named_precision, restore
+
+#: Tiles that differ by more than this on average, in parts of [0, 1], where they meet leave a seam that can be seen.
+_VISIBLE = 8 / 255
+
+#: The second size at which statistics are taken, as a share of the megapixels of the first.
+_SHARE = 0.5
 
 
 class Tiled:
@@ -21,9 +28,10 @@ class Tiled:
 
     Neighbours share `overlap` pixels. The outer ones are thrown away, because there a network sees the tile's edge; the
     `blend` pixels in the middle fade. At the border of the image a tile goes on into the image's reflection.
-    What a network finds of the whole image (see `limpid.inference.statistics`) it finds once, of the image reduced to
-    `statistics` megapixels, for all tiles. So tiles give what the whole image gives if, that apart, a network looks no
-    further than `(overlap - blend) / 2` pixels and works the same at positions that differ by `tile - overlap`.
+    What a network finds of the whole image (see `limpid.inference.statistics`) it finds once for all tiles, of the
+    image reduced to `statistics` megapixels and to half of them (see `continued`).
+    So tiles give what the whole image gives if, that apart, a network looks no further than `(overlap - blend) / 2`
+    pixels and works the same at positions that differ by `tile - overlap`.
 
     Args:
         tile: side of a tile in pixels.
@@ -71,19 +79,44 @@ class Tiled:
             with undivided(network), adjusted(network, adjust):
                 return _restored_window(network, x, rows[0], columns[0], self.precision)
         result = torch.zeros_like(x, dtype=torch.float32)
+        apart = 0.0
         with undivided(network), given(network, self._measured(network, x, adjust)):
-            for row, column in itertools.product(rows, columns):
-                restored = _restored_window(network, x, row, column, self.precision)
-                shares = row.shares.view(-1, 1) * column.shares
-                result[..., row.first : row.last, column.first : column.last].addcmul_(restored, shares.to(x.device))
+            for row in rows:
+                shared = result[..., :0]  # what the tile before gave of the pixels that it shares with the next
+                for column, following in itertools.pairwise([*columns, None]):
+                    assert column is not None
+                    restored = _restored_window(network, x, row, column, self.precision)
+                    apart = max(apart, _difference(shared, restored[..., : shared.shape[-1]]))
+                    shared = restored[..., following.first - column.first :] if following else result[..., :0]
+                    shares = (row.shares.view(-1, 1) * column.shares).to(x.device)
+                    result[..., row.first : row.last, column.first : column.last].addcmul_(restored, shares)
+        if apart > _VISIBLE:
+            warnings.warn(
+                f"Neighbouring tiles differ by {255 * apart:.0f} grey levels where they meet, so seams may be seen: "
+                "the network looks further than tiles overlap, or at the whole image without saying so by "
+                "pools_over_image; give inference=full, or a larger inference.overlap.",
+                ResultWarning,
+                stacklevel=2,
+            )
         return result
 
     def _measured(self, network: nn.Module, x: Tensor, adjust: Adjust | None) -> ImageStatistics:
+        """The statistics of the image, from what the network finds of it reduced to two sizes."""
+        found = self._of_reduced(network, x, self.statistics)
+        pixel = (x.shape[-2] * x.shape[-1] / (self.statistics * 1e6)) ** 0.5  # of the reduced image, in those of `x`
+        if found.values and pixel > 1:
+            steps = (pixel - 1) / (pixel * (_SHARE**-0.5 - 1))
+            found = continued(found, self._of_reduced(network, x, _SHARE * self.statistics), steps)
+        if adjust is None:
+            return found
+        return ImageStatistics(tuple(adjust(number, value) for number, value in enumerate(found.values)))
+
+    def _of_reduced(self, network: nn.Module, x: Tensor, megapixels: float) -> ImageStatistics:
         """The statistics of the reduced image, which goes on beyond its border as far as the image itself does."""
-        small = reduced(x, self.statistics)
+        small = reduced(x, megapixels)
         height, width = small.shape[-2:]
         margin = round(self.margin * height / x.shape[-2])
-        return measured(network, window(small, -margin, height + margin, -margin, width + margin), adjust)
+        return measured(network, window(small, -margin, height + margin, -margin, width + margin))
 
     def spans(self, length: int) -> Iterator[Span]:
         """The tiles along an axis of `length` pixels."""
@@ -118,6 +151,11 @@ class Span(NamedTuple):
     first: int
     last: int
     shares: Tensor
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    """The mean absolute difference of two parts of images; 0 of none."""
+    return float((one - other).abs().mean()) if one.numel() else 0.0
 
 
 def _restored_window(network: nn.Module, x: Tensor, row: Span, column: Span, precision: str) -> Tensor:
