@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +82,33 @@ def test_colour_pngs_with_all_that_stands_before_their_pixels(tmp_path: Path, bi
     np.testing.assert_array_equal(again.pixels, unit)
 
 
-def test_exif_that_is_a_text_in_a_png_turns_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "key", [b"tEXtRaw profile type exif\0", b"tEXtRaw profile type APP1\0", b"iTXtRaw profile type exif\0\0\0\0\0"]
+)
+def test_exif_that_is_a_text_in_a_png_turns_it(tmp_path: Path, key: bytes) -> None:
     block = b"Exif\0\0" + camera_block(8)
-    text = b"Raw profile type exif\0\nexif\n%8d\n" % len(block) + block.hex().encode()
-    photograph = read(tmp_path / "a.png", png(EIGHT, 8, 2, chunk(b"tEXt", text)))
+    text = key[4:] + b"\nexif\n%8d\n" % len(block) + block.hex().encode()
+    photograph = read(tmp_path / "a.png", png(EIGHT, 8, 2, chunk(key[:4], text)))
     np.testing.assert_array_equal(photograph.pixels, np.rot90(UNIT))
+
+
+@pytest.mark.filterwarnings("error")
+def test_limits_and_warnings_of_pillow_are_as_other_threads_left_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"a.{name}" for name in EVERY]
+    for path, data in zip(paths, EVERY.values(), strict=True):
+        path.write_bytes(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    seen, filters, limits = [], list(warnings.filters), set()
+    with ThreadPoolExecutor(4) as pool:
+        reading = [pool.submit(read_photograph, path) for path in paths * 4]
+        while not all(one.done() for one in reading):
+            limits.add(Image.MAX_IMAGE_PIXELS)
+            seen += [True] if list(warnings.filters) != filters else []
+    assert [one.result().pixels.size for one in reading] == [12 * 16 * 3] * len(reading)
+    assert limits == {10}
+    assert not seen
 
 
 def test_jpegs_of_every_kind(tmp_path: Path) -> None:

@@ -194,6 +194,25 @@ def test_a_profile_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
     assert read_photograph(tmp_path / "b.webp").profile is None, "WebP has no grey"
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "jp2"])
+def test_a_profile_is_kept_and_never_applied(tmp_path: Path, suffix: str) -> None:
+    pixels = picture(levels=65535) / np.float32(65535)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    write_photograph(tmp_path / f"a.{suffix}", pixels, Photograph(pixels, 65535, False, None, profile, None))
+    again = read_photograph(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(again.pixels, pixels)
+    assert again.profile == profile
+
+
+def test_a_profile_of_a_jpeg_that_lacks_a_part_is_left_out_with_a_note(tmp_path: Path) -> None:
+    whole = encoded(PIXELS, "JPEG", icc_profile=PROFILE)
+    at = whole.index(b"ICC_PROFILE\0") + 12
+    (tmp_path / "a.jpg").write_bytes(whole[:at] + b"\1\2" + whole[at + 2 :])
+    photograph = read_photograph(tmp_path / "a.jpg")
+    assert photograph.profile is None
+    assert photograph.notes[0].endswith("a colour profile of which a part is missing, which was left out.")
+
+
 def ink_profile(cyan: tuple[int, int, int]) -> bytes:
     """An ICC profile (version 2, lut8) of inks: cyan alone is a colour L*, a*, b*; everything else white or black."""
     grid = []

@@ -131,7 +131,7 @@ def _is_plain(data: bytes) -> bool:
 
 def _is_odd(name: bytes, body: bytes) -> bool:
     """Whether a PNG chunk is of an animation, or has EXIF as text."""
-    return name == b"acTL" or (name in (b"tEXt", b"zTXt") and body.startswith(b"Raw profile type exif"))
+    return name == b"acTL" or (name in (b"tEXt", b"zTXt", b"iTXt") and body.startswith(b"Raw profile type "))
 
 
 def _exif_block(data: bytes) -> bytes | None:
