@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from tests.data.photo_files import camera_block, chunk, encoded, every_format, picture, png, saved
+from tests.data.photo_files import tiff as tiff_of
 
 from limpid.data.image_io import read_image
 from limpid.data.photo_io import (
@@ -305,7 +306,8 @@ def test_a_large_picture_is_refused_by_its_header(tmp_path: Path, name: str, mon
 def test_what_is_not_installed_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, name: str, sentence: str
 ) -> None:
-    heads = {"a.heic": b"\0\0\0\x18ftypheic" + bytes(99), "a.dng": EVERY["tif"], "a.jp2": EVERY["deep.jp2"]}
+    raw = tiff_of(SIXTEEN[..., 0], photometric=32803)
+    heads = {"a.heic": b"\0\0\0\x18ftypheic" + bytes(99), "a.dng": raw, "a.jp2": EVERY["deep.jp2"]}
     (tmp_path / name).write_bytes(heads[name])
     monkeypatch.setitem(sys.modules, missing, None)
     for reader in (read_photograph, read_image):

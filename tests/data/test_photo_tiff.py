@@ -252,6 +252,12 @@ def test_a_claim_that_its_bytes_cannot_hold_is_not_unpacked(tmp_path: Path) -> N
         read(tmp_path, claimed)
 
 
+def test_a_tiff_under_the_name_of_a_raw_picture_is_a_tiff(tmp_path: Path) -> None:
+    for name in ("a.dng", "a.nef"):
+        (tmp_path / name).write_bytes(tiff(SIXTEEN, compression="zlib"))
+        np.testing.assert_array_equal(read_photograph(tmp_path / name).pixels, SIXTEEN / np.float32(65535))
+
+
 def test_a_raw_picture_under_any_name_is_developed(tmp_path: Path) -> None:
     """A mosaic of linear sRGB, in the camera's own white balance: LibRaw gives the colours back, coded as sRGB is."""
     pytest.importorskip("rawpy")

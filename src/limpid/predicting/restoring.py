@@ -67,8 +67,10 @@ class Restoration:
                     break
                 except Exception as error:
                     self._fail(task, error)
+                    refused = isinstance(error, UserError) and not isinstance(error.__cause__, MemoryError)
                     del error
-                    gc.collect()  # what is left of a photograph that was too large
+                    if not refused:
+                        gc.collect()  # what is left of a photograph that was too large
             self._finish_writing()
             self._write_last_sheet()
             summary.left = len(tasks) - len(self._tried | set(summary.failed))

@@ -141,9 +141,12 @@ def _exif_block(data: Any, kind: str | None) -> Any:
 
 
 def _kind(file: BinaryIO, path: Path) -> str:
-    kind = kind_of_head(file.read(HEAD), path.suffix)
+    head = file.read(HEAD)
+    kind = kind_of_head(head, path.suffix)
     if kind is None:
         raise UserError(f"{path} is not an image that can be read; replace or remove it.")
+    if kind == "RAW" and kind_of_head(head) == "TIFF" and tiff.is_plain(file):
+        return "TIFF"  # whatever its name says
     return "RAW" if kind == "TIFF" and tiff.is_raw(file) else kind
 
 

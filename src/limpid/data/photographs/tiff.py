@@ -21,6 +21,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds
 
 _IS_MASK, _YCBCR = 4, 6  # of PhotometricInterpretation
 _CAMERAS_OWN = (32803, 34892)  # a colour filter's mosaic, and linear RAW
+_SUB_PAGES = 330  # SubIFDs
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 #: How many bytes a byte can stand for, by compression: none, LZW, Deflate and PackBits. More were never packed.
 _DENSEST = {1: 1, 5: 3000, 8: 1100, 32946: 1100, 32773: 70}
@@ -38,6 +39,17 @@ def is_raw(file: BinaryIO) -> bool:
     with TiffFile(file) as tiff:
         first = tiff.pages.first
         return 50706 in first.tags or first.photometric in _CAMERAS_OWN
+
+
+def is_plain(file: BinaryIO) -> bool:
+    """Whether a TIFF holds one page and nothing below it, as no camera's RAW file does."""
+    from tifffile import TiffFile
+
+    file.seek(0)
+    with TiffFile(file) as tiff:
+        first = tiff.pages.first
+        camera = first.subfiletype or _SUB_PAGES in first.tags or first.photometric in _CAMERAS_OWN
+        return not camera and len(tiff.pages) == 1 and 50706 not in first.tags
 
 
 def size(file: BinaryIO, name: str) -> tuple[int, int]:
