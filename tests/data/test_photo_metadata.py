@@ -173,6 +173,17 @@ def test_a_jpeg_leaves_out_what_its_segment_cannot_hold(tmp_path: Path) -> None:
     assert set(found.main) == {11}
 
 
+def test_a_description_of_how_the_old_file_was_laid_out_is_left_out(tmp_path: Path) -> None:
+    """ImageJ would show an image of 16 bits in the range that its description gives for the old floats."""
+    described = {"a.ome.tif": {"ome": True}, "b.tif": {"imagej": True}, "c.tif": {}, "d.tif": {"description": "Zoe"}}
+    for name, settings in described.items():
+        image = PIXELS[..., 0].astype(np.float32) / 255
+        (tmp_path / name).write_bytes(tiff(image, photometric="minisblack", **settings))
+        photograph = read_photograph(tmp_path / name)
+        write_photograph(tmp_path / "out.tif", photograph.pixels, photograph)
+        assert Image.open(tmp_path / "out.tif").getexif().get(270) == settings.get("description")
+
+
 def test_xmp_says_that_the_picture_is_upright_and_points_to_no_gain_map(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(SOURCES["a.jpg"]())
     assert read_photograph(tmp_path / "a.jpg").xmp == XMP.replace(b'Orientation="6"', b'Orientation="1"')
