@@ -203,6 +203,16 @@ def test_jpeg_2000_of_every_depth(tmp_path: Path, name: str, channels: int, bits
     assert (photograph.alpha is None) == (channels in (1, 3))
 
 
+def test_print_colours_of_16_bits_in_a_jpeg_2000_are_refused(tmp_path: Path) -> None:
+    four = np.dstack([SIXTEEN, SIXTEEN[..., 0]])
+    data = imagecodecs.jpeg2k_encode(four, level=0, reversible=True, codecformat="jp2", mct=False)
+    at = data.index(b"colr") + 7
+    (tmp_path / "a.jp2").write_bytes(data[:at] + struct.pack(">I", 12) + data[at + 4 :])  # CMYK
+    for reader in (read_photograph, read_image):
+        with pytest.raises(UserError, match="a.jp2: It holds print colours"):
+            reader(tmp_path / "a.jp2")
+
+
 def test_heic_is_read_upright(tmp_path: Path) -> None:
     heif = pytest.importorskip("pillow_heif")
     exif = Image.Exif()

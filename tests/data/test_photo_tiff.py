@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 from tests.data.photo_files import picture, png, saved, tiff
 
 from limpid.data.image_io import read_image
 from limpid.data.photo_io import Photograph, kind_of, read_photograph, size_of, write_photograph
+from limpid.data.photographs.photograph import upright
 from limpid.errors import UserError
 
 EIGHT, SIXTEEN = picture(), picture(levels=65535)
@@ -207,6 +208,28 @@ def pages(*written: tuple[NDArray[Any], dict[str, Any]]) -> bytes:
         for pixels, settings in written:
             writer.write(pixels, **{"photometric": "rgb", **settings})
     return file.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_luma_and_differences_without_a_jpeg_are_turned_once(tmp_path: Path, orientation: int) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[274], tags[530] = orientation, (1, 1)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    settings = {"compression": "tiff_lzw", "tiffinfo": tags, "icc_profile": profile}
+    photograph = read(tmp_path, saved(Image.fromarray(EIGHT).convert("YCbCr"), "TIFF", **settings))
+    np.testing.assert_allclose(photograph.pixels, upright(EIGHT, orientation) / np.float32(255), atol=4 / 255)
+    assert photograph.profile == profile, "it is of the red, green and blue that they stand for"
+
+
+def test_a_channel_that_is_not_said_to_be_alpha_is_told(tmp_path: Path) -> None:
+    four = np.dstack([EIGHT, EIGHT[..., 0]])
+    photograph = read(tmp_path, tiff(four, extrasamples=["unspecified"]))
+    np.testing.assert_array_equal(photograph.alpha, EIGHT[..., 0])
+    assert "not said to be alpha, and was taken for it." in photograph.notes[0]
+    five = np.dstack([four, EIGHT[..., 1]])
+    photograph = read(tmp_path, tiff(five, photometric="separated", extrasamples=["unspecified"]))
+    assert photograph.alpha is None
+    assert any("none of which is said to be alpha" in note for note in photograph.notes)
 
 
 def test_thumbnails_and_smaller_copies_are_no_pictures(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from PIL import (
 from limpid.data.photographs import avif, colours, containers, exif, jpeg_2000
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Pixels, Stored, in_unit_range, to_16_bit
+from limpid.errors import UserError
 
 #: Pillow's readers. They are called themselves, as `Image.open` has one limit of pixels for all threads of a process;
 #: and of a JPEG with further pictures behind it they read the first, whatever the list of these says.
@@ -99,6 +100,9 @@ def _add_metadata(stored: Stored, image: Image.Image, data: bytes, kind: str) ->
         stored.notes.append("has a colour profile of which a part is missing, which was left out")
     if kind == "JPEG2000":
         block, stored.xmp, stored.profile = jpeg_2000.metadata(data)
+        by_profile = stored.profile is not None and stored.profile[16:20] == b"CMYK"
+        if by_profile or (image.mode == "CMYK" and stored.samples.dtype != np.uint8):
+            raise UserError("It holds print colours in a way that cannot be read; save it as RGB and try again.")
     if kind == "AVIF":  # Pillow's is only how the container turns the picture
         turned, _ = exif.read(block)
         stored.turn = 1 if turned is None else turned.orientation()

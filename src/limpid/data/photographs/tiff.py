@@ -182,7 +182,12 @@ def _ycbcr(page: TiffPage, name: str) -> NDArray[Any]:
     handle.seek(0)
     if page.bitspersample != 8 or page is not page.parent.pages.first:
         raise UserError(f"{name} is a TIFF of a kind that cannot be read (YCbCr); save it as RGB and try again.")
-    return codecs().tiff_decode(handle.read(), asrgb=True)[..., :3]
+    data = bytearray(handle.read())
+    turn = page.tags.get(exif.ORIENTATION)
+    if turn is not None and turn.valueoffset + turn.valuebytecount <= len(data):  # libtiff would mirror by it
+        upright = (1).to_bytes(turn.valuebytecount, "little" if page.parent.byteorder == "<" else "big")
+        data[turn.valueoffset : turn.valueoffset + turn.valuebytecount] = upright
+    return codecs().tiff_decode(bytes(data), asrgb=True)[..., :3]
 
 
 def _orientation(page: TiffPage) -> int:
