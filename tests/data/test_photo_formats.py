@@ -229,6 +229,13 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "a.heic") == "HEIC"
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.heic").read_bytes())
     assert read_photograph(tmp_path / "b.jpg").pixels.shape == (96, 64, 3), "phones send HEIC under other names"
+    white = np.full((64, 96, 4), 65535, np.uint16)
+    file = io.BytesIO()
+    heif.from_bytes("RGBA;16", (96, 64), white.tobytes()).save(file, quality=-1)  # of 10 bits
+    photograph = read(tmp_path / "a.heic", file.getvalue())
+    assert photograph.pixels.min() == 1
+    assert photograph.alpha is not None
+    assert photograph.alpha.min() == 65535
 
 
 @pytest.mark.parametrize("suffix", [".avif", ".jp2", ".jfif", ".jpe"])

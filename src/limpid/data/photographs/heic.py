@@ -22,8 +22,9 @@ def decode(file: BinaryIO, name: str) -> Stored:
     image = _primary(file, name)
     values = np.asarray(image)
     bits = int(image.info.get("bit_depth", 8))
-    if values.dtype != np.uint8 and bits < 16 and not image.mode.endswith(";16"):
-        values = to_16_bit(values, bits)
+    if values.dtype != np.uint8 and bits < 16:
+        moved = 16 - bits if image.mode.endswith(";16") else 0  # up, so that white is not the highest number
+        values = to_16_bit(values >> np.uint16(moved), bits)
     channels = 1 if values.ndim == 2 else values.shape[2]
     alpha = values[..., -1] if channels in (2, 4) else None
     samples = values if channels == 1 else values[..., : channels - (alpha is not None)]
