@@ -93,6 +93,16 @@ def test_exif_that_is_a_text_in_a_png_turns_it(tmp_path: Path, key: bytes) -> No
     np.testing.assert_array_equal(photograph.pixels, np.rot90(UNIT))
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_png_whose_checksum_does_not_fit_is_refused(tmp_path: Path, bits: int) -> None:
+    data = bytearray(png(EIGHT if bits == 8 else SIXTEEN, bits, 2))
+    data[data.index(b"IEND") - 7] ^= 1  # of the checksum of its pixels
+    (tmp_path / "a.png").write_bytes(data)
+    for reader in (read_photograph, read_image):
+        with pytest.raises(UserError, match="a.png"):
+            reader(tmp_path / "a.png")
+
+
 @pytest.mark.filterwarnings("error")
 def test_limits_and_warnings_of_pillow_are_as_other_threads_left_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

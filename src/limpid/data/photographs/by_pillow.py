@@ -72,6 +72,8 @@ def decode(file: BinaryIO, kind: str) -> Stored:
         stored = Stored(_of_bits(codecs().jpeg8_decode(data), bits), lossless=False)
         _add_exif(stored, containers.jpeg_exif(data))
         return stored
+    if kind == "PNG" and not containers.png_is_sound(data):
+        raise ValueError("a checksum does not fit")
     content = avif.without_exif(data) if kind == "AVIF" else data
     image = opened(io.BytesIO(content), kind)
     if bits > 8:
