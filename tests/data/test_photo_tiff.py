@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
-from tests.data.photo_files import picture, png, saved, tiff
+from tests.data.photo_files import directory, picture, png, saved, tiff
 
 from limpid.data.image_io import read_image
 from limpid.data.photo_io import Photograph, kind_of, read_photograph, size_of, write_photograph
@@ -152,6 +152,28 @@ def test_a_palette_is_of_16_bits_or_of_8_by_old_writers(tmp_path: Path) -> None:
         photograph = read(tmp_path, tiff(EIGHT[..., 0], photometric="palette", colormap=palette))
         wanted = palette >> (8 if highest == 65535 else 0)
         np.testing.assert_array_equal(photograph.pixels, (wanted.T[EIGHT[..., 0]] / np.float32(255)))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_palette_of_few_colours(tmp_path: Path, bits: int) -> None:
+    indices = np.random.default_rng(0).integers(0, 2**bits, (24, 33)).astype(np.uint8)
+    colours = np.random.default_rng(1).integers(0, 256, (2**bits, 3))
+    per_byte = 8 // bits
+    padded = np.pad(indices, ((0, 0), (0, -33 % per_byte))).reshape(24, -1, per_byte)
+    packed = (padded << np.arange(8 - bits, -1, -bits)).sum(2).astype(np.uint8).tobytes()
+    short, long = (lambda value: struct.pack("<H", value)), (lambda value: struct.pack("<I", value))
+    tags = [(256, 33), (257, 24), (258, bits), (259, 1), (262, 3), (277, 1), (278, 24)]
+    entries = [(tag, 3, 1, short(value)) for tag, value in tags]
+    entries += [(273, 4, 1, long(8)), (279, 4, 1, long(len(packed)))]
+    entries += [(320, 3, 3 * 2**bits, (colours.T * 257).astype("<u2").tobytes())]
+    at = 8 + len(packed)
+    photograph = read(tmp_path, b"II*\0" + long(at) + packed + directory(at, *entries))
+    np.testing.assert_array_equal(photograph.pixels, colours[indices].astype(np.float32) / np.float32(255))
+    deeper = [(258, 3, 3, short(8) + short(8) + short(16)) if entry[0] == 258 else entry for entry in entries]
+    deeper = [(277, 3, 1, short(3)) if entry[0] == 277 else entry for entry in deeper]
+    (tmp_path / "b.tif").write_bytes(b"II*\0" + long(at) + packed + directory(at, *deeper))
+    with pytest.raises(UserError, match="b.tif has channels of different depths"):
+        read_photograph(tmp_path / "b.tif")
 
 
 @pytest.mark.parametrize("pixels", [EIGHT, SIXTEEN], ids=["8", "16"])

@@ -131,6 +131,9 @@ def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
         raise UserError(f"{name} has {width}x{height} pixels in a tile of {tile}; save it anew as PNG.")
     if page.nbytes > _LARGEST_PIXEL * megapixels * 1e6:
         raise UserError(f"{name} has {page.nbytes // 10**9} GB of samples; save it as 8 or 16 bit.")
+    if isinstance(page.bitspersample, (tuple, list)):
+        depths = ", ".join(map(str, page.bitspersample))
+        raise UserError(f"{name} has channels of different depths ({depths} bits); save it as RGB and try again.")
     if page.samplesperpixel > 16:
         raise UserError(f"{name} has {page.samplesperpixel} channels; save it as RGB and try again.")
     length = page.parent.filehandle.size

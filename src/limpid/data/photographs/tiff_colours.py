@@ -133,6 +133,8 @@ def _apart(samples: NDArray[Any], alpha: NDArray[np.unsignedinteger]) -> NDArray
 def _from_palette(indices: NDArray[Any], page: TiffPage, name: str) -> NDArray[np.uint8]:
     """Colours of 16 bits, of which the upper 8 are meant, or, by old writers, the lower."""
     palette = page.colormap
+    if indices.dtype == np.bool_:  # as which tifffile gives 1 bit
+        indices = indices.astype(np.uint8)
     if palette is None or palette.shape[0] != 3 or int(indices.max()) >= palette.shape[1]:
         raise UserError(f"{name} is damaged (its palette is too short); save it as RGB and try again.")
     narrow = palette if palette.max() < 256 else palette >> 8
