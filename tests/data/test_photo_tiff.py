@@ -248,6 +248,9 @@ def test_a_channel_that_is_not_said_to_be_alpha_is_told(tmp_path: Path) -> None:
     photograph = read(tmp_path, tiff(four, extrasamples=["unspecified"]))
     np.testing.assert_array_equal(photograph.alpha, EIGHT[..., 0])
     assert "not said to be alpha, and was taken for it." in photograph.notes[0]
+    empty = read(tmp_path, tiff(np.dstack([EIGHT, np.zeros_like(EIGHT[..., 0])]), extrasamples=["unspecified"]))
+    assert empty.alpha is None
+    assert empty.notes[0].endswith("is empty, which was left out.")
     five = np.dstack([four, EIGHT[..., 1]])
     photograph = read(tmp_path, tiff(five, photometric="separated", extrasamples=["unspecified"]))
     assert photograph.alpha is None

@@ -54,9 +54,11 @@ def meaning(page: TiffPage, values: NDArray[Any], name: str) -> Stored:
     notes = [note] if note else []
     alpha = None
     first, note = _alpha_among(meanings, photometric)
-    notes += [note] if note else []
     if first is not None:
         alpha = _whole_alpha(_in_range(values[..., count + first], page, name))
+        if meanings[first] not in _ALPHAS and not alpha.any():  # padding: nothing would be seen of the picture
+            alpha, note = None, "has a channel beside its colours that is empty, which was left out"
+    notes += [note] if note else []
     # That of other colours describes a space that is left.
     profile = None if photometric in (_CMYK, _LAB) else page.iccprofile
     if alpha is not None and first is not None and meanings[first] == _ASSOCIATED:
