@@ -239,6 +239,12 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "a.heic") == "HEIC"
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.heic").read_bytes())
     assert read_photograph(tmp_path / "b.jpg").pixels.shape == (96, 64, 3), "phones send HEIC under other names"
+    cover = np.full((64, 96, 1), 128, np.uint8)
+    file = io.BytesIO()
+    multiplied = np.dstack([np.round(smooth * (128 / 255)).astype(np.uint8), cover])
+    heif.from_bytes("RGBa", (96, 64), multiplied.tobytes()).save(file, quality=-1, chroma=444)
+    photograph = read(tmp_path / "a.heic", file.getvalue())
+    assert np.abs(photograph.pixels - smooth / np.float32(255)).mean() < 0.01, "colours that alpha had multiplied"
     white = np.full((64, 96, 4), 65535, np.uint16)
     file = io.BytesIO()
     heif.from_bytes("RGBA;16", (96, 64), white.tobytes()).save(file, quality=-1)  # of 10 bits

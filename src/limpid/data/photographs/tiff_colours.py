@@ -62,7 +62,7 @@ def meaning(page: TiffPage, values: NDArray[Any], name: str) -> Stored:
     # That of other colours describes a space that is left.
     profile = None if photometric in (_CMYK, _LAB) else page.iccprofile
     if alpha is not None and first is not None and meanings[first] == _ASSOCIATED:
-        samples = _apart(samples, alpha)
+        samples = colours.without_alpha(samples, alpha)
     return Stored(samples[..., 0] if samples.shape[2] == 1 else samples, alpha, profile=profile, notes=notes)
 
 
@@ -118,18 +118,6 @@ def _whole_alpha(alpha: NDArray[Any]) -> NDArray[np.unsignedinteger]:
     if alpha.dtype.kind == "f":
         return np.floor(alpha * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
     return alpha
-
-
-def _apart(samples: NDArray[Any], alpha: NDArray[np.unsignedinteger]) -> NDArray[Any]:
-    """Colours that alpha had multiplied; where nothing is to be seen of them, they are black."""
-    opaque = np.float32(np.iinfo(alpha.dtype).max)
-    highest = np.float32(1) if samples.dtype.kind == "f" else np.float32(np.iinfo(samples.dtype).max)
-    rounding = np.float32(0 if samples.dtype.kind == "f" else 0.5)
-    out = np.empty_like(samples)
-    for row, line, cover in zip(out, samples, alpha, strict=True):
-        share = np.maximum(cover, 1).astype(np.float32) / opaque
-        row[...] = np.minimum(line.astype(np.float32) / share[:, None] + rounding, highest)
-    return out
 
 
 def _from_palette(indices: NDArray[Any], page: TiffPage, name: str) -> NDArray[np.uint8]:
