@@ -196,6 +196,14 @@ def test_grey_and_16_bit_files_are_noted(tmp_path: Path) -> None:
     ]
 
 
+def test_photographs_that_sets_do_not_read_are_counted(tmp_path: Path) -> None:
+    picture(tmp_path, "clean/a.png")
+    for name in ("b.gif", "c.gif", "d.heic", "e.txt"):
+        (tmp_path / "clean" / name).write_bytes(b"something")
+    [note] = [note for note in report("clean", tmp_path).notes if "not read" in note]
+    assert "2 .gif, 1 .heic beside its images are not read" in note
+
+
 def test_one_picture_in_two_formats_has_one_digest(tmp_path: Path) -> None:
     for suffix in ("png", "bmp", "tif"):
         write(tmp_path / f"a.{suffix}", pixels("a"))

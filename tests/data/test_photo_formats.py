@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from tests.data.photo_files import camera_block, chunk, encoded, every_format, picture, png, saved
+from tests.data.photo_files import tiff as tiff_of
 
 from limpid.data.image_io import read_image
 from limpid.data.photo_io import (
@@ -80,11 +83,43 @@ def test_colour_pngs_with_all_that_stands_before_their_pixels(tmp_path: Path, bi
     np.testing.assert_array_equal(again.pixels, unit)
 
 
-def test_exif_that_is_a_text_in_a_png_turns_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "key", [b"tEXtRaw profile type exif\0", b"tEXtRaw profile type APP1\0", b"iTXtRaw profile type exif\0\0\0\0\0"]
+)
+def test_exif_that_is_a_text_in_a_png_turns_it(tmp_path: Path, key: bytes) -> None:
     block = b"Exif\0\0" + camera_block(8)
-    text = b"Raw profile type exif\0\nexif\n%8d\n" % len(block) + block.hex().encode()
-    photograph = read(tmp_path / "a.png", png(EIGHT, 8, 2, chunk(b"tEXt", text)))
+    text = key[4:] + b"\nexif\n%8d\n" % len(block) + block.hex().encode()
+    photograph = read(tmp_path / "a.png", png(EIGHT, 8, 2, chunk(key[:4], text)))
     np.testing.assert_array_equal(photograph.pixels, np.rot90(UNIT))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_png_whose_checksum_does_not_fit_is_refused(tmp_path: Path, bits: int) -> None:
+    data = bytearray(png(EIGHT if bits == 8 else SIXTEEN, bits, 2))
+    data[data.index(b"IEND") - 7] ^= 1  # of the checksum of its pixels
+    (tmp_path / "a.png").write_bytes(data)
+    for reader in (read_photograph, read_image):
+        with pytest.raises(UserError, match="a.png"):
+            reader(tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_limits_and_warnings_of_pillow_are_as_other_threads_left_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"a.{name}" for name in EVERY]
+    for path, data in zip(paths, EVERY.values(), strict=True):
+        path.write_bytes(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    seen, filters, limits = [], list(warnings.filters), set()
+    with ThreadPoolExecutor(4) as pool:
+        reading = [pool.submit(read_photograph, path) for path in paths * 4]
+        while not all(one.done() for one in reading):
+            limits.add(Image.MAX_IMAGE_PIXELS)
+            seen += [True] if list(warnings.filters) != filters else []
+    assert [one.result().pixels.size for one in reading] == [12 * 16 * 3] * len(reading)
+    assert limits == {10}
+    assert not seen
 
 
 def test_jpegs_of_every_kind(tmp_path: Path) -> None:
@@ -178,6 +213,16 @@ def test_jpeg_2000_of_every_depth(tmp_path: Path, name: str, channels: int, bits
     assert (photograph.alpha is None) == (channels in (1, 3))
 
 
+def test_print_colours_of_16_bits_in_a_jpeg_2000_are_refused(tmp_path: Path) -> None:
+    four = np.dstack([SIXTEEN, SIXTEEN[..., 0]])
+    data = imagecodecs.jpeg2k_encode(four, level=0, reversible=True, codecformat="jp2", mct=False)
+    at = data.index(b"colr") + 7
+    (tmp_path / "a.jp2").write_bytes(data[:at] + struct.pack(">I", 12) + data[at + 4 :])  # CMYK
+    for reader in (read_photograph, read_image):
+        with pytest.raises(UserError, match="a.jp2: It holds print colours"):
+            reader(tmp_path / "a.jp2")
+
+
 def test_heic_is_read_upright(tmp_path: Path) -> None:
     heif = pytest.importorskip("pillow_heif")
     exif = Image.Exif()
@@ -194,6 +239,19 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "a.heic") == "HEIC"
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.heic").read_bytes())
     assert read_photograph(tmp_path / "b.jpg").pixels.shape == (96, 64, 3), "phones send HEIC under other names"
+    cover = np.full((64, 96, 1), 128, np.uint8)
+    file = io.BytesIO()
+    multiplied = np.dstack([np.round(smooth * (128 / 255)).astype(np.uint8), cover])
+    heif.from_bytes("RGBa", (96, 64), multiplied.tobytes()).save(file, quality=-1, chroma=444)
+    photograph = read(tmp_path / "a.heic", file.getvalue())
+    assert np.abs(photograph.pixels - smooth / np.float32(255)).mean() < 0.01, "colours that alpha had multiplied"
+    white = np.full((64, 96, 4), 65535, np.uint16)
+    file = io.BytesIO()
+    heif.from_bytes("RGBA;16", (96, 64), white.tobytes()).save(file, quality=-1)  # of 10 bits
+    photograph = read(tmp_path / "a.heic", file.getvalue())
+    assert photograph.pixels.min() == 1
+    assert photograph.alpha is not None
+    assert photograph.alpha.min() == 65535
 
 
 @pytest.mark.parametrize("suffix", [".avif", ".jp2", ".jfif", ".jpe"])
@@ -281,7 +339,8 @@ def test_a_large_picture_is_refused_by_its_header(tmp_path: Path, name: str, mon
 def test_what_is_not_installed_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, name: str, sentence: str
 ) -> None:
-    heads = {"a.heic": b"\0\0\0\x18ftypheic" + bytes(99), "a.dng": EVERY["tif"], "a.jp2": EVERY["deep.jp2"]}
+    raw = tiff_of(SIXTEEN[..., 0], photometric=32803)
+    heads = {"a.heic": b"\0\0\0\x18ftypheic" + bytes(99), "a.dng": raw, "a.jp2": EVERY["deep.jp2"]}
     (tmp_path / name).write_bytes(heads[name])
     monkeypatch.setitem(sys.modules, missing, None)
     for reader in (read_photograph, read_image):

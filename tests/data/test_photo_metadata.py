@@ -173,6 +173,17 @@ def test_a_jpeg_leaves_out_what_its_segment_cannot_hold(tmp_path: Path) -> None:
     assert set(found.main) == {11}
 
 
+def test_a_description_of_how_the_old_file_was_laid_out_is_left_out(tmp_path: Path) -> None:
+    """ImageJ would show an image of 16 bits in the range that its description gives for the old floats."""
+    described = {"a.ome.tif": {"ome": True}, "b.tif": {"imagej": True}, "c.tif": {}, "d.tif": {"description": "Zoe"}}
+    for name, settings in described.items():
+        image = PIXELS[..., 0].astype(np.float32) / 255
+        (tmp_path / name).write_bytes(tiff(image, photometric="minisblack", **settings))
+        photograph = read_photograph(tmp_path / name)
+        write_photograph(tmp_path / "out.tif", photograph.pixels, photograph)
+        assert Image.open(tmp_path / "out.tif").getexif().get(270) == settings.get("description")
+
+
 def test_xmp_says_that_the_picture_is_upright_and_points_to_no_gain_map(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(SOURCES["a.jpg"]())
     assert read_photograph(tmp_path / "a.jpg").xmp == XMP.replace(b'Orientation="6"', b'Orientation="1"')
@@ -192,6 +203,25 @@ def test_a_profile_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
     assert read_photograph(tmp_path / "b.png").profile == grey
     write_photograph(tmp_path / "b.webp", photograph.pixels, like)
     assert read_photograph(tmp_path / "b.webp").profile is None, "WebP has no grey"
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jp2"])
+def test_a_profile_is_kept_and_never_applied(tmp_path: Path, suffix: str) -> None:
+    pixels = picture(levels=65535) / np.float32(65535)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    write_photograph(tmp_path / f"a.{suffix}", pixels, Photograph(pixels, 65535, False, None, profile, None))
+    again = read_photograph(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(again.pixels, pixels)
+    assert again.profile == profile
+
+
+def test_a_profile_of_a_jpeg_that_lacks_a_part_is_left_out_with_a_note(tmp_path: Path) -> None:
+    whole = encoded(PIXELS, "JPEG", icc_profile=PROFILE)
+    at = whole.index(b"ICC_PROFILE\0") + 12
+    (tmp_path / "a.jpg").write_bytes(whole[:at] + b"\1\2" + whole[at + 2 :])
+    photograph = read_photograph(tmp_path / "a.jpg")
+    assert photograph.profile is None
+    assert photograph.notes[0].endswith("a colour profile of which a part is missing, which was left out.")
 
 
 def ink_profile(cyan: tuple[int, int, int]) -> bytes:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
-from tests.data.photo_files import picture, png, saved, tiff
+from PIL import Image, ImageCms, TiffImagePlugin
+from tests.data.photo_files import directory, picture, png, saved, tiff
 
 from limpid.data.image_io import read_image
 from limpid.data.photo_io import Photograph, kind_of, read_photograph, size_of, write_photograph
+from limpid.data.photographs.photograph import upright
 from limpid.errors import UserError
 
 EIGHT, SIXTEEN = picture(), picture(levels=65535)
@@ -153,6 +154,28 @@ def test_a_palette_is_of_16_bits_or_of_8_by_old_writers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(photograph.pixels, (wanted.T[EIGHT[..., 0]] / np.float32(255)))
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_palette_of_few_colours(tmp_path: Path, bits: int) -> None:
+    indices = np.random.default_rng(0).integers(0, 2**bits, (24, 33)).astype(np.uint8)
+    colours = np.random.default_rng(1).integers(0, 256, (2**bits, 3))
+    per_byte = 8 // bits
+    padded = np.pad(indices, ((0, 0), (0, -33 % per_byte))).reshape(24, -1, per_byte)
+    packed = (padded << np.arange(8 - bits, -1, -bits)).sum(2).astype(np.uint8).tobytes()
+    short, long = (lambda value: struct.pack("<H", value)), (lambda value: struct.pack("<I", value))
+    tags = [(256, 33), (257, 24), (258, bits), (259, 1), (262, 3), (277, 1), (278, 24)]
+    entries = [(tag, 3, 1, short(value)) for tag, value in tags]
+    entries += [(273, 4, 1, long(8)), (279, 4, 1, long(len(packed)))]
+    entries += [(320, 3, 3 * 2**bits, (colours.T * 257).astype("<u2").tobytes())]
+    at = 8 + len(packed)
+    photograph = read(tmp_path, b"II*\0" + long(at) + packed + directory(at, *entries))
+    np.testing.assert_array_equal(photograph.pixels, colours[indices].astype(np.float32) / np.float32(255))
+    deeper = [(258, 3, 3, short(8) + short(8) + short(16)) if entry[0] == 258 else entry for entry in entries]
+    deeper = [(277, 3, 1, short(3)) if entry[0] == 277 else entry for entry in deeper]
+    (tmp_path / "b.tif").write_bytes(b"II*\0" + long(at) + packed + directory(at, *deeper))
+    with pytest.raises(UserError, match="b.tif has channels of different depths"):
+        read_photograph(tmp_path / "b.tif")
+
+
 @pytest.mark.parametrize("pixels", [EIGHT, SIXTEEN], ids=["8", "16"])
 def test_inks_without_a_profile_are_taken_for_ideal_ones(tmp_path: Path, pixels: NDArray[Any]) -> None:
     highest = np.iinfo(pixels.dtype).max
@@ -209,6 +232,31 @@ def pages(*written: tuple[NDArray[Any], dict[str, Any]]) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_luma_and_differences_without_a_jpeg_are_turned_once(tmp_path: Path, orientation: int) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[274], tags[530] = orientation, (1, 1)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    settings = {"compression": "tiff_lzw", "tiffinfo": tags, "icc_profile": profile}
+    photograph = read(tmp_path, saved(Image.fromarray(EIGHT).convert("YCbCr"), "TIFF", **settings))
+    np.testing.assert_allclose(photograph.pixels, upright(EIGHT, orientation) / np.float32(255), atol=4 / 255)
+    assert photograph.profile == profile, "it is of the red, green and blue that they stand for"
+
+
+def test_a_channel_that_is_not_said_to_be_alpha_is_told(tmp_path: Path) -> None:
+    four = np.dstack([EIGHT, EIGHT[..., 0]])
+    photograph = read(tmp_path, tiff(four, extrasamples=["unspecified"]))
+    np.testing.assert_array_equal(photograph.alpha, EIGHT[..., 0])
+    assert "not said to be alpha, and was taken for it." in photograph.notes[0]
+    empty = read(tmp_path, tiff(np.dstack([EIGHT, np.zeros_like(EIGHT[..., 0])]), extrasamples=["unspecified"]))
+    assert empty.alpha is None
+    assert empty.notes[0].endswith("is empty, which was left out.")
+    five = np.dstack([four, EIGHT[..., 1]])
+    photograph = read(tmp_path, tiff(five, photometric="separated", extrasamples=["unspecified"]))
+    assert photograph.alpha is None
+    assert any("none of which is said to be alpha" in note for note in photograph.notes)
+
+
 def test_thumbnails_and_smaller_copies_are_no_pictures(tmp_path: Path) -> None:
     small, reduced = EIGHT[::4, ::4].copy(), {"subfiletype": 1}
     for data in (
@@ -250,6 +298,12 @@ def test_a_claim_that_its_bytes_cannot_hold_is_not_unpacked(tmp_path: Path) -> N
     claimed = data[:width] + struct.pack("<I", 100000) + data[width + 4 :]
     with pytest.raises(UserError, match="cut short or damaged"):
         read(tmp_path, claimed)
+
+
+def test_a_tiff_under_the_name_of_a_raw_picture_is_a_tiff(tmp_path: Path) -> None:
+    for name in ("a.dng", "a.nef"):
+        (tmp_path / name).write_bytes(tiff(SIXTEEN, compression="zlib"))
+        np.testing.assert_array_equal(read_photograph(tmp_path / name).pixels, SIXTEEN / np.float32(65535))
 
 
 def test_a_raw_picture_under_any_name_is_developed(tmp_path: Path) -> None:

@@ -264,15 +264,20 @@ def test_one_bad_image_does_not_throw_away_the_scores_of_a_folder(limpid: Limpid
             write_image(tmp_path / folder / f"{name}.png", np.full((size, size, 3), 0.5, np.float32))
     for folder in ("images", "reference"):
         (tmp_path / folder / "c.png").write_bytes(b"no picture")
+        Image.new("L", (24, 24), 9).save(tmp_path / folder / "e.gif")  # which is read, though never written
+    write_image(tmp_path / "images/f.png", np.zeros((24, 24, 3), np.float32))
+    for name in ("f.bmp", "f.jpg"):
+        Image.new("L", (24, 24)).save(tmp_path / "reference" / name)
     done = limpid("test", "images=images", "reference=reference", "metrics=[ssim,psnr]", "output=out", expect=2)
-    sentences = done.stderr.splitlines()[-3:]
-    assert sentences[0] == "2 of 4 images could not be scored:"
+    sentences = done.stderr.splitlines()[-4:]
+    assert sentences[0] == "3 of 6 images could not be scored:"
     assert sentences[1].startswith("  images/b.png: SSIM with a window of 7 pixels needs images of at least 7x7")
     assert sentences[2].startswith("  images/c.png is not an image that can be read")
+    assert sentences[3].startswith("  images/f.png has several references (f.bmp, f.jpg)")
     lines = (tmp_path / "out" / "per_image.csv").read_text().splitlines()
-    assert [line.partition(",")[0] for line in lines] == ["name", "a.png", "d.png"]
+    assert [line.partition(",")[0] for line in lines] == ["name", "a.png", "d.png", "e.gif"]
     scores = json.loads((tmp_path / "out" / "scores.json").read_text(), parse_constant=pytest.fail)
-    assert scores["metrics"]["psnr_rgb"] == {"mean": None, "n": 2, "protocol": "psnr_rgb"}, "it is infinite"
+    assert scores["metrics"]["psnr_rgb"] == {"mean": None, "n": 3, "protocol": "psnr_rgb"}, "it is infinite"
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(

@@ -133,11 +133,14 @@ def _scores(
 ) -> tuple[list[dict[str, Any]], dict[Path, str]]:
     """The scores, one row per image, in the order of names, and a sentence on each image that has none."""
     from limpid.data.image_io import list_images
+    from limpid.data.photo_io import READABLE
 
-    files = list_images(images)
+    files = list_images(images, READABLE)
     if not files:
         raise UserError(f"There are no images in {images}; give images=DIR with a folder that holds some.")
-    references = {} if reference is None else {file.stem: file for file in list_images(Path(reference))}
+    references: dict[str, list[Path]] = {}
+    for file in [] if reference is None else list_images(Path(reference), READABLE):
+        references.setdefault(file.stem, []).append(file)
     strays = [file.name for file in files if reference is not None and file.stem not in references]
     if strays:
         raise UserError(
@@ -148,13 +151,25 @@ def _scores(
     failed: dict[Path, str] = {}
     for number, file in enumerate(files, 1):
         try:
-            values = _score(file, None if reference is None else references[file.stem], chosen)
+            values = _score(file, None if reference is None else _partner(file, references[file.stem]), chosen)
             rows.append({"name": file.name, **values})
         except UserError as error:
             failed[file] = str(error)
         print(f"\rscored {number}/{len(files)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return rows, failed
+
+
+def _partner(file: Path, references: Sequence[Path]) -> Path:
+    """The reference of an image: of its name, or the only one of its stem; raises UserError where that is not clear."""
+    same = [reference for reference in references if reference.name == file.name]
+    partners = same or list(references)
+    if len(partners) > 1:
+        names = ", ".join(reference.name for reference in partners)
+        raise UserError(
+            f"{file} has several references ({names}), so that none knows which is meant; remove all but one."
+        )
+    return partners[0]
 
 
 def _score(file: Path, reference: Path | None, chosen: Mapping[str, MetricProtocol]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,8 @@ from limpid.data.datasets.base import Files, ImageSet, Pair
 from limpid.data.datasets.images import read_depth
 from limpid.data.datasets.paired import PairedFiles, examples
 from limpid.data.datasets.side_by_side import halves
-from limpid.data.image_io import cut_short, decode, read_bytes
+from limpid.data.image_io import cut_short, decode, image_names, read_bytes
+from limpid.data.photographs.formats import FORMATS, READABLE
 from limpid.errors import CannotRun, UserError
 
 #: With a smaller share of the publisher's images a set is meant as a sample; with a larger one some were lost.
@@ -109,6 +111,7 @@ def check(name: str, sets: Mapping[str, ImageSet], progress: Progress | None = N
     _unused(surveys, on_disk, report)
     for split, images in on_disk.items():
         _linked(split, images, surveys[split], report)
+        _passed_over(split, surveys[split], report)
     files = set(chain.from_iterable(survey.files() for survey in surveys.values()))
     in_halves = any(images.two_in_a_file for images in on_disk.values())
     seen = _inspect_files(sorted(files), in_halves, progress)
@@ -213,6 +216,17 @@ def _linked(split: str, images: Files, survey: _Survey, report: Report) -> None:
     if outside:
         first = ", ".join(_relative(file, images.root_dir) for file in outside[:5])
         report.notes.append(f"{split}: {len(outside)} of the files lead out of {images.root_dir} by links: {first}.")
+
+
+def _passed_over(split: str, survey: _Survey, report: Report) -> None:
+    """Note files beside the images that photographs may be, and images of a set may not."""
+    suffixes = frozenset(READABLE) - frozenset(FORMATS)
+    folders = sorted({Path(file).parent for file in survey.files()})
+    names = chain.from_iterable(image_names(folder, suffixes) for folder in folders)
+    kinds = Counter(Path(name).suffix.lower() for name in names)
+    if kinds:
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        report.notes.append(f"{split}: {counts} beside its images are not read; if they belong to it, make them PNG.")
 
 
 def _inspect_files(files: Sequence[str], in_halves: bool, progress: Progress | None) -> dict[str, FileReport]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
@@ -25,32 +26,36 @@ MOST_PIXELS = 400_000_000
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
-def image_names(folder: Path) -> list[str]:
+def image_names(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[str]:
     """The names of the image files directly in `folder`, sorted; an empty list where there is no such folder.
 
     Files whose name begins with a dot are left out, links are followed, and a link that leads nowhere is listed, so
     that it is missed when it is read.
+
+    Args:
+        folder: where they are.
+        suffixes: what counts as an image.
 
     Raises:
         UserError: the folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if _is_image(entry.name) and not entry.is_dir())
+            return sorted(entry.name for entry in entries if _is_image(entry.name, suffixes) and not entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror}); check its permissions.") from error
 
 
-def _is_image(name: str) -> bool:
+def _is_image(name: str, suffixes: Collection[str]) -> bool:
     stem, _, suffix = name.rpartition(".")
-    return bool(stem) and not name.startswith(".") and f".{suffix.lower()}" in SUFFIXES
+    return bool(stem) and not name.startswith(".") and f".{suffix.lower()}" in suffixes
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files directly in `folder`, sorted by name; an empty list where there is no such folder."""
-    return [folder / name for name in image_names(folder)]
+def list_images(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
+    """The image files directly in `folder`, sorted by name, as `image_names` finds them."""
+    return [folder / name for name in image_names(folder, suffixes)]
 
 
 def read_image(path: Path) -> NDArray[np.float32]:
@@ -131,7 +136,7 @@ def _is_plain(data: bytes) -> bool:
 
 def _is_odd(name: bytes, body: bytes) -> bool:
     """Whether a PNG chunk is of an animation, or has EXIF as text."""
-    return name == b"acTL" or (name in (b"tEXt", b"zTXt") and body.startswith(b"Raw profile type exif"))
+    return name == b"acTL" or (name in (b"tEXt", b"zTXt", b"iTXt") and body.startswith(b"Raw profile type "))
 
 
 def _exif_block(data: bytes) -> bytes | None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from limpid.errors import UserError
@@ -59,7 +58,6 @@ class Restoration:
     def run(self) -> Summary:
         """Restore every photograph; what cannot be is told in the summary."""
         tasks, summary = self.layout.tasks, self.summary
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `megapixels` is ours, with a sentence
         try:
             loads = read_ahead(tasks, self._reader().read, self._may_overlap)
             for task, loading in with_progress(loads, len(tasks)):
@@ -69,14 +67,15 @@ class Restoration:
                     break
                 except Exception as error:
                     self._fail(task, error)
+                    refused = isinstance(error, UserError) and not isinstance(error.__cause__, MemoryError)
                     del error
-                    gc.collect()  # what is left of a photograph that was too large
+                    if not refused:
+                        gc.collect()  # what is left of a photograph that was too large
             self._finish_writing()
             self._write_last_sheet()
             summary.left = len(tasks) - len(self._tried | set(summary.failed))
         finally:
             self._writer.end()
-            Image.MAX_IMAGE_PIXELS = limit
         return summary
 
     def _reader(self) -> Reader:

@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 import io
-import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
-from limpid.data.photographs import avif, colours, containers, exif
+from limpid.data.photographs import avif, colours, containers, exif, jpeg_2000
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Pixels, Stored, in_unit_range, to_16_bit
+from limpid.errors import UserError
 
-#: What Pillow calls the formats, and no other of its many readers is asked.
-_NAMES = {
-    "JPEG": ("JPEG", "MPO"),
-    "PNG": ("PNG",),
-    "WEBP": ("WEBP",),
-    "BMP": ("BMP",),
-    "GIF": ("GIF",),
-    "AVIF": ("AVIF",),
-    "JPEG2000": ("JPEG2000",),
+#: Pillow's readers. They are called themselves, as `Image.open` has one limit of pixels for all threads of a process;
+#: and of a JPEG with further pictures behind it they read the first, whatever the list of these says.
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
 }
 #: The formats whose further pictures are frames; those in a JPEG are previews and gain maps.
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
-_OPENING = threading.Lock()  # the limit and the warnings are Pillow's and Python's, for all threads
+# What Pillow finds odd in EXIF and in animations; once, as a filter for a while would reach into other threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.(Png|Tiff)ImagePlugin")
 
 
 def opened(file: BinaryIO, kind: str) -> Image.Image:
     """The picture in `file`, of which only the header has been read."""
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of EXIF that is odd, which is read elsewhere
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours has a sentence
-        try:
-            return Image.open(file, formats=_NAMES[kind])
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+    return _READERS[kind](file)
 
 
 def size(file: BinaryIO, kind: str) -> tuple[int, int]:
@@ -66,9 +72,12 @@ def decode(file: BinaryIO, kind: str) -> Stored:
         stored = Stored(_of_bits(codecs().jpeg8_decode(data), bits), lossless=False)
         _add_exif(stored, containers.jpeg_exif(data))
         return stored
+    if kind == "PNG" and not containers.png_is_sound(data):
+        raise ValueError("a checksum does not fit")
     content = avif.without_exif(data) if kind == "AVIF" else data
     image = opened(io.BytesIO(content), kind)
     if bits > 8:
+        content = jpeg_2000.without_profile(data) if kind == "JPEG2000" else content
         stored = _deep(image, content, kind, bits)
     else:
         stored = _of_8_bit(image)
@@ -84,13 +93,18 @@ def decode(file: BinaryIO, kind: str) -> Stored:
 
 def _add_metadata(stored: Stored, image: Image.Image, data: bytes, kind: str) -> None:
     """EXIF, XMP, and what else a kind of file has of its own."""
-    block = image.info.get("exif") or _hex(image.info.get("Raw profile type exif"))
+    block = image.info.get("exif") or _exif_text(image)
     stored.xmp = _bytes(image.info.get("xmp"))
     if kind == "PNG":
         block = block or containers.png_exif(data)  # it may lie behind the pixels
         stored.colour_chunks = containers.colour_chunks(data)
+    if kind == "JPEG" and image.info.get("icc_profile") is None and containers.has_jpeg_profile(data):
+        stored.notes.append("has a colour profile of which a part is missing, which was left out")
     if kind == "JPEG2000":
-        block, stored.xmp, stored.profile = containers.jp2_metadata(data)
+        block, stored.xmp, stored.profile = jpeg_2000.metadata(data)
+        by_profile = stored.profile is not None and stored.profile[16:20] == b"CMYK"
+        if by_profile or (image.mode == "CMYK" and stored.samples.dtype != np.uint8):
+            raise UserError("It holds print colours in a way that cannot be read; save it as RGB and try again.")
     if kind == "AVIF":  # Pillow's is only how the container turns the picture
         turned, _ = exif.read(block)
         stored.turn = 1 if turned is None else turned.orientation()
@@ -114,7 +128,8 @@ def frames(file: BinaryIO, kind: str) -> Iterator[Pixels]:
     image = opened(_content(file, kind), kind)
     for number in range(_frame_count(image, kind)):
         image.seek(number)
-        yield in_unit_range(np.asarray(image.convert("RGB")))
+        frame = image.convert("RGBA") if "transparency" in image.info else image
+        yield in_unit_range(np.asarray(frame.convert("RGB")))
 
 
 def _of_8_bit(image: Image.Image) -> Stored:
@@ -126,11 +141,11 @@ def _of_8_bit(image: Image.Image) -> Stored:
     grey = image.mode in ("1", "L", "LA", "La")
     alpha = None
     if has_alpha:
-        rgba = image.convert("RGBA")
-        alpha = np.asarray(rgba.getchannel("A"))
-    samples = np.asarray(image.convert("L" if grey else "RGB"))
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
     if image.mode in ("LAB", "YCbCr"):
         profile = None  # it describes the colours of a space that is left
+    samples = np.asarray(image.convert("L" if grey else "RGB"))
     return Stored(samples, alpha, profile=profile)
 
 
@@ -164,14 +179,19 @@ def _add_exif(stored: Stored, block: bytes | None) -> None:
     stored.notes += [note] if note else []
 
 
-def _hex(text: object) -> bytes | None:
+def _exif_text(image: Image.Image) -> bytes | None:
     """EXIF as some programs write it into a PNG: hexadecimal, after three lines of heading."""
-    if not isinstance(text, str):
-        return None
-    try:
-        return bytes.fromhex("".join(text.split("\n")[3:]))
-    except ValueError:
-        return b""  # damaged
+    for name in ("Raw profile type exif", "Raw profile type APP1"):  # the latter may hold XMP as well
+        text = image.info.get(name)
+        if not isinstance(text, str):
+            continue
+        try:
+            block = bytes.fromhex("".join(text.split("\n")[3:]))
+        except ValueError:
+            return b""  # damaged
+        if name.endswith("exif") or block.startswith(exif.PREFIX):
+            return block
+    return None
 
 
 def _bytes(value: object) -> bytes | None:

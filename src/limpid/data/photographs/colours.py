@@ -71,3 +71,15 @@ def from_lab(lab: NDArray[np.float32]) -> NDArray[np.float32]:
     linear = np.clip((ratios * _D50) @ _XYZ_TO_RGB.T, 0, 1)
     coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return coded.astype(np.float32)
+
+
+def without_alpha(samples: NDArray[Any], alpha: NDArray[np.unsignedinteger]) -> NDArray[Any]:
+    """Colours `(H, W, channels)` that `alpha` `(H, W)` had multiplied, as they were; where it is 0, they are black."""
+    opaque = np.float32(np.iinfo(alpha.dtype).max)
+    highest = np.float32(1) if samples.dtype.kind == "f" else np.float32(np.iinfo(samples.dtype).max)
+    rounding = np.float32(0 if samples.dtype.kind == "f" else 0.5)
+    out = np.empty_like(samples)
+    for row, line, cover in zip(out, samples, alpha, strict=True):
+        share = np.maximum(cover, 1).astype(np.float32) / opaque
+        row[...] = np.minimum(line.astype(np.float32) / share[:, None] + rounding, highest)
+    return out

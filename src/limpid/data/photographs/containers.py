@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -11,8 +12,6 @@ JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: PNG chunks that say how colours are meant, beside the profile; with a profile, only the newest of them counts.
 _COLOURS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
-#: The names under which ExifTool and Adobe's programs keep EXIF and XMP in JPEG 2000.
-JP2_EXIF, JP2_XMP = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 #: The end of a sentence on what `is_beyond_srgb` finds.
 BEYOND_SRGB = "has colours of a wider space or for HDR without an ICC profile, so its result may look paler"
 _HEADER = 1 << 20  # the headers of a JPEG lie in its first bytes, a profile and a preview included
@@ -61,6 +60,11 @@ def _exif_segments(data: bytes) -> Iterator[int]:
             yield at
 
 
+def has_jpeg_profile(data: bytes) -> bool:
+    """Whether a JPEG has at least a part of an ICC profile (ICC.1:2022, annex B.4)."""
+    return any(data[at + 4 : at + 16] == b"ICC_PROFILE\0" for marker, at in segments(data) if marker == 0xE2)
+
+
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Name of each chunk of a PNG, and where its body begins and ends; what writers leave behind the last is none."""
     at = 8
@@ -70,6 +74,12 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if data[at + 4 : at + 8] == b"IEND":
             return
         at += 12 + length
+
+
+def png_is_sound(data: bytes) -> bool:
+    """Whether the checksums of what a PNG cannot be read without fit, as Pillow does not ask all of them."""
+    needed = [(begin, end) for name, begin, end in chunks(data) if name[:1].isupper()]
+    return all(zlib.crc32(data[begin - 4 : end]).to_bytes(4, "big") == data[end : end + 4] for begin, end in needed)
 
 
 def png_exif(data: bytes) -> bytes | None:
@@ -157,41 +167,3 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, int, int, int]]:
             return
         yield data[at + 4 : at + 8], at, at + head, end
         at = end
-
-
-def jp2_metadata(data: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """EXIF, XMP and the ICC profile of a JPEG 2000 file; None where it has none."""
-    found: dict[bytes, bytes] = {}
-    profile = None
-    for name, _, body, end in boxes(data) if data[4:8] == b"jP  " else ():
-        if name == b"uuid":
-            found.setdefault(data[body : body + 16], data[body + 16 : end])
-        elif name == b"jp2h":
-            profile = _jp2_profile(data[body:end])
-    return found.get(JP2_EXIF), found.get(JP2_XMP), profile
-
-
-def _jp2_profile(header: bytes) -> bytes | None:
-    colours = (header[body:end] for name, _, body, end in boxes(header) if name == b"colr")
-    return next((colour[3:] for colour in colours if colour[:1] == b"\2"), None)
-
-
-def with_jp2_metadata(data: bytes, profile: bytes | None, exif: bytes | None, xmp: bytes | None) -> bytes:
-    """A JPEG 2000 file with a colour profile in the place of its named colours, and with EXIF and XMP."""
-    out = b""
-    for name, at, body, end in boxes(data):
-        if name == b"jp2h" and profile:
-            inner = data[body:end]
-            parts = [inner[a:e] for n, a, _, e in boxes(inner) if n != b"colr"]
-            colour = _box(b"colr", b"\2\0\0" + profile)
-            out += _box(b"jp2h", parts[0] + colour + b"".join(parts[1:]))
-        elif name == b"jp2c":
-            out += b"".join(_box(b"uuid", key + value) for key, value in ((JP2_EXIF, exif), (JP2_XMP, xmp)) if value)
-            out += data[at:end]
-        else:
-            out += data[at:end]
-    return out
-
-
-def _box(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", 8 + len(body)) + name + body

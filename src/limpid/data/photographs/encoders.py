@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from limpid.data.photographs import containers, exif, exif_layout
+from limpid.data.photographs import containers, exif, exif_layout, jpeg_2000
 from limpid.data.photographs.codecs import codecs
 from limpid.data.photographs.photograph import Photograph, Samples
 
@@ -107,7 +107,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 def _jpeg_2000(samples: Samples, metadata: Metadata) -> bytes:
     data = codecs().jpeg2k_encode(np.ascontiguousarray(samples), level=0, reversible=True, codecformat="jp2")
     block = None if metadata.exif is None else metadata.exif.removeprefix(exif.PREFIX)
-    return containers.with_jp2_metadata(data, metadata.profile, block, metadata.xmp)
+    return jpeg_2000.with_metadata(data, metadata.profile, block, metadata.xmp)
 
 
 def _tiff(samples: Samples, metadata: Metadata) -> bytes:

@@ -7,6 +7,7 @@ TIFF's (EXIF 2.32, section 4.5; TIFF 6.0, section 2; BigTIFF for large files).
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -34,6 +35,9 @@ _OF_THE_FILE = frozenset(
     {*range(254, 267), 273, 274, 277, 278, 279, 280, 281, 284, *range(288, 294), 297, 301, *range(317, 348)}
     | {*range(512, 522), 529, 530, 532, XMP, 34675, 37724, 42112, 42113, *range(50706, 51200), *range(52525, 52600)}
 )
+#: What programs for microscopes, and tifffile, write into the description: sizes, types and ranges of the old file.
+_DESCRIPTION = 270
+_OLD_LAYOUT = re.compile(rb'ImageJ=|SCIFIO=|\{"shape":|<OME\b|<\?xml[^>]*>\s*(<!--.*?-->\s*)?<OME\b', re.DOTALL)
 #: The width and the height that the EXIF directory repeats.
 _WIDTH, _HEIGHT = 40962, 40963
 #: Makers whose notes hold addresses that count from the note itself, so that it may be moved.
@@ -205,6 +209,8 @@ class _Walk:
 def cleaned(exif: Exif, width: int, height: int) -> Exif:
     """Without what described the old file and its thumbnail, and with the size of the new one, upright, in pixels."""
     main = {tag: entry for tag, entry in exif.main.items() if tag not in _OF_THE_FILE and entry.kind < 16}
+    if _DESCRIPTION in main and _OLD_LAYOUT.match(main[_DESCRIPTION].value):
+        del main[_DESCRIPTION]
     below = dict(exif.exif)
     for tag, side in ((_WIDTH, width), (_HEIGHT, height)):
         if tag in below:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from limpid.data.photographs import containers, exif
+from limpid.data.photographs import colours, containers, exif
 from limpid.data.photographs.photograph import Stored, to_16_bit
 from limpid.errors import CannotRun
 
@@ -22,11 +22,14 @@ def decode(file: BinaryIO, name: str) -> Stored:
     image = _primary(file, name)
     values = np.asarray(image)
     bits = int(image.info.get("bit_depth", 8))
-    if values.dtype != np.uint8 and bits < 16 and not image.mode.endswith(";16"):
-        values = to_16_bit(values, bits)
+    if values.dtype != np.uint8 and bits < 16:
+        moved = 16 - bits if image.mode.endswith(";16") else 0  # up, so that white is not the highest number
+        values = to_16_bit(values >> np.uint16(moved), bits)
     channels = 1 if values.ndim == 2 else values.shape[2]
     alpha = values[..., -1] if channels in (2, 4) else None
     samples = values if channels == 1 else values[..., : channels - (alpha is not None)]
+    if alpha is not None and image.premultiplied_alpha:
+        samples = colours.without_alpha(samples, alpha)
     samples = samples.reshape(*samples.shape[:2]) if channels in (1, 2) else samples
     block, note = exif.read(image.info.get("exif"))
     notes = [note] if note else []

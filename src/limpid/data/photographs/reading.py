@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
-from limpid.data.photographs import avif, by_pillow, containers, exif, exif_layout, heic, raw, tiff
+from limpid.data.photographs import avif, by_pillow, containers, exif, exif_layout, heic, jpeg_2000, raw, tiff
 from limpid.data.photographs.formats import HEAD, kind_of_head, refuse_large
 from limpid.data.photographs.photograph import Photograph, Pixels, Stored, in_unit_range, upright
 from limpid.errors import UserError
@@ -134,16 +134,19 @@ def _exif_block(data: Any, kind: str | None) -> Any:
         "JPEG": containers.jpeg_exif,
         "PNG": containers.png_exif,
         "WEBP": containers.webp_exif,
-        "JPEG2000": lambda data: containers.jp2_metadata(data)[0],
+        "JPEG2000": lambda data: jpeg_2000.metadata(data)[0],
         "AVIF": avif.exif_of,
     }
     return finders[kind](data) if kind in finders else None
 
 
 def _kind(file: BinaryIO, path: Path) -> str:
-    kind = kind_of_head(file.read(HEAD), path.suffix)
+    head = file.read(HEAD)
+    kind = kind_of_head(head, path.suffix)
     if kind is None:
         raise UserError(f"{path} is not an image that can be read; replace or remove it.")
+    if kind == "RAW" and kind_of_head(head) == "TIFF" and tiff.is_plain(file):
+        return "TIFF"  # whatever its name says
     return "RAW" if kind == "TIFF" and tiff.is_raw(file) else kind
 
 

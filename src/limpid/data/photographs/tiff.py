@@ -21,6 +21,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds
 
 _IS_MASK, _YCBCR = 4, 6  # of PhotometricInterpretation
 _CAMERAS_OWN = (32803, 34892)  # a colour filter's mosaic, and linear RAW
+_SUB_PAGES = 330  # SubIFDs
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 #: How many bytes a byte can stand for, by compression: none, LZW, Deflate and PackBits. More were never packed.
 _DENSEST = {1: 1, 5: 3000, 8: 1100, 32946: 1100, 32773: 70}
@@ -38,6 +39,17 @@ def is_raw(file: BinaryIO) -> bool:
     with TiffFile(file) as tiff:
         first = tiff.pages.first
         return 50706 in first.tags or first.photometric in _CAMERAS_OWN
+
+
+def is_plain(file: BinaryIO) -> bool:
+    """Whether a TIFF holds one page and nothing below it, as no camera's RAW file does."""
+    from tifffile import TiffFile
+
+    file.seek(0)
+    with TiffFile(file) as tiff:
+        first = tiff.pages.first
+        camera = first.subfiletype or _SUB_PAGES in first.tags or first.photometric in _CAMERAS_OWN
+        return not camera and len(tiff.pages) == 1 and 50706 not in first.tags
 
 
 def size(file: BinaryIO, name: str) -> tuple[int, int]:
@@ -119,6 +131,9 @@ def _refuse(page: TiffPage, name: str, megapixels: float) -> None:
         raise UserError(f"{name} has {width}x{height} pixels in a tile of {tile}; save it anew as PNG.")
     if page.nbytes > _LARGEST_PIXEL * megapixels * 1e6:
         raise UserError(f"{name} has {page.nbytes // 10**9} GB of samples; save it as 8 or 16 bit.")
+    if isinstance(page.bitspersample, (tuple, list)):
+        depths = ", ".join(map(str, page.bitspersample))
+        raise UserError(f"{name} has channels of different depths ({depths} bits); save it as RGB and try again.")
     if page.samplesperpixel > 16:
         raise UserError(f"{name} has {page.samplesperpixel} channels; save it as RGB and try again.")
     length = page.parent.filehandle.size
@@ -170,7 +185,12 @@ def _ycbcr(page: TiffPage, name: str) -> NDArray[Any]:
     handle.seek(0)
     if page.bitspersample != 8 or page is not page.parent.pages.first:
         raise UserError(f"{name} is a TIFF of a kind that cannot be read (YCbCr); save it as RGB and try again.")
-    return codecs().tiff_decode(handle.read(), asrgb=True)[..., :3]
+    data = bytearray(handle.read())
+    turn = page.tags.get(exif.ORIENTATION)
+    if turn is not None and turn.valueoffset + turn.valuebytecount <= len(data):  # libtiff would mirror by it
+        upright = (1).to_bytes(turn.valuebytecount, "little" if page.parent.byteorder == "<" else "big")
+        data[turn.valueoffset : turn.valueoffset + turn.valuebytecount] = upright
+    return codecs().tiff_decode(bytes(data), asrgb=True)[..., :3]
 
 
 def _orientation(page: TiffPage) -> int:

@@ -45,23 +45,41 @@ def meaning(page: TiffPage, values: NDArray[Any], name: str) -> Stored:
     if values.shape[2] < count:
         raise UserError(f"{name} has {values.shape[2]} channels where {count} make a picture; save it as RGB.")
     extra = values.shape[2] - count
-    meanings = tuple(page.extrasamples)[:extra]
+    meanings = (*map(int, page.extrasamples), *[0] * extra)[:extra]  # without the tag nothing is said
     if extra > 1 and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) and not any(meanings):
         raise UserError(
             f"{name} has {values.shape[2]} channels that are not said to be red, green and blue; save it as RGB."
         )
-    notes = [f"has {extra} channels beside its colours, of which one was taken for alpha"] if extra > 1 else []
     samples, note = _colours(page, values[..., :count], name)
-    notes += [note] if note else []
-    alpha, first = None, 0
-    if extra:
-        first = next((index for index, meaning in enumerate(meanings) if meaning in _ALPHAS), 0)
+    notes = [note] if note else []
+    alpha = None
+    first, note = _alpha_among(meanings, photometric)
+    if first is not None:
         alpha = _whole_alpha(_in_range(values[..., count + first], page, name))
+        if meanings[first] not in _ALPHAS and not alpha.any():  # padding: nothing would be seen of the picture
+            alpha, note = None, "has a channel beside its colours that is empty, which was left out"
+    notes += [note] if note else []
     # That of other colours describes a space that is left.
-    profile = None if photometric in (_CMYK, _LAB, _YCBCR) else page.iccprofile
-    if alpha is not None and meanings[first : first + 1] == (_ASSOCIATED,):
-        samples = _apart(samples, alpha)
+    profile = None if photometric in (_CMYK, _LAB) else page.iccprofile
+    if alpha is not None and first is not None and meanings[first] == _ASSOCIATED:
+        samples = colours.without_alpha(samples, alpha)
     return Stored(samples[..., 0] if samples.shape[2] == 1 else samples, alpha, profile=profile, notes=notes)
+
+
+def _alpha_among(meanings: tuple[int, ...], photometric: int) -> tuple[int | None, str]:
+    """Which of the channels beside the colours is alpha, and what is to be noted.
+
+    One that is not said to be anything is alpha beside red, green and blue, as many programs write it; beside inks it
+    is one more ink, or a selection.
+    """
+    said = [index for index, meaning in enumerate(meanings) if meaning in _ALPHAS]
+    if not meanings:
+        return None, ""
+    if not said and photometric == _CMYK:
+        return None, "has more channels than its inks, none of which is said to be alpha; they were left out"
+    if len(meanings) > 1:
+        return (said or [0])[0], f"has {len(meanings)} channels beside its colours, of which one was taken for alpha"
+    return 0, "" if said else "has a channel beside its colours that is not said to be alpha, and was taken for it"
 
 
 def _colours(page: TiffPage, values: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
@@ -102,21 +120,11 @@ def _whole_alpha(alpha: NDArray[Any]) -> NDArray[np.unsignedinteger]:
     return alpha
 
 
-def _apart(samples: NDArray[Any], alpha: NDArray[np.unsignedinteger]) -> NDArray[Any]:
-    """Colours that alpha had multiplied; where nothing is to be seen of them, they are black."""
-    opaque = np.float32(np.iinfo(alpha.dtype).max)
-    highest = np.float32(1) if samples.dtype.kind == "f" else np.float32(np.iinfo(samples.dtype).max)
-    rounding = np.float32(0 if samples.dtype.kind == "f" else 0.5)
-    out = np.empty_like(samples)
-    for row, line, cover in zip(out, samples, alpha, strict=True):
-        share = np.maximum(cover, 1).astype(np.float32) / opaque
-        row[...] = np.minimum(line.astype(np.float32) / share[:, None] + rounding, highest)
-    return out
-
-
 def _from_palette(indices: NDArray[Any], page: TiffPage, name: str) -> NDArray[np.uint8]:
     """Colours of 16 bits, of which the upper 8 are meant, or, by old writers, the lower."""
     palette = page.colormap
+    if indices.dtype == np.bool_:  # as which tifffile gives 1 bit
+        indices = indices.astype(np.uint8)
     if palette is None or palette.shape[0] != 3 or int(indices.max()) >= palette.shape[1]:
         raise UserError(f"{name} is damaged (its palette is too short); save it as RGB and try again.")
     narrow = palette if palette.max() < 256 else palette >> 8
