@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import limpid
 from limpid import zoo
 from limpid.data.scenes import Scenes
 from limpid.errors import UserError
-from limpid.inference import Adaptive, Full, Tiled, given, measured, receptive_radius, restore
+from limpid.inference import Adaptive, Full, Inference, Tiled, given, measured, receptive_radius, restore
 from limpid.networks.channels_last import GlobalAvgPool
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -186,3 +187,16 @@ def test_half_precision_gives_float32_near_it() -> None:
     assert torch.equal(Adaptive(margin=8, precision=32)(network, x), exact)
     with pytest.raises(UserError, match="precision is '16', but it must be one of 32, bf16"):
         Adaptive(precision="16")
+
+
+@pytest.mark.parametrize("way", [Tiled(64, 16, 4), Adaptive(largest=0.01, tile=64, overlap=16, blend=4), Full()])
+def test_threads_do_not_reach_into_each_others_images(way: Inference) -> None:
+    """A network is changed for the image that goes through it in tiles; those of other threads wait."""
+    torch.manual_seed(0)
+    network = LooksEverywhere().eval()
+    images = [torch.rand(1, 3, 150, 200) * share for share in (0.1, 0.3, 0.6, 1.0)]
+    alone = [way(network, image) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda image: way(network, image), images * 4))
+    for number, restored in enumerate(together):
+        torch.testing.assert_close(restored, alone[number % 4], rtol=0, atol=1e-6)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.errors import UserError
+from limpid.inference.alone import alone
 from limpid.inference.statistics import Adjust, ImageStatistics, adjusted, given, measured
 from limpid.inference.whole import named_precision, restore
 
@@ -172,11 +173,12 @@ def undivided(network: nn.Module) -> Iterator[None]:
     MPRNet's first stages see quarters and halves, whose borders show as seams in the middle of the result. A network
     that divides says so by an attribute ``divides_image = True`` and leaves it where that is False.
     """
-    dividing = [layer for layer in network.modules() if getattr(layer, "divides_image", False) is True]
-    for layer in dividing:
-        layer.divides_image = False  # type: ignore[assignment]
-    try:
-        yield
-    finally:
+    with alone(network):
+        dividing = [layer for layer in network.modules() if getattr(layer, "divides_image", False) is True]
         for layer in dividing:
-            layer.divides_image = True  # type: ignore[assignment]
+            layer.divides_image = False  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            for layer in dividing:
+                layer.divides_image = True  # type: ignore[assignment]
