@@ -150,3 +150,23 @@ def test_what_is_no_image_gets_a_sentence(image, method, more, kind, sentence) -
     with pytest.raises(kind, match=sentence) as raised:
         limpid.restore(image, method, **more)
     assert isinstance(raised.value, UserError)
+
+
+def test_what_is_no_image_is_said_to_be_none(tmp_path: Path) -> None:
+    Image.fromarray(COLOUR).save(tmp_path / "a.png")
+    with (tmp_path / "a.png").open("rb") as file, pytest.raises(TypeError, match="BufferedReader, which is no image"):
+        limpid.restore(file, "gamma")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="sparse tensor"):
+        limpid.restore(torch.rand(3, 4, 4).to_sparse(), "gamma")
+
+
+def test_strength_is_any_real_number() -> None:
+    close(limpid.restore(COLOUR, "gamma", strength=np.float32(1)), DARKER)  # type: ignore[call-overload]
+
+
+def test_palettes_with_alpha_keep_it() -> None:
+    picture = Image.fromarray(COLOUR).convert("P").convert("PA")
+    picture.putalpha(Image.fromarray(COLOUR[..., 0]))
+    restored = limpid.restore(picture, "gamma")
+    assert restored.mode == "PA"
+    np.testing.assert_array_equal(np.asarray(restored.getchannel("A")), COLOUR[..., 0])

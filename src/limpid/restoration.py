@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import io
+import numbers
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +78,7 @@ def restore(image: Any, method: str, *, strength: float = 1.0, device: str = "au
         ImageTypeError: `image` is nothing of these; it is a `UserError` and a `TypeError`.
         ImageValueError: a shape or a value is wrong; it is a `UserError` and a `ValueError`.
     """
-    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
+    if isinstance(strength, bool) or not isinstance(strength, numbers.Real) or not 0 <= strength <= 1:
         raise ImageValueError(f"strength={strength!r} is not a number from 0 (as it is) to 1 (the whole change).")
     if not isinstance(method, str | os.PathLike):
         raise ImageTypeError(f"The method is of the type {type(method).__name__}; give its name, such as 'wmcp'.")
@@ -104,7 +106,7 @@ def _restore(image: Any, ready: Method, strength: float) -> Any:
         return _of_tensor(image, ready, strength)
     if isinstance(image, np.ndarray):
         return _of_array(image, ready, strength)
-    if isinstance(image, list | tuple | Iterator):
+    if isinstance(image, list | tuple | Iterator) and not isinstance(image, io.IOBase):
         return map(
             functools.partial(_restore, ready=ready, strength=strength), image
         )  # lazy, and goes on after an error
@@ -152,6 +154,8 @@ def _of_tensor(tensor: Tensor, ready: Method, strength: float) -> Tensor:
         raise ImageValueError(
             f"A tensor of the shape {tuple(tensor.shape)} is no image (3, H, W) and no batch (N, 3, H, W){hint}."
         )
+    if tensor.layout != torch.strided or tensor.is_meta:
+        raise ImageTypeError("A sparse tensor, or one without values, is no image; give tensor.to_dense().")
     if not tensor.is_floating_point() and tensor.dtype != torch.uint8:
         raise ImageTypeError(
             f"A tensor of {tensor.dtype} has no agreed range; give uint8, or floating-point values in [0, 1]."
@@ -203,7 +207,11 @@ def _colours(picture: Image.Image) -> Image.Image:
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
     if picture.mode == mode:
         return picture
-    if mode in ("P", "PA"):
+    if mode == "PA":
+        with_alpha = picture.convert("RGB").quantize(256).convert("PA")
+        with_alpha.putalpha(picture.getchannel("A"))
+        return with_alpha
+    if mode == "P":
         return picture.quantize(256, Image.Quantize.FASTOCTREE) if picture.mode == "RGBA" else picture.quantize(256)
     if mode in ("La", "LA") and picture.mode == "RGBA":
         picture = picture.convert("LA")

@@ -107,3 +107,11 @@ def test_what_is_mistyped_is_said(capfd: pytest.CaptureFixture[str], words: tupl
     clips.make(Path("clip.mp4"), frames=2)
     assert says in refused(capfd, "model=dcp", "input=clip.mp4", *words)
     assert [path.name for path in Path().iterdir()] == ["clip.mp4"]
+
+
+def test_several_videos_need_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
+    clips.make(Path("a.mp4"), frames=2)
+    clips.make(Path("b.mp4"), frames=2)
+    says = refused(capfd, "model=dcp", "input=*.mp4", "output=clear.mp4")
+    assert says.startswith("output=clear.mp4 looks like a file, but input is no single video")
+    assert not Path("clear.mp4").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +15,17 @@ import limpid
 from limpid import zoo
 from limpid.data.scenes import Scenes
 from limpid.errors import ResultWarning, UserError
-from limpid.inference import Adaptive, Full, ImageStatistics, Tiled, given, measured, receptive_radius, restore
+from limpid.inference import (
+    Adaptive,
+    Full,
+    ImageStatistics,
+    Inference,
+    Tiled,
+    given,
+    measured,
+    receptive_radius,
+    restore,
+)
 from limpid.inference.statistics import continued
 from limpid.networks.channels_last import GlobalAvgPool
 
@@ -216,3 +227,16 @@ def test_statistics_go_on_to_full_size_as_they_changed_between_two_sizes() -> No
     torch.testing.assert_close(full.values[0].item(), 0.7)
     torch.testing.assert_close(full.values[1].flatten(), torch.tensor([0.7, 0.4]))
     assert continued(found(0.5, 0.2), found(0.5, 0.9), steps=2).values[1][1].item() == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("way", [Tiled(64, 16, 4), Adaptive(largest=0.01, tile=64, overlap=16, blend=4), Full()])
+def test_threads_do_not_reach_into_each_others_images(way: Inference) -> None:
+    """A network is changed for the image that goes through it in tiles; those of other threads wait."""
+    torch.manual_seed(0)
+    network = LooksEverywhere().eval()
+    images = [torch.rand(1, 3, 150, 200) * share for share in (0.1, 0.3, 0.6, 1.0)]
+    alone = [way(network, image) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda image: way(network, image), images * 4))
+    for number, restored in enumerate(together):
+        torch.testing.assert_close(restored, alone[number % 4], rtol=0, atol=1e-6)

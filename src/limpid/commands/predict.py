@@ -126,17 +126,27 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     summary.refuse_failures(len(places.tasks), places.folder)
 
 
-def _restore_videos(wanted: Asked, config: DictConfig, chosen: Settings, videos: Sequence[Task]) -> None:
+def _made(config: DictConfig, group: str) -> Any:
+    """The object that a group of the configuration describes.
+
+    Raises:
+        UserError: one of its settings is unknown, or of another kind than it takes.
+    """
     from omegaconf import OmegaConf
 
     from limpid.config import instantiate
+
+    plain = OmegaConf.to_container(config[group], resolve=True)
+    instantiate.check(plain, group)
+    return instantiate.construct(plain, group)
+
+
+def _restore_videos(wanted: Asked, config: DictConfig, chosen: Settings, videos: Sequence[Task]) -> None:
     from limpid.predicting.videos import VideoWork, video_places
 
     folders = [] if len(wanted.names) < 2 else wanted.folders()
     places = video_places(videos, str(config.input), str(config.output), folders, chosen)
-    plain = OmegaConf.to_container(config.video, resolve=True)
-    instantiate.check(plain, "video")
-    settings = instantiate.construct(plain, "video")
+    settings = _made(config, "video")
     methods, chooser = _methods(wanted, config, chosen)
     VideoWork(places, methods, chosen, settings, chooser).run()
 
@@ -147,13 +157,10 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
     Raises:
         UserError: something has no weights, or cannot give the maps that were asked for.
     """
-    from omegaconf import OmegaConf
-
-    from limpid.config import instantiate
     from limpid.methods import method
 
-    inference = instantiate.construct(OmegaConf.to_container(config.inference, resolve=True), "inference")
-    device, allow = str(config.device), list(config.allow_targets)
+    inference = _made(config, "inference")
+    device, allow = str(config.device), _packages(config)
     chooser = None
     if wanted.auto:
         from limpid.predicting.choosing import Chooser
@@ -170,6 +177,19 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
                 f"The model {one.name} does not estimate the {chosen.save[0]}; save works with priors: wmcp, dcp."
             )
     return methods, chooser
+
+
+def _packages(config: DictConfig) -> list[str]:
+    """The packages in ``allow_targets``.
+
+    Raises:
+        UserError: it is no list.
+    """
+    from omegaconf import ListConfig
+
+    if not isinstance(config.allow_targets, ListConfig):
+        raise UserError(f"allow_targets is {config.allow_targets!r}, but it must be a list: allow_targets=[PACKAGE].")
+    return [str(package) for package in config.allow_targets]
 
 
 def _composed(config: DictConfig, inference: Any) -> Method:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from limpid.inference.alone import alone
 from limpid.inference.whole import restore
 
 
@@ -104,8 +105,9 @@ def adjusted(network: nn.Module, adjust: Adjust | None) -> Iterator[None]:
         moments = adjust(next(looks), _moments(inputs[0]))
         return _normalised(layer, inputs[0], moments)
 
-    handle = network.register_forward_pre_hook(begin)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(alone(network))
+        handle = network.register_forward_pre_hook(begin)
         stack.callback(handle.remove)
         stack.enter_context(_hooked(layers, look))
         yield

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.errors import ResultWarning, UserError
+from limpid.inference.alone import alone
 from limpid.inference.statistics import Adjust, ImageStatistics, adjusted, continued, given, measured
 from limpid.inference.whole import named_precision, restore
 
 #: Tiles that differ by more than this on average, in parts of [0, 1], where they meet leave a seam that can be seen.
-_VISIBLE = 8 / 255
+_VISIBLE = 4 / 255
 
 #: The second size at which statistics are taken, as a share of the megapixels of the first.
 _SHARE = 0.5
@@ -210,11 +211,12 @@ def undivided(network: nn.Module) -> Iterator[None]:
     MPRNet's first stages see quarters and halves, whose borders show as seams in the middle of the result. A network
     that divides says so by an attribute ``divides_image = True`` and leaves it where that is False.
     """
-    dividing = [layer for layer in network.modules() if getattr(layer, "divides_image", False) is True]
-    for layer in dividing:
-        layer.divides_image = False  # type: ignore[assignment]
-    try:
-        yield
-    finally:
+    with alone(network):
+        dividing = [layer for layer in network.modules() if getattr(layer, "divides_image", False) is True]
         for layer in dividing:
-            layer.divides_image = True  # type: ignore[assignment]
+            layer.divides_image = False  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            for layer in dividing:
+                layer.divides_image = True  # type: ignore[assignment]

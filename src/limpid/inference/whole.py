@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.errors import UserError
+from limpid.inference.alone import alone
 
 #: Networks take images of this many pixels on a side and more.
 SMALLEST = 16
@@ -52,7 +53,7 @@ def restore(network: nn.Module, x: Tensor, precision: str = "32") -> Tensor:
         precision: one of `PRECISIONS`.
     """
     device = next((p.device for p in network.parameters()), x.device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with alone(network), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         return restored_image(network(x.float().to(device))).float().clamp(0.0, 1.0).to(x.device)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,8 @@ def settings(config: Mapping[str, Any]) -> Settings:
     """
     _refuse_numbers(config)
     suffix = None if config["suffix"] is None else _suffix(str(config["suffix"]))
-    save = [config["save"]] if isinstance(config["save"], str) else list(config["save"] or ())
+    save = config["save"] if isinstance(config["save"], Sequence) else [config["save"]]
+    save = [save] if isinstance(save, str) else [what for what in save if what is not None]
     for what in save:
         if what not in MAPS:
             hint = nearest(str(what), MAPS) or f"; it takes {', '.join(MAPS)}."
@@ -80,7 +81,7 @@ def _refuse_numbers(config: Mapping[str, Any]) -> None:
         raise UserError(f"overlap={_plain(config['overlap'])} is not a number of megapixels from 0 on.")
     for key, least in (("width", 16), ("photographs", 1)):
         value = config["sheet"][key]
-        if value is None or value < least:
+        if value is None or value < least or value != int(value):
             raise UserError(f"sheet.{key}={_plain(value)} is not a whole number from {least} on.")
 
 

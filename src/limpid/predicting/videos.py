@@ -91,8 +91,17 @@ def video_places(
     for key, value in (("compare", asked.compare), ("save", asked.save), ("suffix", asked.suffix)):
         if value:
             raise UserError(f"{key} works with photographs; leave it out for the video {given}.")
+    from limpid.video import CONTAINERS
+
     target = Path(output)
-    is_folder = target.is_dir() or output.endswith(("/", os.sep)) or not target.suffix or not Path(given).is_file()
+    is_folder = target.is_dir() or output.endswith(("/", os.sep)) or not target.suffix
+    if not is_folder and not Path(given).is_file():
+        if target.suffix.lower() in CONTAINERS or target.exists():
+            raise UserError(
+                f"output={output} looks like a file, but input is no single video, so it must be a folder; end it with "
+                f"a slash ({output}/) if it is to be one."
+            )
+        is_folder = True
     if is_folder:
         refuse_unwritable(target)
         targets = [[target / folder / task.target for folder in folders or ("",)] for task in videos]
