@@ -36,7 +36,7 @@ def blocks(page: Page) -> Any:
             "# Limpid\nDrop a photograph, choose one or several methods, and slide between before and after. JPEG, "
             f"PNG, TIFF, WebP, AVIF, HEIC, camera RAW and others, up to {page.megapixels:g} megapixels."
         )
-        results = gr.State([])
+        results, asked = gr.State([]), gr.State(None)
         with gr.Row():
             with gr.Column():
                 photograph = gr.File(label="Photograph", file_types=_suffixes(), height=150)
@@ -57,7 +57,7 @@ def blocks(page: Page) -> Any:
         gallery = gr.Gallery(label="Side by side", visible=False, height="auto", object_fit="contain", elem_id="side")
         shown = [results, which, slider, download, gallery]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        _behave(page, gr, photograph, preview, boxes, strength, button, says, shown, quiet)
+        _behave(page, gr, photograph, asked, preview, boxes, strength, button, says, shown, quiet)
     return built.queue(max_size=QUEUE, default_concurrency_limit=1)
 
 
@@ -65,6 +65,7 @@ def _behave(
     page: Page,
     gr: Any,
     photograph: Any,
+    asked: Any,
     preview: Any,
     boxes: list[Any],
     strength: Any,
@@ -86,16 +87,20 @@ def _behave(
             return hidden, _status(str(error), wrong=True)
         return gr.update(value=found.shown, visible=True), _status(found.says)
 
-    def begin() -> tuple[object, ...]:
-        return gr.update(value="Restoring …", interactive=False), _status("Waiting for its turn …")
+    def begin(path: str | None) -> tuple[object, ...]:
+        return path, gr.update(value="Restoring …", interactive=False), _status("Waiting for its turn …")
 
     def work(path: str | None, amount: float, *chosen: bool) -> Iterator[tuple[object, ...]]:
         asked = [name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen]
         for words, done in _ticking(page, path, asked, amount):
             yield (words, *(_results(gr, done) if done else _nothing(gr)))
 
-    def end() -> object:
-        return gr.update(value=_RESTORE, interactive=True)
+    def end(path: str | None, restored: str | None) -> tuple[object, ...]:
+        again = gr.update(value=_RESTORE, interactive=True)
+        if path == restored:
+            return (again, *[gr.update()] * 6)
+        words = "This photograph came while another was restored; press Restore for it." if path else ""
+        return (again, _status(words), *_nothing(gr))
 
     def select(name: str, found: list[Result]) -> tuple[object, ...]:
         one = next((result for result in found if Result(*result).method == name), None)
@@ -107,9 +112,9 @@ def _behave(
     which, slider, download = shown[1:4]
     cleared = photograph.change(lambda: _nothing(gr), None, shown, queue=False, **quiet)
     cleared.then(seen, photograph, [preview, says], **quiet)
-    pressed = button.click(begin, None, [button, says], queue=False, trigger_mode="once", **quiet)
+    pressed = button.click(begin, photograph, [asked, button, says], queue=False, trigger_mode="once", **quiet)
     worked = pressed.then(work, [photograph, strength, *boxes], [says, *shown], **quiet)
-    worked.then(end, None, button, queue=False, **quiet)
+    worked.then(end, [photograph, asked], [button, says, *shown], queue=False, **quiet)
     which.input(select, [which, shown[0]], [slider, download], queue=False, **quiet)
 
 

@@ -91,7 +91,7 @@ class Page:
         self.folder = folder
         self._made: dict[str, Method] = {}
         self._working = threading.Lock()
-        self._waiting = 0
+        self._places = threading.BoundedSemaphore(1 + QUEUE)
 
     @property
     def most_bytes(self) -> int:
@@ -174,14 +174,13 @@ class Page:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """One photograph at a time; some may wait."""
-        if self._waiting > QUEUE:
+        if not self._places.acquire(blocking=False):
             raise BusyError(f"{QUEUE} photographs are waiting already; try again in a while.")
-        self._waiting += 1
         try:
             with self._working:
                 yield
         finally:
-            self._waiting -= 1
+            self._places.release()
 
     def _read(self, source: Path) -> Photograph:
         from limpid.data.photo_io import read_photograph, size_of
@@ -203,7 +202,8 @@ class Page:
         if name not in self._made:
             makers = {offered.name: offered.make for offered in self.offered}
             if name not in makers:
-                raise UnknownMethodError(f"There is no method {name!r} on this page{nearest(name, makers) or '.'}")
+                hint = nearest(name, makers) or f"; there are {', '.join(makers)}."
+                raise UnknownMethodError(f"There is no method {name!r} on this page{hint}")
             self._made[name] = makers[name]()
         return self._made[name]
 
