@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -364,6 +365,20 @@ def test_programs_leave_nothing_on_the_machine(client, page: serving.Page) -> No
     for method in ("dcp", "no"):
         client.post("/api/restore", files={"file": ("a.png", png())}, data={"method": method})
     assert list(page.folder.iterdir()) == []
+
+
+def test_old_files_are_removed_but_not_what_is_worked_on(page: serving.Page) -> None:
+    for name, seconds in (("old", 700), ("used", 700), ("new", 500)):
+        (page.folder / name / "deep").mkdir(parents=True)
+        for path in (page.folder / name / "deep" / "a.png", page.folder / name / "deep", page.folder / name):
+            if path.suffix:
+                path.touch()
+            os.utime(path, (time.time() - seconds,) * 2)
+    with page._turn(page.folder / "used" / "deep" / "a.png", Path("/elsewhere"), None):
+        page.remove_old()
+        assert sorted(path.name for path in page.folder.iterdir()) == ["new", "used"]
+    page.remove_old()
+    assert [path.name for path in page.folder.iterdir()] == ["new"]
 
 
 def test_more_photographs_than_may_wait_are_turned_away(client, page: serving.Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -47,7 +48,9 @@ def add_endpoints(app: FastAPI, page: Page) -> None:
         except UserError as error:
             return JSONResponse({"error": str(error)}, _STATUS.get(type(error), 400))
         except ClientDisconnect:  # nobody is there to read an answer, and nothing went wrong here
-            return JSONResponse({"error": "The request ended before its end."}, 400)
+            return JSONResponse({"error": "The request broke off."}, 400)
+        except asyncio.CancelledError:  # the server ends, and says so instead of leaving a traceback
+            return JSONResponse({"error": "The server was stopped."}, 503)
 
     async def methods(request: Request) -> Response:
         offered = [one._asdict() for one in page.offered]

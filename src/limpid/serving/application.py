@@ -21,7 +21,7 @@ _POLICY = (
 )
 
 
-#: What the page asks for, by the beginning of its path. gradio has more, such as a converter of videos, which is refused.
+# What the page asks for, by the beginning of its path or all of it. gradio has more, such as a converter of videos.
 _READ = ("/assets/", "/static/", "/gradio_api/file=", "/gradio_api/heartbeat/")
 _READ_WHOLE = (
     "/",

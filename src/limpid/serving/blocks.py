@@ -11,7 +11,7 @@ from typing import Any
 from limpid.errors import UserError
 from limpid.serving.gradio_module import gradio
 from limpid.serving.offered import by_task
-from limpid.serving.page import KEPT, QUEUE, Page, Result
+from limpid.serving.page import QUEUE, Page, Result
 
 #: Seconds between two words on how long it has taken.
 _TICK = 0.5
@@ -23,6 +23,9 @@ footer { display: none !important; }
 .method { padding: 0.4rem 0.75rem !important; }
 #side .grid-container { grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)) !important; }
 #side .grid-wrap { min-height: 0 !important; max-height: none !important; }
+:is(input, button, a):focus-visible {
+    outline: 2px solid var(--body-text-color) !important; outline-offset: 2px !important;
+}
 #says { min-height: 1.5rem; }
 #says .wrong { color: var(--error-text-color, #b91c1c); font-weight: 600; }
 """
@@ -31,7 +34,7 @@ footer { display: none !important; }
 def blocks(page: Page) -> Any:
     """The page itself, as gradio's `Blocks`."""
     gr = gradio()
-    with gr.Blocks(title="Limpid", analytics_enabled=False, delete_cache=(60, KEPT)) as built:
+    with gr.Blocks(title="Limpid", analytics_enabled=False) as built:
         gr.Markdown(
             "# Limpid\nDrop a photograph, choose one or several methods, and slide between before and after. JPEG, "
             f"PNG, TIFF, WebP, AVIF, HEIC, camera RAW and others, up to {page.megapixels:g} megapixels."
@@ -96,11 +99,7 @@ def _behave(
             yield (words, *(_results(gr, done) if done else _nothing(gr)))
 
     def end(path: str | None, restored: str | None) -> tuple[object, ...]:
-        again = gr.update(value=_RESTORE, interactive=True)
-        if path == restored:
-            return (again, *[gr.update()] * 6)
-        words = "This photograph came while another was restored; press Restore for it." if path else ""
-        return (again, _status(words), *_nothing(gr))
+        return (gr.update(value=_RESTORE, interactive=True), *_unless_changed(gr, path, restored))
 
     def select(name: str, found: list[Result]) -> tuple[object, ...]:
         one = next((result for result in found if Result(*result).method == name), None)
@@ -136,6 +135,14 @@ def _ticking(
             yield _status("This photograph could not be restored, by a mistake of Limpid's own.", wrong=True), []
             raise
     yield _status("\n".join(result.says for result in results)), results
+
+
+def _unless_changed(gr: Any, path: str | None, restored: str | None) -> tuple[object, ...]:
+    """The words and the results as they are, or none of them where another photograph was dropped meanwhile."""
+    if path == restored:
+        return (gr.update(),) * 6
+    words = "This photograph came while another was restored; press Restore for it." if path else ""
+    return (_status(words), *_nothing(gr))
 
 
 def _results(gr: Any, results: list[Result]) -> tuple[object, ...]:
