@@ -47,8 +47,7 @@ def _page(tmp_path_factory: pytest.TempPathFactory) -> serving.Page:
 @pytest.fixture
 def page(_page: serving.Page) -> serving.Page:
     """A page whose folder is empty."""
-    for left in _page.folder.iterdir():
-        shutil.rmtree(left)
+    _page.remove_old(-1)
     return _page
 
 
@@ -133,6 +132,8 @@ def test_what_cannot_be_restored_is_said_without_the_servers_folders(page: servi
     ):
         with pytest.raises(UserError, match=says):
             page.restore(str(tmp_path / name), "dcp")
+    with pytest.raises(UserError, match=r"^old.jpg was dropped more than 10 minutes ago and is gone; drop it again\.$"):
+        page.restore(str(page.folder / "a" / "old.jpg"), "dcp")
     with pytest.raises(UserError, match="drop one first"):
         page.restore(None, "dcp")
     Image.fromarray(hazy()).save(tmp_path / "small.png")
@@ -374,6 +375,8 @@ def test_old_files_are_removed_but_not_what_is_worked_on(page: serving.Page) -> 
             if path.suffix:
                 path.touch()
             os.utime(path, (time.time() - seconds,) * 2)
+    (page.folder / "file").touch()
+    os.utime(page.folder / "file", (time.time() - 700,) * 2)
     with page._turn(page.folder / "used" / "deep" / "a.png", Path("/elsewhere"), None):
         page.remove_old()
         assert sorted(path.name for path in page.folder.iterdir()) == ["new", "used"]

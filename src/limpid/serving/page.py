@@ -188,8 +188,12 @@ class Page:
         """Remove what was put into the folder `seconds` ago and more, but for what waits or is being worked on."""
         for entry in self.folder.iterdir():
             newest = max((_changed(path) for path in (entry, *entry.rglob("*"))), default=0.0)
-            if entry.name not in self._used and newest < time.time() - seconds:
+            if entry.name in self._used or newest >= time.time() - seconds:
+                continue
+            if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)  # gradio leaves empty files
 
     @contextmanager
     def _turn(self, *used: Path | None) -> Iterator[None]:
@@ -209,6 +213,9 @@ class Page:
     def _read(self, source: Path) -> Photograph:
         from limpid.data.photo_io import read_photograph, size_of
 
+        if source.is_relative_to(self.folder) and not source.exists():
+            minutes = KEPT // 60
+            raise UserError(f"{source.name} was dropped more than {minutes} minutes ago and is gone; drop it again.")
         try:
             width, height = size_of(source)
             if width * height > self.megapixels * 1e6:
