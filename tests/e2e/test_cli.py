@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,6 +229,15 @@ def test_values_of_paths_are_quoted_and_others_left_alone() -> None:
     assert quoted("input='by hand'") == "input='by hand'"
     assert quoted("output=~/x") == f"output='{Path.home()}/x'"
     assert quoted("seed=1,2") == "seed=1,2"
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_mistake() -> None:
+    ends = os.pipe()
+    os.close(ends[0])
+    command = [sys.executable, "-c", "from limpid.cli import main; main()", "--help"]
+    done = subprocess.run(command, stdout=ends[1], stderr=subprocess.PIPE, check=False)
+    os.close(ends[1])
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_tab_completion_goes_through_the_verb(limpid: Limpid) -> None:
