@@ -351,6 +351,7 @@ def test_requests_of_other_web_sites_are_refused(client) -> None:
     for headers, expected in (
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site", "origin": "http://127.0.0.1:1"}, 403),
         ({"origin": "http://127.0.0.1:7860"}, 200),

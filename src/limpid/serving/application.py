@@ -171,4 +171,9 @@ def _is_of_another_site(scope: Scope) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = headers.get(b"origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get(b"host")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get(b"host")
+    except ValueError:  # no address
+        return True
