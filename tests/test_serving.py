@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -38,10 +39,16 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMPID_ZOO", str(tmp_path / "zoo"))
 
 
+@pytest.fixture(scope="module")
+def _page(tmp_path_factory: pytest.TempPathFactory) -> serving.Page:
+    return serving.Page(serving.methods(["dcp", "wmcp"]), 0.1, tmp_path_factory.mktemp("served"))
+
+
 @pytest.fixture
-def page(tmp_path: Path) -> serving.Page:
-    (tmp_path / "served").mkdir()
-    return serving.Page(serving.methods(["dcp", "wmcp"]), 0.1, tmp_path / "served")
+def page(_page: serving.Page) -> serving.Page:
+    """A page whose folder is empty."""
+    _page.remove_old(-1)
+    return _page
 
 
 def hazy(height: int = 40, width: int = 56) -> np.ndarray:
@@ -125,6 +132,8 @@ def test_what_cannot_be_restored_is_said_without_the_servers_folders(page: servi
     ):
         with pytest.raises(UserError, match=says):
             page.restore(str(tmp_path / name), "dcp")
+    with pytest.raises(UserError, match=r"^old.jpg was dropped more than 10 minutes ago and is gone; drop it again\.$"):
+        page.restore(str(page.folder / "a" / "old.jpg"), "dcp")
     with pytest.raises(UserError, match="drop one first"):
         page.restore(None, "dcp")
     Image.fromarray(hazy()).save(tmp_path / "small.png")
@@ -143,12 +152,27 @@ def test_other_addresses_are_not(host: str) -> None:
     assert not serving.is_loopback(host)
 
 
-@pytest.fixture
-def client(page: serving.Page, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture(scope="module")
+def _application(_page: serving.Page):
+    """The application of `page`; making one takes a second or two."""
     pytest.importorskip("gradio", reason="needs gradio: pip install 'limpid[serve]'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(_page.folder))
+        yield serving.application(_page, "127.0.0.1")
+
+
+@pytest.fixture
+def client(page: serving.Page, _application):
     from starlette.testclient import TestClient
 
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(page.folder))
+    return TestClient(_application, base_url="http://127.0.0.1:7860")
+
+
+@pytest.fixture
+def own_client(page: serving.Page, _application):
+    """A client of an application of its own, whose queue has met no other event loop."""
+    from starlette.testclient import TestClient
+
     return TestClient(serving.application(page, "127.0.0.1"), base_url="http://127.0.0.1:7860")
 
 
@@ -234,6 +258,10 @@ def test_a_program_posts_a_photograph_and_gets_the_restored_one(client, page: se
         (None, {"method": "dcp", "file": "/etc/hostname"}, 400, "The field file holds no photograph"),
         (("a.png", png()), {}, 400, "The field method is missing"),
         (("a.png", png()), {"method": "wmpc"}, 404, "no method 'wmpc' on this page; did you mean 'wmcp'"),
+        (("a.png", png()), {"method": "haze"}, 404, "no method 'haze' on this page; there are dcp, wmcp."),
+        (("a.png", png()), {"method": ["dcp", "wmcp"]}, 400, "The field method is there more than once"),
+        (("a.png", png()), {"method": "dcp", "strenght": "0.5"}, 400, "'strenght'; did you mean 'strength'?"),
+        (("a.png", png()), {"method": "dcp", "x": "0.5"}, 400, "'x'; there are file, method, strength, format."),
         (("a.png", png()), {"method": "/etc/passwd"}, 404, "no method '/etc/passwd'"),
         (("a.png", png()), {"method": "zoo:rfd_student_scenes"}, 404, "no method 'zoo:rfd_student_scenes' on this page"),
         (("a.png", png()), {"method": "dcp", "strength": "2"}, 400, "strength is 2, but it must be from 0 to 1"),
@@ -271,11 +299,59 @@ def test_programs_that_send_no_form_or_go_on_for_ever_are_refused(client) -> Non
     assert client.get("/api/other").json() == {"error": "There are only /api/restore and /api/methods here."}
 
 
+def test_names_of_any_letters_and_length_are_taken(client) -> None:
+    for name in ("\N{GRINNING FACE}" * 80 + "." + "\N{GRINNING FACE}" * 80, "ü" * 300 + ".png", "a\tb.png", "." * 300):
+        answer = client.post("/api/restore", files={"file": (name, png())}, data={"method": "dcp"})
+        assert answer.status_code == 200, (name, answer.text)
+
+
+def test_the_kind_of_a_form_is_known_in_any_case(client) -> None:
+    headers = {"content-type": "Multipart/Form-Data; boundary=b"}
+    answer = client.post("/api/restore", content=b"--b--\r\n", headers=headers)
+    assert "The field file holds no photograph" in answer.json()["error"]
+
+
+def test_a_request_that_breaks_off_is_no_fault_of_the_server(client) -> None:
+    import anyio
+
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"multipart/form-data; boundary=b")]
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/restore", "raw_path": b"/api/restore", "query_string": b"",
+        "headers": headers, "http_version": "1.1", "scheme": "http", "root_path": "", "client": None, "server": None,
+    }  # fmt: skip
+    anyio.run(client.app, scope, receive, send)
+    assert sent[0]["status"] == 400
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "TRACE"])
+def test_other_methods_of_http_get_a_sentence_too(client, method: str) -> None:
+    assert client.request(method, "/api/restore").json() == {"error": "/api/restore takes POST alone."}
+
+
+def test_what_gradio_offers_besides_the_page_is_not_there(client) -> None:
+    video = {"video": ("a.mp4", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n")}
+    assert client.post("/gradio_api/process_recording", files=video).status_code == 404  # it starts ffmpeg
+    for path in ("/gradio_api/api/seen", "/gradio_api/call/seen", "/gradio_api/component_server", "/login"):
+        assert client.post(path, json={"data": []}).status_code == 404, path
+    for path in ("/gradio_api/proxy=http://127.0.0.1:9/", "/gradio_api/deep_link?session_hash=a", "/gradio_api/token"):
+        assert client.get(path).status_code == 404, path
+    assert client.get("/config").status_code == 200
+
+
 def test_requests_of_other_web_sites_are_refused(client) -> None:
     request = {"files": {"file": ("a.png", png())}, "data": {"method": "dcp"}}
     for headers, expected in (
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site", "origin": "http://127.0.0.1:1"}, 403),
         ({"origin": "http://127.0.0.1:7860"}, 200),
@@ -293,9 +369,29 @@ def test_programs_leave_nothing_on_the_machine(client, page: serving.Page) -> No
     assert list(page.folder.iterdir()) == []
 
 
+def test_old_files_are_removed_but_not_what_is_worked_on(page: serving.Page) -> None:
+    for name, seconds in (("old", 700), ("used", 700), ("new", 500)):
+        (page.folder / name / "deep").mkdir(parents=True)
+        for path in (page.folder / name / "deep" / "a.png", page.folder / name / "deep", page.folder / name):
+            if path.suffix:
+                path.touch()
+            os.utime(path, (time.time() - seconds,) * 2)
+    (page.folder / "file").touch()
+    os.utime(page.folder / "file", (time.time() - 700,) * 2)
+    with page._turn(page.folder / "used" / "deep" / "a.png", Path("/elsewhere"), None):
+        page.remove_old()
+        assert sorted(path.name for path in page.folder.iterdir()) == ["new", "used"]
+    page.remove_old()
+    assert [path.name for path in page.folder.iterdir()] == ["new"]
+
+
 def test_more_photographs_than_may_wait_are_turned_away(client, page: serving.Page) -> None:
-    page._waiting = serving.page.QUEUE + 1
+    taken = 0
+    while page._places.acquire(blocking=False):
+        taken += 1
     answer = client.post("/api/restore", files={"file": ("a.png", png())}, data={"method": "dcp"})
+    page._places.release(taken)
+    assert taken == 1 + serving.page.QUEUE
     assert (answer.status_code, "try again" in answer.json()["error"]) == (503, True)
 
 
@@ -306,26 +402,28 @@ def asked(client, payload: object, number: int) -> str:
     return client.get(f"/gradio_api/queue/data?session_hash=s{number}").text
 
 
-def test_the_page_opens_no_file_that_was_not_uploaded(client, page: serving.Page, tmp_path: Path) -> None:
+def test_the_page_opens_no_file_that_was_not_uploaded(own_client, page: serving.Page, tmp_path: Path) -> None:
     Image.fromarray(hazy()).save(tmp_path / "foreign.png")
     os.mkfifo(tmp_path / "pipe.png")
-    functions = client.app.routes[-1].app.get_blocks().fns
+    functions = own_client.app.routes[-1].app.get_blocks().fns
     [seen] = [number for number, function in functions.items() if function.name == "seen"]
     foreign = [tmp_path / "foreign.png", "/etc/hostname", "/dev/zero", tmp_path / "pipe.png", "../foreign.png"]
-    with client:  # with its queue
+    with own_client:  # with its queue
         for path in map(str, foreign):
-            answer = asked(client, {"path": path, "meta": {"_type": "gradio.FileData"}}, seen)
+            answer = asked(own_client, {"path": path, "meta": {"_type": "gradio.FileData"}}, seen)
             assert "preview.jpg" not in answer, path
             assert '"success":false' in answer, answer
+            assert str(tmp_path) not in answer  # gradio's own sentence would name the folder the server was started in
         for address in ("http://example.org/a.png", "HTTPS://example.org/a.png"):
-            answer = asked(client, {"path": address, "meta": {"_type": "gradio.FileData"}}, seen)
-            assert "An address is no upload" in answer or "was not uploaded" in answer, answer
-        uploaded = client.post("/gradio_api/upload", files={"files": ("mine.png", png())}).json()[0]
-        assert "preview.jpg" in asked(client, {"path": uploaded, "meta": {"_type": "gradio.FileData"}}, seen)
+            answer = asked(own_client, {"path": address, "meta": {"_type": "gradio.FileData"}}, seen)
+            assert "preview.jpg" not in answer, address
+            assert '"success":false' in answer, answer
+        uploaded = own_client.post("/gradio_api/upload", files={"files": ("mine.png", png())}).json()[0]
+        assert "preview.jpg" in asked(own_client, {"path": uploaded, "meta": {"_type": "gradio.FileData"}}, seen)
 
 
 @pytest.fixture
-def address(client, page: serving.Page):
+def address(own_client, page: serving.Page):
     """Where the page can be reached by other programs."""
     import threading
     import time
@@ -335,7 +433,7 @@ def address(client, page: serving.Page):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(client.app, host="127.0.0.1", port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(own_client.app, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

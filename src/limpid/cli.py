@@ -81,7 +81,12 @@ def status(arguments: list[str]) -> int:
     """The exit status of the command, once it has run."""
     try:
         run, words = _command(arguments)
-        return run(words)
+        exit_status = run(words)
+        sys.stdout.flush()
+        return exit_status
+    except BrokenPipeError:  # who read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except UserError as error:
         print(_sentence(str(error)), file=sys.stderr)
         return 2

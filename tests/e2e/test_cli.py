@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,27 @@ from tests.conftest import Limpid
 from limpid.cli import quoted, status
 from limpid.data.image_io import write_image
 
+Refused = Callable[..., str]
+
 SMOKE = ("data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0")
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Refused:
+    """What a command says that ends with status 2; run in this process, which starts no other."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIMPID_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("LIMPID_DATA", raising=False)
+    monkeypatch.setattr("sys.argv", ["limpid"])
+
+    def says(*arguments: str) -> str:
+        capfd.readouterr()
+        assert status(list(arguments)) == 2
+        said = capfd.readouterr().err
+        assert "Traceback" not in said
+        return said
+
+    return says
 
 
 @pytest.mark.parametrize(
@@ -151,21 +175,20 @@ def test_an_awkward_path_simply_works(limpid: Limpid, tmp_path: Path) -> None:
     assert tested["provenance"]["trained"]["budget"] == "smoke"
 
 
-def test_a_checkpoint_brings_its_own_network(limpid: Limpid, tmp_path: Path) -> None:
+def test_a_checkpoint_brings_its_own_network(limpid: Limpid, refused: Refused, tmp_path: Path) -> None:
     limpid("train", "model=ffa_net", "network.dim=16", "network.blocks=1", *SMOKE)
     [ckpt] = (tmp_path / "runs").rglob("last.ckpt")
     tested = limpid("test", f"ckpt={ckpt}", "data=scenes", "data.test_images=1", "trainer=cpu")
     assert "psnr" in tested.stdout
-    refused = limpid("test", f"ckpt={ckpt}", "network.dim=64", "data=scenes", expect=2)
-    assert "network.dim cannot be set" in refused.stderr
-    refused = limpid("test", "+rfd/table5=aod_net", f"ckpt={ckpt}", "data=scenes", expect=2)
-    assert "holds the network ffa_net, but the row's is aod_net" in refused.stderr
+    assert "network.dim cannot be set" in refused("test", f"ckpt={ckpt}", "network.dim=64", "data=scenes")
+    of_a_row = refused("test", "+rfd/table5=aod_net", f"ckpt={ckpt}", "data=scenes")
+    assert "holds the network ffa_net, but the row's is aod_net" in of_a_row
     content = torch.load(ckpt, weights_only=True)
     content["network_config"]["_target_"] = "os.system"
     torch.save(content, ckpt)
-    assert "_target_" in limpid("test", f"ckpt={ckpt}", "data=scenes", expect=2).stderr
+    assert "_target_" in refused("test", f"ckpt={ckpt}", "data=scenes")
     ckpt.write_bytes(ckpt.read_bytes()[:1000])
-    assert "cut short" in limpid("test", f"ckpt={ckpt}", "data=scenes", expect=2).stderr
+    assert "cut short" in refused("test", f"ckpt={ckpt}", "data=scenes")
 
 
 def test_networks_sets_and_rows_from_outside(limpid: Limpid, tmp_path: Path) -> None:
@@ -208,6 +231,15 @@ def test_values_of_paths_are_quoted_and_others_left_alone() -> None:
     assert quoted("seed=1,2") == "seed=1,2"
 
 
+def test_output_that_nobody_reads_to_its_end_is_no_mistake() -> None:
+    ends = os.pipe()
+    os.close(ends[0])
+    command = [sys.executable, "-c", "from limpid.cli import main; main()", "--help"]
+    done = subprocess.run(command, stdout=ends[1], stderr=subprocess.PIPE, check=False)
+    os.close(ends[1])
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_tab_completion_goes_through_the_verb(limpid: Limpid) -> None:
     def completed(line: str) -> set[str]:
         done = limpid("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
@@ -233,7 +265,7 @@ def test_wandb_is_offline_and_lives_in_the_run(limpid: Limpid, tmp_path: Path) -
     assert not (tmp_path / "wandb").exists()
 
 
-def test_folders_are_scored_without_a_model(limpid: Limpid, tmp_path: Path) -> None:
+def test_folders_are_scored_without_a_model(limpid: Limpid, refused: Refused, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for i in range(3):
         clean = rng.random((32, 40, 3), np.float32)
@@ -254,11 +286,11 @@ def test_folders_are_scored_without_a_model(limpid: Limpid, tmp_path: Path) -> N
         ("imagess=x",): "'imagess=x' means nothing when images are scored; did you mean 'images'?",
         ("reference=out",): "3 of the images in restored=ü have no image of the same name in out: 0.png",
     }.items():
-        assert sentence in limpid("test", *folders, *wrong, expect=2).stderr
-    assert "add reference=DIR" in limpid("test", folders[0], "metrics=[psnr]", expect=2).stderr
+        assert sentence in refused("test", *folders, *wrong)
+    assert "add reference=DIR" in refused("test", folders[0], "metrics=[psnr]")
 
 
-def test_one_bad_image_does_not_throw_away_the_scores_of_a_folder(limpid: Limpid, tmp_path: Path) -> None:
+def test_one_bad_image_does_not_throw_away_the_scores_of_a_folder(refused: Refused, tmp_path: Path) -> None:
     for name, size in (("a", 24), ("b", 5), ("d", 24)):
         for folder in ("images", "reference"):
             write_image(tmp_path / folder / f"{name}.png", np.full((size, size, 3), 0.5, np.float32))
@@ -268,8 +300,8 @@ def test_one_bad_image_does_not_throw_away_the_scores_of_a_folder(limpid: Limpid
     write_image(tmp_path / "images/f.png", np.zeros((24, 24, 3), np.float32))
     for name in ("f.bmp", "f.jpg"):
         Image.new("L", (24, 24)).save(tmp_path / "reference" / name)
-    done = limpid("test", "images=images", "reference=reference", "metrics=[ssim,psnr]", "output=out", expect=2)
-    sentences = done.stderr.splitlines()[-4:]
+    said = refused("test", "images=images", "reference=reference", "metrics=[ssim,psnr]", "output=out")
+    sentences = said.splitlines()[-4:]
     assert sentences[0] == "3 of 6 images could not be scored:"
     assert sentences[1].startswith("  images/b.png: SSIM with a window of 7 pixels needs images of at least 7x7")
     assert sentences[2].startswith("  images/c.png is not an image that can be read")

@@ -81,14 +81,16 @@ def test_every_network_in_tiles(name: str) -> None:
     """Equal within 1e-5 where a network looks no further than the overlap; one that looks everywhere is near."""
     torch.manual_seed(0)
     network = limpid.build(name, **SMALL.get(name, {})).eval()
-    radius = receptive_radius(network, 128)
+    radius = receptive_radius(network, 64)  # sooner than at 96, where it is known already
+    if radius is None:
+        radius = receptive_radius(network, 96)
     network.float()
-    x = torch.rand(1, 3, 96, 288)
+    x = torch.rand(1, 3, 96, 288 if radius is not None else 64)
     with torch.no_grad():
         whole = restore(network, x)
     assert whole.shape == x.shape
     if radius is None:
-        return  # it looks further than half of 128 pixels, or everywhere: benchmarks/tiles.py measures what that does
+        return  # it looks further than half of 96 pixels, or everywhere: benchmarks/tiles.py measures what that does
     context = -(-radius // 16) * 16
     overlap = 2 * context + 16
     step = max(32, -(-overlap // 32) * 32)

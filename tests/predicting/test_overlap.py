@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 import weakref
@@ -63,7 +62,6 @@ def test_no_photograph_is_held_longer_than_it_is_needed() -> None:
 
     for number, outcome in read_ahead(range(5), read, lambda number: True):
         photograph = outcome.take()
-        gc.collect()
         assert sum(one() is not None for one in held) <= 2  # this one, and the next
         del photograph, number
 

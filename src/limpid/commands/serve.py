@@ -38,6 +38,7 @@ def _serve(asked: argparse.Namespace, folder: Path) -> int:
 
     names = [name.strip() for name in asked.methods.split(",") if name.strip()]
     page = serving.Page(serving.methods(names, str(asked.device)), asked.max_megapixels, folder)
+    page.keep_clean()
     application = serving.application(page, asked.host)
     import uvicorn
 

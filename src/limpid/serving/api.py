@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from limpid.errors import UserError
+from limpid.errors import UserError, nearest
 from limpid.serving.page import BusyError, Page, TooLargeError, UnknownMethodError
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
 #: What a request may hold besides the photograph, in bytes.
 _FIELDS = 64 * 1024
-#: How many letters of a file's name are kept, and of its suffix.
-_NAME = 60
+#: How many bytes of a file's name are kept, and of its suffix.
+_NAME = 100
+#: The fields that are known; each is sent once.
+_KNOWN = ("file", "method", "strength", "format")
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 #: The status of an answer that is no photograph; that of all other mistakes is 400.
 _STATUS: dict[type[UserError], int] = {TooLargeError: 413, UnknownMethodError: 404, BusyError: 503}
 
@@ -31,6 +35,7 @@ def add_endpoints(app: FastAPI, page: Page) -> None:
     Every answer that is no photograph is JSON; one to a mistake is ``{"error": SENTENCE}``.
     """
     from starlette.concurrency import run_in_threadpool
+    from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse
 
     async def restore(request: Request) -> Response:
@@ -42,6 +47,10 @@ def add_endpoints(app: FastAPI, page: Page) -> None:
                 await form.close()
         except UserError as error:
             return JSONResponse({"error": str(error)}, _STATUS.get(type(error), 400))
+        except ClientDisconnect:  # nobody is there to read an answer, and nothing went wrong here
+            return JSONResponse({"error": "The request broke off."}, 400)
+        except asyncio.CancelledError:  # the server ends, and says so instead of leaving a traceback
+            return JSONResponse({"error": "The server was stopped."}, 503)
 
     async def methods(request: Request) -> Response:
         offered = [one._asdict() for one in page.offered]
@@ -57,7 +66,7 @@ def add_endpoints(app: FastAPI, page: Page) -> None:
 
     app.add_route("/api/restore", restore, methods=["POST"])
     app.add_route("/api/methods", methods, methods=["GET"])
-    app.add_route("/api/{rest:path}", other, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    app.add_route("/api/{rest:path}", other, methods=_METHODS)
 
 
 async def _form(request: Request, page: Page) -> FormData:
@@ -74,7 +83,7 @@ async def _form(request: Request, page: Page) -> FormData:
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > most:
         raise too_large
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UserError("Send a form (multipart/form-data) with the fields file and method.")
     limited = Limited(request.scope, _counted(request.receive, most, too_large))
     try:
@@ -111,6 +120,7 @@ def _restored(page: Page, form: FormData) -> Response:
     upload, method = form.get("file"), form.get("method")
     if not isinstance(upload, UploadFile) or not upload.filename:
         raise UserError("The field file holds no photograph; send one as a file.")
+    _refuse_fields(form)
     if not isinstance(method, str) or not method:
         raise UserError("The field method is missing; GET /api/methods lists them.")
     strength, suffix = _strength(form.get("strength", "1")), _suffix(form.get("format", "png"))
@@ -125,6 +135,16 @@ def _restored(page: Page, form: FormData) -> Response:
         raise
     download = Path(result.download)
     return FileResponse(download, filename=download.name, background=BackgroundTask(shutil.rmtree, folder, True))
+
+
+def _refuse_fields(form: FormData) -> None:
+    """Refuse a field of another name, and one that is there twice: neither is passed over silently."""
+    for name in form:
+        if name not in _KNOWN:
+            hint = nearest(name, _KNOWN) or f"; there are {', '.join(_KNOWN)}."
+            raise UserError(f"There is no field {name!r}{hint}")
+        if len(form.getlist(name)) > 1:
+            raise UserError(f"The field {name} is there more than once; send one request for each.")
 
 
 def _strength(value: object) -> float:
@@ -148,5 +168,10 @@ def _suffix(value: object) -> str:
 def _file_name(given: str) -> str:
     """The last part of the name that a program gave its file, which names no folder, and is not too long."""
     name = PureWindowsPath(PurePosixPath(given).name).name.replace("\0", "")
-    stem, suffix = Path(name).stem[-_NAME:], Path(name).suffix[-_NAME:]
+    stem, suffix = _last_bytes(Path(name).stem), _last_bytes(Path(name).suffix)
     return f"{stem}{suffix}" if stem.strip(".") else f"photograph{suffix}"
+
+
+def _last_bytes(name: str) -> str:
+    """The end of a name that a file system takes, whatever its letters are."""
+    return name.encode("utf-8", "ignore")[-_NAME:].decode("utf-8", "ignore")

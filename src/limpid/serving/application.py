@@ -21,6 +21,30 @@ _POLICY = (
 )
 
 
+# What the page asks for, by the beginning of its path or all of it. gradio has more, such as a converter of videos.
+_READ = ("/assets/", "/static/", "/gradio_api/file=", "/gradio_api/heartbeat/")
+_READ_WHOLE = (
+    "/",
+    "/config",
+    "/favicon.ico",
+    "/manifest.json",
+    "/robots.txt",
+    "/theme.css",
+    "/gradio_api/info",
+    "/gradio_api/queue/data",
+    "/gradio_api/startup-events",
+    "/gradio_api/theme.css",
+    "/gradio_api/upload_progress",
+)
+_WRITTEN = (
+    "/gradio_api/cancel",
+    "/gradio_api/queue/join",
+    "/gradio_api/reset",
+    "/gradio_api/run/predict",
+    "/gradio_api/upload",
+)
+
+
 def application(page: Page, host: str) -> FastAPI:
     """The web application of `page`, an ASGI application.
 
@@ -43,6 +67,7 @@ def application(page: Page, host: str) -> FastAPI:
 
     undescribed: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
     outer = FastAPI(**undescribed)
+    outer.add_middleware(_RefuseWhatThePageDoesNotUse)
     outer.add_middleware(_RefuseOtherSites)
     if is_loopback(host):
         outer.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", host])
@@ -57,6 +82,7 @@ def application(page: Page, host: str) -> FastAPI:
         max_file_size=page.most_bytes,
         footer_links=[],
         run_history=False,
+        show_error=False,  # gradio's sentences name folders of this machine; Limpid's own are shown in any case
         enable_monitoring=False,
         ssr_mode=False,
         mcp_server=False,
@@ -97,6 +123,29 @@ class _Headers:
         await self.app(scope, receive, with_headers)
 
 
+class _RefuseWhatThePageDoesNotUse:
+    """ASGI middleware: of gradio's many addresses only those that the page asks for are there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.responses import JSONResponse
+
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and _is_used(scope["method"], scope["path"])):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await JSONResponse({"error": "There is nothing here."}, 404)(scope, receive, send)
+
+
+def _is_used(method: str, path: str) -> bool:
+    if path.startswith("/api/"):
+        return True
+    if method in ("GET", "HEAD"):
+        return path in _READ_WHOLE or path.startswith(_READ)
+    return method == "POST" and path in _WRITTEN
+
+
 class _RefuseOtherSites:
     """ASGI middleware: what other web sites have a visitor's browser send is refused; opening the page is not."""
 
@@ -122,4 +171,9 @@ def _is_of_another_site(scope: Scope) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = headers.get(b"origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get(b"host")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get(b"host")
+    except ValueError:  # no address
+        return True

@@ -11,7 +11,7 @@ from typing import Any
 from limpid.errors import UserError
 from limpid.serving.gradio_module import gradio
 from limpid.serving.offered import by_task
-from limpid.serving.page import KEPT, QUEUE, Page, Result
+from limpid.serving.page import QUEUE, Page, Result
 
 #: Seconds between two words on how long it has taken.
 _TICK = 0.5
@@ -23,6 +23,9 @@ footer { display: none !important; }
 .method { padding: 0.4rem 0.75rem !important; }
 #side .grid-container { grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)) !important; }
 #side .grid-wrap { min-height: 0 !important; max-height: none !important; }
+:is(input, button, a):focus-visible {
+    outline: 2px solid var(--body-text-color) !important; outline-offset: 2px !important;
+}
 #says { min-height: 1.5rem; }
 #says .wrong { color: var(--error-text-color, #b91c1c); font-weight: 600; }
 """
@@ -31,12 +34,12 @@ footer { display: none !important; }
 def blocks(page: Page) -> Any:
     """The page itself, as gradio's `Blocks`."""
     gr = gradio()
-    with gr.Blocks(title="Limpid", analytics_enabled=False, delete_cache=(60, KEPT)) as built:
+    with gr.Blocks(title="Limpid", analytics_enabled=False) as built:
         gr.Markdown(
             "# Limpid\nDrop a photograph, choose one or several methods, and slide between before and after. JPEG, "
             f"PNG, TIFF, WebP, AVIF, HEIC, camera RAW and others, up to {page.megapixels:g} megapixels."
         )
-        results = gr.State([])
+        results, asked = gr.State([]), gr.State(None)
         with gr.Row():
             with gr.Column():
                 photograph = gr.File(label="Photograph", file_types=_suffixes(), height=150)
@@ -57,7 +60,7 @@ def blocks(page: Page) -> Any:
         gallery = gr.Gallery(label="Side by side", visible=False, height="auto", object_fit="contain", elem_id="side")
         shown = [results, which, slider, download, gallery]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        _behave(page, gr, photograph, preview, boxes, strength, button, says, shown, quiet)
+        _behave(page, gr, photograph, asked, preview, boxes, strength, button, says, shown, quiet)
     return built.queue(max_size=QUEUE, default_concurrency_limit=1)
 
 
@@ -65,6 +68,7 @@ def _behave(
     page: Page,
     gr: Any,
     photograph: Any,
+    asked: Any,
     preview: Any,
     boxes: list[Any],
     strength: Any,
@@ -86,16 +90,16 @@ def _behave(
             return hidden, _status(str(error), wrong=True)
         return gr.update(value=found.shown, visible=True), _status(found.says)
 
-    def begin() -> tuple[object, ...]:
-        return gr.update(value="Restoring …", interactive=False), _status("Waiting for its turn …")
+    def begin(path: str | None) -> tuple[object, ...]:
+        return path, gr.update(value="Restoring …", interactive=False), _status("Waiting for its turn …")
 
     def work(path: str | None, amount: float, *chosen: bool) -> Iterator[tuple[object, ...]]:
         asked = [name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen]
         for words, done in _ticking(page, path, asked, amount):
             yield (words, *(_results(gr, done) if done else _nothing(gr)))
 
-    def end() -> object:
-        return gr.update(value=_RESTORE, interactive=True)
+    def end(path: str | None, restored: str | None) -> tuple[object, ...]:
+        return (gr.update(value=_RESTORE, interactive=True), *_unless_changed(gr, path, restored))
 
     def select(name: str, found: list[Result]) -> tuple[object, ...]:
         one = next((result for result in found if Result(*result).method == name), None)
@@ -107,9 +111,9 @@ def _behave(
     which, slider, download = shown[1:4]
     cleared = photograph.change(lambda: _nothing(gr), None, shown, queue=False, **quiet)
     cleared.then(seen, photograph, [preview, says], **quiet)
-    pressed = button.click(begin, None, [button, says], queue=False, trigger_mode="once", **quiet)
+    pressed = button.click(begin, photograph, [asked, button, says], queue=False, trigger_mode="once", **quiet)
     worked = pressed.then(work, [photograph, strength, *boxes], [says, *shown], **quiet)
-    worked.then(end, None, button, queue=False, **quiet)
+    worked.then(end, [photograph, asked], [button, says, *shown], queue=False, **quiet)
     which.input(select, [which, shown[0]], [slider, download], queue=False, **quiet)
 
 
@@ -131,6 +135,14 @@ def _ticking(
             yield _status("This photograph could not be restored, by a mistake of Limpid's own.", wrong=True), []
             raise
     yield _status("\n".join(result.says for result in results)), results
+
+
+def _unless_changed(gr: Any, path: str | None, restored: str | None) -> tuple[object, ...]:
+    """The words and the results as they are, or none of them where another photograph was dropped meanwhile."""
+    if path == restored:
+        return (gr.update(),) * 6
+    words = "This photograph came while another was restored; press Restore for it." if path else ""
+    return (_status(words), *_nothing(gr))
 
 
 def _results(gr: Any, results: list[Result]) -> tuple[object, ...]:

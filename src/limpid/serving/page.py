@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 QUEUE = 8
 #: Seconds that files are kept on disk, at most and about: uploads, results, and what is shown.
 KEPT = 600
+#: Seconds between two looks for files that are older.
+_LOOK = 60
 #: An uploaded file may take this many bytes per pixel that is allowed: what 16 bit with alpha take uncompressed.
 BYTES_PER_PIXEL = 8
 #: The longest side, in pixels, of what is shown; the download has every pixel.
@@ -91,7 +94,8 @@ class Page:
         self.folder = folder
         self._made: dict[str, Method] = {}
         self._working = threading.Lock()
-        self._waiting = 0
+        self._used: list[str] = []
+        self._places = threading.BoundedSemaphore(1 + QUEUE)
 
     @property
     def most_bytes(self) -> int:
@@ -144,7 +148,7 @@ class Page:
         from limpid.data.photo_io import refuse_output
 
         source = Path(photograph)
-        with self._turn():
+        with self._turn(source, folder):
             made = [self._method(name) for name in methods]
             original = self._read(source)
             refuse_output(Path(f"{source.stem}{suffix}"), *original.pixels.shape[1::-1])
@@ -171,21 +175,47 @@ class Page:
         says = f"{name}, {width} × {height} pixels, {seconds:.1f} s{'.' if notes else ''}{''.join(notes)}"
         return Result(name, (str(asked.folder / "before.jpg"), str(after)), str(download), says)
 
+    def keep_clean(self) -> None:
+        """Remove old files every minute, as long as the process lives."""
+        threading.Thread(target=self._clean_for_ever, daemon=True).start()
+
+    def _clean_for_ever(self) -> None:
+        while True:
+            time.sleep(_LOOK)
+            self.remove_old()
+
+    def remove_old(self, seconds: float = KEPT) -> None:
+        """Remove what was put into the folder `seconds` ago and more, but for what waits or is being worked on."""
+        for entry in self.folder.iterdir():
+            newest = max((_changed(path) for path in (entry, *entry.rglob("*"))), default=0.0)
+            if entry.name in self._used or newest >= time.time() - seconds:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)  # gradio leaves empty files
+
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One photograph at a time; some may wait."""
-        if self._waiting > QUEUE:
+    def _turn(self, *used: Path | None) -> Iterator[None]:
+        """One photograph at a time; some may wait. What is `used` stays on disk meanwhile."""
+        names = [path.relative_to(self.folder).parts[0] for path in used if path and path.is_relative_to(self.folder)]
+        if not self._places.acquire(blocking=False):
             raise BusyError(f"{QUEUE} photographs are waiting already; try again in a while.")
-        self._waiting += 1
+        self._used += names
         try:
             with self._working:
                 yield
         finally:
-            self._waiting -= 1
+            for name in names:
+                self._used.remove(name)
+            self._places.release()
 
     def _read(self, source: Path) -> Photograph:
         from limpid.data.photo_io import read_photograph, size_of
 
+        if source.is_relative_to(self.folder) and not source.exists():
+            minutes = KEPT // 60
+            raise UserError(f"{source.name} was dropped more than {minutes} minutes ago and is gone; drop it again.")
         try:
             width, height = size_of(source)
             if width * height > self.megapixels * 1e6:
@@ -203,7 +233,8 @@ class Page:
         if name not in self._made:
             makers = {offered.name: offered.make for offered in self.offered}
             if name not in makers:
-                raise UnknownMethodError(f"There is no method {name!r} on this page{nearest(name, makers) or '.'}")
+                hint = nearest(name, makers) or f"; there are {', '.join(makers)}."
+                raise UnknownMethodError(f"There is no method {name!r} on this page{hint}")
             self._made[name] = makers[name]()
         return self._made[name]
 
@@ -214,3 +245,11 @@ def _show(path: Path, pixels: Pixels, profile: bytes | None) -> None:
     picture = side_by_side([pixels])
     picture.thumbnail((_SHOWN, _SHOWN))
     picture.save(path, "JPEG", quality=92, icc_profile=profile)
+
+
+def _changed(path: Path) -> float:
+    """When a file was last written, in seconds since 1970; 0 where it is gone."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
