@@ -17,6 +17,7 @@ import limpid
 from limpid import checkpoint
 from limpid.cli import status
 from limpid.data.photo_io import processed_by, read_photograph, written_suffix
+from limpid.predicting.manifest import Source
 from limpid.priors.trivial import Gamma
 
 
@@ -393,7 +394,8 @@ def test_strength_and_suffix(tmp_path: Path) -> None:
     assert status([*words, "output=out", "strength=0.5", "suffix=PNG"]) == 0
     x = read_photograph(source).pixels
     np.testing.assert_allclose(read_photograph(Path("out/a.png")).pixels, (x + x**2) / 2, atol=0.5 / 255 + 1e-6)
-    assert processed_by(Path("out/a.png")) == f"Limpid {limpid.__version__}, gamma exponent=2, strength 0.5"
+    said = f"Limpid {limpid.__version__}, gamma exponent=2, strength 0.5, of {Source.of(source).sha256}"
+    assert processed_by(Path("out/a.png")) == said
 
 
 def test_results_beside_their_photographs_are_not_restored_again(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from limpid.data.photo_io import read_photograph, write_photograph
-from limpid.predicting.manifest import NAME, Manifest, Source, State
+from limpid.predicting.manifest import NAME, Manifest, Source, State, said_in_result
 
 OURS, OTHER = "Limpid 0.1.0, dcp", "Limpid 0.1.0, wmcp"
 
@@ -45,6 +45,17 @@ def test_states(tmp_path: Path, source: Path, name: str) -> None:
     assert again.state(path, OURS, source) is State.CHANGED
     path.write_bytes(path.read_bytes() + b" ")  # as an editor would
     assert again.state(path, OURS, source) is State.FOREIGN
+
+
+def test_a_result_with_a_name_of_its_own_tells_of_which_photograph_it_is(tmp_path: Path, source: Path) -> None:
+    record = Manifest(None)
+    photograph, path, other = read_photograph(source), tmp_path / "clear.jpg", tmp_path / "other.png"
+    write_photograph(path, photograph.pixels, photograph, processed_by=said_in_result(OURS, Source.of(source)))
+    Image.fromarray(np.full((9, 12, 3), 98, np.uint8)).save(other)
+    os.utime(other, (1, 1))  # older than the result
+    assert record.state(path, OURS, source) is State.DONE
+    assert record.state(path, OTHER, source) is State.OTHER
+    assert record.state(path, OURS, other) is State.CHANGED
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "rubbish", "empty", "a folder"])

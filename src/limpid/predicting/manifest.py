@@ -1,9 +1,9 @@
 """What is done already in an output folder, and by which method.
 
-Each result says in its EXIF block what made it. Formats without EXIF cannot, and which input it was made from stands
-nowhere in it, so the folder holds `limpid.jsonl` too: one line of JSON for each file that was written, the last of a
-name counts. Lines are only ever appended, so that several commands can write into one folder; a line that was cut
-short is passed over, and without the file the results themselves still tell their method.
+Each result says in its EXIF block what made it, and of what. Formats without EXIF cannot, so the folder holds
+`limpid.jsonl` too: one line of JSON for each file that was written, the last of a name counts. Lines are only ever
+appended, so that several commands can write into one folder; a line that was cut short is passed over. Without the
+file, and for a result that was given a name of its own, the results themselves tell.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 NAME = "limpid.jsonl"
+
+#: What stands between a method's identity and the beginning of its input's sha256 in a result.
+_OF = ", of "
 
 #: How many hex digits of an input's sha256 are kept.
 _DIGITS = 16
@@ -108,7 +111,7 @@ class Manifest:
         if entry is not None:
             return str(entry.get("by")) if entry.get("bytes") == path.stat().st_size else None
         said = processed_by(path)
-        return said if said is not None and said.startswith("Limpid ") else None
+        return said.partition(_OF)[0] if said is not None and said.startswith("Limpid ") else None
 
     def is_noted(self, path: Path) -> bool:
         """Whether the record says that the file at `path`, as it is now, was written by Limpid."""
@@ -127,16 +130,26 @@ class Manifest:
         return State.DONE if self._is_of(path, source) else State.CHANGED
 
     def _is_of(self, path: Path, source: Path) -> bool:
-        """Whether the result at `path` was made from `source` as it is now; without a record, by their times."""
+        """Whether the result at `path` was made from `source` as it is now; by times, where nothing says it."""
+        from limpid.data.photo_io import processed_by
+
         noted = (self._entry(path) or {}).get("source")
-        if not isinstance(noted, dict) or set(noted) != {"bytes", "changed", "sha256"}:
-            return source.stat().st_mtime_ns <= path.stat().st_mtime_ns
-        return Source(**noted).is_still(source)
+        if isinstance(noted, dict) and set(noted) == {"bytes", "changed", "sha256"}:
+            return Source(**noted).is_still(source)
+        digest = (processed_by(path) or "").partition(_OF)[2]
+        if digest:
+            return Source.of(source).sha256 == digest
+        return source.stat().st_mtime_ns <= path.stat().st_mtime_ns
 
     def _entry(self, path: Path) -> dict[str, object] | None:
         if self.folder is None:
             return None
         return self._entries.get(path.relative_to(self.folder).as_posix())
+
+
+def said_in_result(made_by: str, source: Source | None) -> str:
+    """What a result carries: the identity of the method that made it, and of which input."""
+    return made_by if source is None else f"{made_by}{_OF}{source.sha256}"
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -18,7 +18,7 @@ from limpid.methods import Method, blended, made_by
 from limpid.predicting import failures
 from limpid.predicting.comparing import Columns, Comparisons
 from limpid.predicting.layout import Layout, Task
-from limpid.predicting.manifest import Manifest, State
+from limpid.predicting.manifest import Manifest, State, said_in_result
 from limpid.predicting.maps import map_values, write_map
 from limpid.predicting.overlap import Outcome, Worker, read_ahead
 from limpid.predicting.places import Loaded, Place, Reader, refuse_foreign
@@ -165,7 +165,8 @@ class Restoration:
         like: Photograph | None = loaded.photograph
         if like is None:
             raise UserError(f"{place.path} has no photograph to be written like.")
-        self.summary.notes += write_photograph(place.path, restored, like, self.settings.quality, self.made_by[number])
+        said = said_in_result(self.made_by[number], loaded.source)
+        self.summary.notes += write_photograph(place.path, restored, like, self.settings.quality, said)
         self.manifest.add(place.path, self.made_by[number], loaded.source)
         self.summary.written += 1
         self.summary.again += place.state is State.CHANGED and not self.settings.overwrite
