@@ -189,6 +189,18 @@ def test_a_photograph_looks_alike_at_two_sizes_where_the_card_says_the_size_of_t
     assert difference(usual.at(0.05)) < 0.5 * difference(usual)
 
 
+def test_a_prior_too_can_restore_at_a_size() -> None:
+    class Darker(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            sizes.append(x.shape[-2] * x.shape[-1])
+            return 0.5 * x
+
+    sizes: list[int] = []
+    x = scene(100, 150)
+    torch.testing.assert_close(Adaptive(restore_at=0.006, epsilon=1e-9)(Darker(), x), 0.5 * x, rtol=0, atol=2 / 255)
+    assert sizes == [6048]
+
+
 @pytest.mark.parametrize("name", [name for name, card in zoo.cards().items() if card.default])
 def test_no_frame_is_left_at_the_border(name: str) -> None:
     """An even picture stays even up to its border, where a network sees its reflection and not black."""

@@ -70,8 +70,6 @@ class Adaptive:
 
     def __call__(self, network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> Tensor:
         """See `Inference`; what the network finds of the whole image goes through `adjust`, see `adjusted`."""
-        if not _learns(network):
-            return restore(network, x)
         small = x if self.restore_at is None else reduced(x, self.restore_at)
         restored = self._at_size(network, small, adjust)
         if small is x:
@@ -82,6 +80,8 @@ class Adaptive:
 
     def _at_size(self, network: nn.Module, x: Tensor, adjust: Adjust | None) -> Tensor:
         """The restored image of `x` at its own size."""
+        if not _learns(network):
+            return restore(network, x)
         height, width = x.shape[-2:]
         if height * width > self.largest * 1e6:
             return self.tiled(network, x, adjust)
