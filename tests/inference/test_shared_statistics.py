@@ -197,8 +197,10 @@ def test_a_prior_too_can_restore_at_a_size() -> None:
 
     sizes: list[int] = []
     x = scene(100, 150)
-    torch.testing.assert_close(Adaptive(restore_at=0.006, epsilon=1e-9)(Darker(), x), 0.5 * x, rtol=0, atol=2 / 255)
-    assert sizes == [6048]
+    difference = 255 * (Adaptive(restore_at=0.006, epsilon=1e-6)(Darker(), x) - 0.5 * x).abs()
+    assert difference.mean() < 0.1
+    assert difference.max() < 1
+    assert sizes == [63 * 95], "the nearest to 6,000 pixels"
 
 
 @pytest.mark.parametrize("name", [name for name, card in zoo.cards().items() if card.default])
