@@ -82,7 +82,7 @@ def _tested(overrides: list[str]) -> Results:
 
 def test_photographs_take_the_rows_weights(trained: Results, tmp_path: Path) -> None:
     Image.fromarray(np.full((32, 48, 3), 90, np.uint8)).save(tmp_path / "photo.png")
-    inputs = [f"input={tmp_path / 'photo.png'}", f"output={tmp_path / 'out.png'}", "device=cpu"]
+    inputs = [f"input={tmp_path / 'photo.png'}", f"output={tmp_path / 'out.png'}", "device=cpu", "inference=full"]
     assert status(["predict", REFERENCE, "budget=smoke", "data=scenes", "data.workers=0", *inputs]) == 0
     network = limpid.load(str(row_run(f"row:{ROW}", SMALL).chosen_checkpoint))
     x = tensor_of(tmp_path / "photo.png")
