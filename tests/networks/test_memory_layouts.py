@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.networks.channels_last import GlobalAvgPool, scale_pixels
+from limpid.networks.op_attention import Float32Conv2d
 from limpid.networks.ffa_net import GroupFusion
 
 FORMATS = (torch.contiguous_format, torch.channels_last)
@@ -61,3 +62,20 @@ def test_one_pixel_and_a_view_have_a_mean() -> None:
     assert torch.equal(GlobalAvgPool()(one), one)
     view = torch.randn(2, 6, 8, 8).contiguous(memory_format=torch.channels_last)[..., 1:, 2:]
     torch.testing.assert_close(GlobalAvgPool()(view), view.mean((2, 3), keepdim=True))
+
+
+def test_gradients_of_dilated_depthwise_convolutions_take_in_nothing_from_freed_memory() -> None:
+    """OneDNN's in bf16 and channels_last were not a number in one of six tries like these."""
+    torch.manual_seed(0)
+    layer = Float32Conv2d(16, 16, 7, 1, 6, 2, groups=16, bias=False).to(memory_format=torch.channels_last)
+    x = torch.rand(4, 16, 40, 40).to(memory_format=torch.channels_last)
+    expected = layer(x)
+    for _ in range(40):
+        freed = [torch.full((1024 * size,), float("nan")) for size in range(1, 30)]
+        del freed
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = layer(x)
+        torch.testing.assert_close(output, expected)
+        output.backward(torch.ones_like(output))
+        assert torch.isfinite(layer.weight.grad).all()
