@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from limpid.networks.channels_last import GlobalAvgPool, scale_pixels
-from limpid.networks.op_attention import Float32Conv2d
 from limpid.networks.ffa_net import GroupFusion
+from limpid.networks.op_attention import Float32Conv2d
 
 FORMATS = (torch.contiguous_format, torch.channels_last)
 TYPES = (torch.float32, torch.bfloat16)
