@@ -7,7 +7,9 @@ import ctypes
 import os
 
 #: Parameters of glibc's `mallopt` (malloc.h).
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_TRIM_THRESHOLD = -1
+_MMAP_MAX = -4
+_ARENA_MAX = -8
 _LARGEST = 2**31 - 1
 
 

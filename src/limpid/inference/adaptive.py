@@ -91,8 +91,8 @@ class Adaptive:
             around = window(x, -margin, height + below, -margin, width + right)
             restored = restore(network, around, self.tiled.precision)
         scale = restored.shape[-1] // around.shape[-1]  # of a network that enlarges
-        first, rows, columns = margin * scale, height * scale, width * scale
-        return restored[..., first : first + rows, first : first + columns]
+        first = margin * scale
+        return restored[..., first : first + height * scale, first : first + width * scale]
 
 
 def _learns(network: nn.Module) -> bool:

@@ -70,7 +70,8 @@ def settings(config: Mapping[str, Any]) -> Settings:
 
 
 def _refuse_numbers(config: Mapping[str, Any]) -> None:
-    quality, strength, megapixels = config["quality"], config["strength"], config["megapixels"]
+    quality, strength = config["quality"], config["strength"]
+    megapixels = config["megapixels"]
     if quality is None or not 1 <= quality <= 100 or quality != int(quality):
         raise UserError(f"quality={_plain(quality)} is not a whole number from 1 to 100.")
     if strength is None or not 0 <= strength <= 1:

@@ -138,7 +138,9 @@ def bits_of(data: bytes, kind: str) -> int:
     if kind == "AVIF":
         at = data.find(b"av1C") + 6  # of AV1: high_bitdepth and twelve_bit
         flags = data[at] if 6 <= at < len(data) else 0
-        return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
+        if not flags & 0x40:
+            return 8
+        return 12 if flags & 0x20 else 10
     if kind == "JPEG2000":
         at = data.find(b"\xff\x4f\xff\x51")
         parts = data[at + 42 : at + 42 + 3 * data[at + 41] : 3] if 0 <= at < len(data) - 42 else b""

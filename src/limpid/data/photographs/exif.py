@@ -18,7 +18,9 @@ PROCESSED_BY = 11  # ProcessingSoftware
 MAKER_NOTE = 37500
 XMP = 700
 #: Pointers to directories, each below the one it is named in.
-EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
+EXIF = 34665
+GPS = 34853
+INTEROPERABILITY = 40965
 
 #: The bytes of one value of each type.
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
@@ -167,7 +169,9 @@ class _Walk:
 
     def number(self, at: int, long: bool) -> int:
         form = self.order + ("Q" if long else "I")
-        return int(struct.unpack_from(form, self.data, at)[0]) if at + (8 if long else 4) <= len(self.data) else -1
+        if at + struct.calcsize(form) > len(self.data):
+            return -1
+        return int(struct.unpack_from(form, self.data, at)[0])
 
     def below(self, directory: Directory, tag: int) -> Directory:
         pointer = directory.pop(tag, None)
