@@ -68,7 +68,8 @@ def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.
     for key, value in sample.items():
         if isinstance(value, np.ndarray) and value.ndim >= 2:
             part = imresize(value[cut], size=(size, size))
-            resized[key] = np.clip(part, 0, 1) if value.ndim == 3 else part  # a map may be in metres
+            shares = value.ndim == 3 or key == "transmission"  # other maps may be in metres
+            resized[key] = np.clip(part, 0, 1) if shares else part
     return resized
 
 
