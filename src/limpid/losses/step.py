@@ -49,6 +49,18 @@ class Reapplication(NamedTuple):
     output_features: Mapping[str, Tensor]
 
 
+class Cycle(NamedTuple):
+    """An image, and what came back of it through both generators of a cycle.
+
+    Attributes:
+        image: what went in, `(N, 3, H, W)`.
+        returned: what came back, of the same shape.
+    """
+
+    image: Tensor
+    returned: Tensor
+
+
 @dataclass(frozen=True)
 class Step:
     """One training step, as loss terms see it.
@@ -74,6 +86,7 @@ class Step:
         background_features: the discriminator's features for the restored images.
         rain_features: the discriminator's features for `rain`.
         reapplications: of the network to its own output, for the degraded images and for the clear ones.
+        cycles: of the degraded images and of the clear ones.
     """
 
     input: Tensor
@@ -92,6 +105,7 @@ class Step:
     background_features: Mapping[str, Tensor] | None = None
     rain_features: Mapping[str, Tensor] | None = None
     reapplications: Sequence[Reapplication] | None = None
+    cycles: Sequence[Cycle] | None = None
 
     @property
     def restored(self) -> Tensor:
