@@ -68,7 +68,8 @@ class Step:
         clear: clear images `(M, 3, H, W)` that belong to none of the inputs.
         clear_output: what the network returned for `clear`.
         clear_features: the network's features for `clear`.
-        scores: the discriminator's scores of the restored images, any shape.
+        scores: the discriminator's scores of the restored images, any shape; of several discriminators, or of several
+            scales of one, a sequence.
         rain: the image of the rain layer, `(N, 3, H, W)`; see `limpid.losses.non_local.NO_RAIN`.
         background_features: the discriminator's features for the restored images.
         rain_features: the discriminator's features for `rain`.
@@ -86,7 +87,7 @@ class Step:
     clear: Tensor | None = None
     clear_output: NetworkOutput | None = None
     clear_features: Mapping[str, Tensor] | None = None
-    scores: Tensor | None = None
+    scores: Tensor | Sequence[Tensor] | None = None
     rain: Tensor | None = None
     background_features: Mapping[str, Tensor] | None = None
     rain_features: Mapping[str, Tensor] | None = None
