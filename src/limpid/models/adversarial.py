@@ -134,6 +134,8 @@ def conditioned(degraded: Tensor, judged: Tensor) -> Tensor:
 def clear_images(batch: Batch) -> Tensor:
     """The clear images of `batch`; of pairs, each image's is the reference of the one before it.
 
+    Of a batch of one pair it is that image's own reference: `data.unpaired` gives another's.
+
     Raises:
         UserError: there are none.
     """
