@@ -69,9 +69,8 @@ class Adaptive:
 
     def in_tiles(self, network: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size is cut into tiles."""
-        return height * width > min(self.largest, self.restore_at or self.largest) * 1e6 and not sees_whole_image(
-            network
-        )
+        largest = min(self.largest, self.restore_at or self.largest)
+        return height * width > largest * 1e6 and not sees_whole_image(network)
 
     def __call__(self, network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> Tensor:
         """See `Inference`; what the network finds of the whole image goes through `adjust`, see `adjusted`."""

@@ -1,4 +1,4 @@
-"""4K-Dehazing: a bilateral grid of local affine transforms, found in a small image and read at full size by three guides."""
+"""4K-Dehazing: a grid of local affine transforms, found in a small image, that three guides read at full size."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Guide(nn.Sequential):
 
 
 class Dehazing4K(nn.Module):
-    """Ultra-high-definition dehazing by multi-guided bilateral learning (Zheng et al., CVPR 2021): 34,547,655 parameters.
+    """Multi-guided bilateral learning (Zheng et al., CVPR 2021): 34,547,655 parameters.
 
     A U-Net sees the image at `grid_side` and fills a grid of affine transforms of colours; another sees it at
     `image_side` and restores it there. At full size three guides, one for each channel of the image, read the grid;
@@ -100,7 +100,7 @@ class Dehazing4K(nn.Module):
         image_side: side in pixels at which the image is first restored.
 
     Raises:
-        ValueError: the first U-Net has not as many pixels as the grid has numbers.
+        ValueError: a side is no multiple of 16, or the grid does not divide into rows of `grid_side` numbers.
     """
 
     sees_whole_image = True
@@ -114,17 +114,20 @@ class Dehazing4K(nn.Module):
         image_side: int = 320,
     ) -> None:
         super().__init__()
-        if grid_side % 16 or image_side % 16:
-            raise ValueError(f"The sides {grid_side} and {image_side} of 4K-Dehazing must be multiples of 16.")
+        if grid_side % 16 or image_side % 16 or grid**3 * _TRANSFORM % (3 * grid_side):
+            raise ValueError(
+                f"The sides {grid_side} and {image_side} of 4K-Dehazing must be multiples of 16, and 4 x {grid}^3, the "
+                f"numbers of its grid for each channel, a multiple of {grid_side}."
+            )
         self.grid, self.grid_side, self.image_side = grid, grid_side, image_side
         self.u_net, self.u_net_mini = UNet(channels), UNet(channels)
         self.guides = nn.ModuleList([Guide(guide_channels) for _ in range(3)])
         self.points = nn.ModuleList([nn.Conv2d(3, 3, 1) for _ in range(3)])
         self.p = nn.PReLU()
+        # Of ``J = q I - o + 1``: o, and q from it.
         self.offset = nn.Sequential(nn.Conv2d(9, 16, 3, padding=1), nn.PReLU(), nn.Conv2d(16, 3, 1), nn.PReLU())
-        self.factor = nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1), nn.PReLU(), nn.Conv2d(8, 3, 3, padding=1), nn.PReLU()
-        )
+        wide, narrow = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 3, 3, padding=1)
+        self.factor = nn.Sequential(wide, nn.PReLU(), narrow, nn.PReLU())
         self.unused = nn.PReLU()  # of the authors' release, which never applies it
         self.unused.requires_grad_(False)
 

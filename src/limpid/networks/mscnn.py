@@ -56,7 +56,7 @@ class TransmissionNet(nn.Module):
         self.official = official
 
     def forward(self, x: Tensor, coarse: Tensor | None = None) -> Tensor:
-        """The transmission `(N, 1, H, W)` of `x` `(N, 3, H, W)`, even sides; `coarse` comes before the first stage's."""
+        """The transmission `(N, 1, H, W)` of `x` `(N, 3, H, W)`; `coarse` comes before the first stage's features."""
         for number, layer in enumerate(self.stages):
             x = layer(x)
             x = F.relu(x) if self.official else x
@@ -165,7 +165,7 @@ class MSCNN(nn.Module):
 
 
 def brightest_minimum(image: Tensor, window: int) -> Tensor:
-    """`(N, C)`: of each channel of `image` `(N, C, H, W)` the largest minimum of a window, which is cut at the border."""
+    """`(N, C)`: of each channel of `image` `(N, C, H, W)` the largest minimum of a window, cut at the border."""
     rows = F.max_pool2d(-image, (window, 1), stride=1, padding=(window // 2, 0))
     return -F.max_pool2d(rows, (1, window), stride=1, padding=(0, window // 2)).amin((2, 3))
 
@@ -183,7 +183,7 @@ def _full_size(transmission: Tensor, size: torch.Size) -> Tensor:
 
 
 def _in_strips(network: nn.Module, x: Tensor) -> Tensor:
-    """What `network` gives of `x` `(N, 3, H, W)`, strip by strip, so that a photograph's features take little memory."""
+    """What `network` gives of `x` `(N, 3, H, W)`, strip by strip: a photograph's features would take gigabytes."""
     height = x.shape[-2]
     strips = []
     for top in range(0, height - height % 2, _STRIP):

@@ -35,7 +35,7 @@ class PhysicsBlock(nn.Module):
 
 
 class PFDN(nn.Module):
-    """Physics-based feature dehazing network (Dong and Pan, ECCV 2020), in the form of gUNet's port: 11,268,611 parameters.
+    """Physics-based feature dehazing (Dong and Pan, ECCV 2020), in the form of gUNet's port: 11,268,611 parameters.
 
     The paper has no code of its own. At a quarter of the size, blocks apply ``J = I g + b`` to features, with factors
     from their means over the image. Inside, images are in [-1, 1]; sides are padded to multiples of 16 and cut back.
