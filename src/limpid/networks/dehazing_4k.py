@@ -151,7 +151,7 @@ class Dehazing4K(nn.Module):
         """The grid `(N, 12, D, h, w)` of affine transforms, from the image at the grid's side."""
         cells = self.grid**3 * _TRANSFORM // (3 * self.grid_side)
         pooled = F.adaptive_avg_pool2d(self.u_net(small), (cells, self.grid_side))
-        return pooled.reshape(len(small), _TRANSFORM, self.grid, self.grid, self.grid)
+        return pooled.reshape(-1, _TRANSFORM, self.grid, self.grid, self.grid)
 
     def _at_full_size(self, x: Tensor, first: Tensor, grid: Tensor, places: Tensor) -> Tensor:
         """The restored image of `x`, whose rows lie at `places` in [-1, 1] of the whole."""
@@ -166,7 +166,7 @@ class Dehazing4K(nn.Module):
 
 def rows(height: int, like: Tensor) -> Tensor:
     """The places of `height` rows, from -1 to 1."""
-    return torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
+    return torch.arange(height, device=like.device, dtype=like.dtype) * (2 / (height - 1)) - 1
 
 
 def sliced(grid: Tensor, guide: Tensor, places: Tensor) -> Tensor:

@@ -109,10 +109,11 @@ class FAMEDNet(nn.Module):
     def _at_side(self, x: Tensor) -> Tensor:
         """K of `x`, found where the long side has `side` pixels, enlarged bicubically."""
         height, width = x.shape[-2:]
-        if self.side is None or max(height, width) == self.side:
+        if self.side is None:
             return self.k(x)
-        share = self.side / max(height, width)
-        size = (max(1, round(height * share)), max(1, round(width * share)))
+        longest = torch.sym_max(height, width)
+        # The nearest whole numbers, in whole numbers: a graph for every size has no rounding.
+        size = [torch.sym_max(1, (2 * side * self.side + longest) // (2 * longest)) for side in (height, width)]
         small = F.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
         return F.interpolate(self.k(small), (height, width), mode="bicubic", antialias=True)
 
