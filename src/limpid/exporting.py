@@ -46,7 +46,7 @@ NO_GRAPH = {
     "wmcp": f"{_ONE_BY_ONE}; its weighted median runs in numpy",
 }
 #: Why a method has a graph for `torch.export`, but none for ONNX.
-NO_ONNX: dict[str, str] = {}
+NO_ONNX = {"famed_net": "it resizes the image inside, and ONNX resizes otherwise than PyTorch, by a few grey levels"}
 
 
 class Subject(NamedTuple):

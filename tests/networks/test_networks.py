@@ -42,8 +42,16 @@ PARAMETERS = {
     "mprnet": 3_637_249,
     "xydeblur": 4_918_627,
     "nlcl": 316_195,
+    "mscnn": 8_014,
+    "famed_net": 17_991,
+    "gfn": 517_295,
+    "pfdn": 11_268_611,
+    "dehazing_4k": 34_547_655,
     "aosr": 4_297_230,
     "pix2pix_h": 54_413_955,
+    "cycle_dehaze": 7_837_699,
+    "epdn": 17_378_849,
+    "refinednet": 65_794_116,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -68,6 +76,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "xydeblur": {"channels": 8, "blocks": 1},
     "aosr": {"channels": 8},
     "pix2pix_h": {"channels": 4},
+    "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
+    "epdn": {"channels": 4, "enhancer_channels": 4},
+    "refinednet": {"channels": 4, "levels": 5, "blocks": 1},
+    "pfdn": {"channels": 8, "blocks": 2},
+    "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},
 }
 #: Priors learn nothing; their own tests are in tests/priors.
 PRIORS = {"dcp", "wmcp", "gamma", "identity", "percentile_stretch"}
