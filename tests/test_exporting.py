@@ -35,6 +35,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "xydeblur": {"channels": 8, "blocks": 1},
     "aosr": {"channels": 8, "blocks": 1},
     "pix2pix_h": {"channels": 4},
+    "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 32},
+    "epdn": {"channels": 4, "enhancer_channels": 4, "coarse_blocks": 1, "fine_blocks": 1},
     "gfn": {"channels": 4, "widest": 8},
     "pfdn": {"channels": 4, "blocks": 1},
     "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},

@@ -49,6 +49,8 @@ PARAMETERS = {
     "dehazing_4k": 34_547_655,
     "aosr": 4_297_230,
     "pix2pix_h": 54_413_955,
+    "cycle_dehaze": 7_837_699,
+    "epdn": 17_378_849,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -73,6 +75,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "xydeblur": {"channels": 8, "blocks": 1},
     "aosr": {"channels": 8},
     "pix2pix_h": {"channels": 4},
+    "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
+    "epdn": {"channels": 4, "enhancer_channels": 4},
     "pfdn": {"channels": 8, "blocks": 2},
     "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},
 }

@@ -95,8 +95,8 @@ def resized(sample: Sample, to: Resize) -> Sample:
     unknown = set(to) - set(Resize.__annotations__)
     if unknown or not all(isinstance(value, int) and value >= 1 for value in to.values()):
         raise UserError(
-            f"data.resize is {dict(to)}, but it may only name {', '.join(Resize.__annotations__)}, each in whole pixels; "
-            "leave the others out."
+            f"data.resize is {dict(to)}, but it may only name {', '.join(Resize.__annotations__)}, each in whole "
+            "pixels; leave the others out."
         )
     height, width = current(sample).shape[:2]
     rows = to.get("height", height * to.get("width", width) / width)

@@ -15,6 +15,7 @@ from limpid.inference.whole import (
     Inference,
     NetworkOutput,
     Padded,
+    asks_for_whole_image,
     restore,
     restored_image,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Padded",
     "Tiled",
     "adjusted",
+    "asks_for_whole_image",
     "given",
     "measured",
     "receptive_radius",

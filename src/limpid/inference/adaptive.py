@@ -10,7 +10,7 @@ from limpid.errors import UserError
 from limpid.inference.carried import carried
 from limpid.inference.statistics import Adjust, adjusted
 from limpid.inference.tiles import Tiled, reduced, undivided, window
-from limpid.inference.whole import SMALLEST, restore
+from limpid.inference.whole import SMALLEST, asks_for_whole_image, restore
 
 
 class Adaptive:
@@ -85,8 +85,9 @@ class Adaptive:
     def _at_size(self, network: nn.Module, x: Tensor, adjust: Adjust | None) -> Tensor:
         """The restored image of `x` at its own size."""
         if sees_whole_image(network):
+            precision = self.tiled.precision if asks_for_whole_image(network) else "32"  # priors compute in float32
             with adjusted(network, adjust):
-                return restore(network, x, self.tiled.precision)
+                return restore(network, x, precision)
         height, width = x.shape[-2:]
         if height * width > self.largest * 1e6:
             return self.tiled(network, x, adjust)
@@ -103,4 +104,4 @@ class Adaptive:
 def sees_whole_image(network: nn.Module) -> bool:
     """Whether an image goes through `network` whole, however large, and as it is, without a reflected border."""
     learns = any(True for _ in network.parameters())
-    return not learns or getattr(network, "sees_whole_image", False) is True
+    return not learns or asks_for_whole_image(network)

@@ -39,6 +39,15 @@ def restored_image(output: NetworkOutput) -> Tensor:
     return output if isinstance(output, Tensor) else output.restored
 
 
+def asks_for_whole_image(network: nn.Module) -> bool:
+    """Whether `network` says by an attribute ``sees_whole_image = True`` that it is not to be given parts of images.
+
+    It works at a size of its own inside, or looks for something in the whole image, and needs little memory for a large
+    one.
+    """
+    return getattr(network, "sees_whole_image", False) is True
+
+
 #: What a network computes in: float32, or bf16 where that is known to do.
 PRECISIONS = ("32", "bf16")
 

@@ -49,6 +49,18 @@ class Reapplication(NamedTuple):
     output_features: Mapping[str, Tensor]
 
 
+class Cycle(NamedTuple):
+    """An image, and what came back of it through both generators of a cycle.
+
+    Attributes:
+        image: what went in, `(N, 3, H, W)`.
+        returned: what came back, of the same shape.
+    """
+
+    image: Tensor
+    returned: Tensor
+
+
 @dataclass(frozen=True)
 class Step:
     """One training step, as loss terms see it.
@@ -70,10 +82,13 @@ class Step:
         clear_features: the network's features for `clear`.
         scores: the discriminator's scores of the restored images, any shape; of several discriminators, or of several
             scales of one, a sequence.
+        judged_features: the discriminator's features for the images that it judges.
+        reference_features: the discriminator's features for the references.
         rain: the image of the rain layer, `(N, 3, H, W)`; see `limpid.losses.non_local.NO_RAIN`.
         background_features: the discriminator's features for the restored images.
         rain_features: the discriminator's features for `rain`.
         reapplications: of the network to its own output, for the degraded images and for the clear ones.
+        cycles: of the degraded images and of the clear ones.
     """
 
     input: Tensor
@@ -88,10 +103,13 @@ class Step:
     clear_output: NetworkOutput | None = None
     clear_features: Mapping[str, Tensor] | None = None
     scores: Tensor | Sequence[Tensor] | None = None
+    judged_features: Mapping[str, Tensor] | None = None
+    reference_features: Mapping[str, Tensor] | None = None
     rain: Tensor | None = None
     background_features: Mapping[str, Tensor] | None = None
     rain_features: Mapping[str, Tensor] | None = None
     reapplications: Sequence[Reapplication] | None = None
+    cycles: Sequence[Cycle] | None = None
 
     @property
     def restored(self) -> Tensor:
