@@ -40,6 +40,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "epdn": {"channels": 4, "enhancer_channels": 4, "coarse_blocks": 1, "fine_blocks": 1},
     "gfn": {"channels": 4, "widest": 8},
     "pfdn": {"channels": 4, "blocks": 1},
+    "dcpdn": {"stem": 8, "growth": 4, "blocks": [1, 1, 1], "decoder": 2},
     "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},
     "op_attention": {"groups": 2, "steps": 1, "head_blocks": 1},
     "srn": {"channels": 8, "blocks": 1},

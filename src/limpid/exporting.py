@@ -46,7 +46,10 @@ NO_GRAPH = {
     "wmcp": f"{_ONE_BY_ONE}; its weighted median runs in numpy",
 }
 #: Why a method has a graph for `torch.export`, but none for ONNX.
-NO_ONNX = {"famed_net": "it resizes the image inside, and ONNX resizes otherwise than PyTorch, by a few grey levels"}
+NO_ONNX = {
+    "dcpdn": "it divides by a transmission that may be near 0, where the rounding of another program shows",
+    "famed_net": "it resizes the image inside, and ONNX resizes otherwise than PyTorch, by a few grey levels",
+}
 
 
 class Subject(NamedTuple):
