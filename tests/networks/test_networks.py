@@ -70,7 +70,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pix2pix_h": {"channels": 4},
 }
 #: Priors learn nothing; their own tests are in tests/priors.
-PRIORS = {"dcp", "wmcp", "gamma", "identity", "percentile_stretch"}
+PRIORS = {"dcp", "wmcp", "mof", "kim2020", "gamma", "identity", "percentile_stretch"}
 
 
 def parameters(network: nn.Module) -> int:

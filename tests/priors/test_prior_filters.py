@@ -119,3 +119,13 @@ def test_leading_axes_are_treated_alone(operator):
     x = plane((2, 3, 7, 8))
     alone = torch.stack([torch.stack([operator(channel) for channel in image]) for image in x])
     assert torch.equal(operator(x), alone)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_even_minimum_filter_reaches_one_pixel_further_down_and_right(shape):
+    x = plane(shape)
+    height, width = shape
+    found = min_filter(x, 4, off_centre=True)
+    for i in range(height):
+        for j in range(width):
+            assert found[i, j] == x[max(i - 1, 0) : i + 3, max(j - 1, 0) : j + 3].min()

@@ -39,8 +39,15 @@ class Prior(nn.Module):
     @torch.no_grad()
     def estimate(self, x: Tensor) -> Estimate:
         """The restored image of `x`, `(N, 3, H, W)` in [0, 1], and the depth, transmission and airlight found."""
-        images = [self.estimate_image(image, self.statistics(image)) for image in x.float()]
+        images = [self.estimate_alone(image) for image in x.float()]
         return Estimate(*(torch.stack(parts) for parts in zip(*images, strict=True)))
+
+    def estimate_alone(self, image: Tensor) -> Estimate:
+        """The estimate of one image `(3, H, W)` in [0, 1] with its own statistics, without the batch axis.
+
+        Methods override it whose last statistics are found in what they restored: here they restore it only once.
+        """
+        return self.estimate_image(image, self.statistics(image))
 
     def statistics(self, image: Tensor) -> dict[str, Tensor]:
         """What is found over the whole of one image `(3, H, W)` in [0, 1] by name, such as its `airlight`, `(3,)`.

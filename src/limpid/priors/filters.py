@@ -16,17 +16,18 @@ from torch import Tensor
 from limpid.errors import UserError
 
 
-def min_filter(x: Tensor, size: int) -> Tensor:
+def min_filter(x: Tensor, size: int, off_centre: bool = False) -> Tensor:
     """The smallest value of the `size` x `size` window around each pixel (a grey-scale erosion by a square).
 
     Args:
         x: `(..., H, W)`, any range.
         size: side of the window in pixels, odd; the window is cut at the border.
+        off_centre: allow an even side too: such a window reaches one pixel further down and to the right.
 
     Raises:
-        UserError: `size` is not a positive odd number.
+        UserError: `size` is not a positive odd number, or not positive.
     """
-    if size < 1 or size % 2 == 0:
+    if size < 1 or (size % 2 == 0 and not off_centre):
         raise UserError(f"The window of a minimum filter must have an odd, positive size, not {size}.")
     return _running_min(_running_min(x, size, -1), size, -2)
 
@@ -38,6 +39,21 @@ def box_mean(x: Tensor, radius: int) -> Tensor:
     needs; the result has the dtype of `x`.
     """
     return _running_mean(_running_mean(x.double(), radius, -1), radius, -2).to(x.dtype)
+
+
+def gaussian_filter(x: Tensor, size: int, deviation: float) -> Tensor:
+    """The Gaussian mean of the `size` x `size` window around each pixel; beyond the border the nearest is repeated.
+
+    Args:
+        x: `(1, H, W)`, any range.
+        size: side of the window in pixels, odd.
+        deviation: standard deviation in pixels.
+    """
+    distance = torch.arange(size, device=x.device, dtype=x.dtype) - size // 2
+    weights = torch.exp(-0.5 * (distance / deviation) ** 2)
+    weights = weights / weights.sum()
+    padded = F.pad(x[None], (size // 2,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))[0]
 
 
 def guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> Tensor:
@@ -95,7 +111,7 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _running_min(x: Tensor, size: int, dim: int) -> Tensor:
     """Minimum of `size` neighbours along one axis: windows of 1, 2, 4, ... joined until two cover `size`."""
-    border = (size // 2, size // 2)
+    border = ((size - 1) // 2, size // 2)
     x = F.pad(x, border if dim == -1 else (0, 0, *border), value=math.inf)
     length = 1
     while length < size:
