@@ -46,6 +46,7 @@ NO_GRAPH = {
     "mof": _ONE_BY_ONE,
     "percentile_stretch": _ONE_BY_ONE,
     "wmcp": f"{_ONE_BY_ONE}; its weighted median runs in numpy",
+    "zid": "it learns on each image anew, and a graph learns nothing",
 }
 #: Why a method has a graph for `torch.export`, but none for ONNX.
 NO_ONNX: dict[str, str] = {}

@@ -14,6 +14,7 @@ from limpid.errors import UserError
 from limpid.inference import restored_image
 from limpid.networks.aod_net import AODNet
 from limpid.networks.ffa_net import FFANet
+from limpid.profiling import parameter_count
 
 #: One entry per network: its parameters at the registry's settings, as its paper's tables count them.
 PARAMETERS = {
@@ -71,6 +72,8 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 #: Priors learn nothing; their own tests are in tests/priors.
 PRIORS = {"dcp", "wmcp", "mof", "kim2020", "gamma", "identity", "percentile_stretch"}
+#: What learns on each image anew, with its parameters on one of 460 x 620; tests/zero_shot has the tests.
+ZERO_SHOT = {"zid": 42_950_552}
 
 
 def parameters(network: nn.Module) -> int:
@@ -78,12 +81,19 @@ def parameters(network: nn.Module) -> int:
 
 
 def test_every_network_of_the_registry_has_an_entry() -> None:
-    assert set(registered()) - PRIORS == set(PARAMETERS)
+    assert set(registered()) - PRIORS - set(ZERO_SHOT) == set(PARAMETERS)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_counts(name: str) -> None:
     assert parameters(limpid.build(name)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", ZERO_SHOT)
+def test_what_learns_on_each_image_counts_what_it_learns_there(name: str) -> None:
+    network = limpid.build(name)
+    assert parameters(network) == 0  # until it has an image
+    assert parameter_count(network, 460, 620) == ZERO_SHOT[name]
 
 
 @pytest.mark.parametrize("name", sorted(PRIORS))

@@ -91,6 +91,30 @@ def fast_guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: floa
     return _resize(slope, (height, width)) * guide + _resize(offset, (height, width))
 
 
+def colour_guided_coefficients(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> tuple[Tensor, Tensor]:
+    """Mean slopes `(3, H, W)` and offsets `(1, H, W)` of the guided filter with a colour guide.
+
+    The smoothed source is ``(slope * guide).sum(0) + offset`` (He et al., TPAMI 2013, equations 14 to 16); enlarged,
+    they smooth at the size of a larger guide.
+
+    Args:
+        guide: `(3, H, W)`, usually in [0, 1].
+        source: `(1, H, W)`, what is smoothed.
+        radius: of the window in pixels, cut at the border.
+        epsilon: variance of the guide, in its squared units, below which a window counts as flat.
+    """
+    g, p = guide.double(), source.double()
+    mean_g, mean_p = box_mean(g, radius), box_mean(p, radius)
+    products = box_mean(torch.einsum("ihw,jhw->ijhw", g, g), radius)
+    covariance = products - torch.einsum("ihw,jhw->ijhw", mean_g, mean_g)
+    ridge = epsilon * torch.eye(3, dtype=g.dtype, device=g.device)
+    with_source = box_mean(g * p, radius) - mean_g * mean_p
+    slope = torch.linalg.solve(covariance.permute(2, 3, 0, 1) + ridge, with_source.permute(1, 2, 0)[..., None])
+    slope = slope[..., 0].permute(2, 0, 1)
+    offset = mean_p - (slope * mean_g).sum(0, keepdim=True)
+    return box_mean(slope, radius).to(source.dtype), box_mean(offset, radius).to(source.dtype)
+
+
 def _linear_coefficients(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> tuple[Tensor, Tensor]:
     """Means over the windows that hold a pixel of the a and b of `source = a guide + b`."""
     g, p = guide.double(), source.double()
