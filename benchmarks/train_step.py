@@ -21,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -35,6 +36,7 @@ from limpid.inference import restored_image
 from limpid.losses import Step
 from limpid.metrics import psnr
 from limpid.models import Restorer
+from limpid.models.adversarial import Adversarial
 from measuring import Ratio, growth_mb, interleaved, peak_mb, table
 
 #: By model, how its training differs from what the mini budget says: sizes, and weights that need no file.
@@ -42,6 +44,7 @@ SETTINGS = {
     "fdr": ["data.batch_size=16", "data.crop=63"],
     "aosr": ["data.crop=192", "training.mini.vgg19_weights=random"],
     "mprnet": [],
+    "cycle_dehaze": ["training.mini.vgg16_weights=random"],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps
@@ -97,13 +100,49 @@ def plain(restorer: Restorer, optimizer: Any, batch: dict[str, Any], clip: float
     return step
 
 
+def turns(model: Adversarial, batch: dict[str, Any], precision: str) -> Callable[[], None]:
+    """A step of both sides of an adversarial model, without Lightning around it."""
+    sides = (chain.from_iterable(part.parameters() for part in model.generators()), model.discriminator.parameters())
+    optimizers = [model.make_optimizer(p for p in side if p.requires_grad) for side in sides]
+
+    def optimize(player: int, loss: torch.Tensor, batch_idx: int) -> None:
+        optimizers[player].zero_grad(set_to_none=True)
+        loss.backward()
+        optimizers[player].step()
+
+    model.optimize = optimize  # type: ignore[method-assign]
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+            model.training_step(batch, 0)  # type: ignore[arg-type]
+
+    return step
+
+
+def compare_turns(model: str, first: Adversarial, batch: dict[str, Any], precision: str, repeats: int) -> Ratio:
+    """The steps of both sides of an adversarial model, and their memory."""
+    second = copy.deepcopy(first)
+    second.configure_network("contiguous_format")
+    own, other = turns(first, batch, precision), turns(second, batch, "32")
+    seconds = interleaved({"ours": own, "plain": other}, repeats)
+    memory = {"ours": growth_mb(own), "plain": growth_mb(other)}
+    shape = "x".join(map(str, batch["input"].shape))
+    facts = (
+        f"both sides, batch {shape}, {precision}: {seconds['ours'] * 1000:.0f} ms and "
+        f"{memory['ours']:.0f} MiB, plain {seconds['plain'] * 1000:.0f} ms and {memory['plain']:.0f} MiB"
+    )
+    return Ratio(f"training step of {model}", seconds["plain"] / seconds["ours"], 3, facts)
+
+
 def compare(model: str, repeats: int, overrides: list[str]) -> Ratio:
     """The network's step, its memory, and its loss terms on a ready output beside a bare L1."""
     config = composed(model, [*SETTINGS.get(model, ()), *overrides])
     batch = batch_of(config)
     first = limpid.model(*words(model, [*SETTINGS.get(model, ()), *overrides])).train()
-    second = copy.deepcopy(first)
     precision = str(config["trainer"]["precision"])
+    if isinstance(first, Adversarial):
+        return compare_turns(model, first, batch, precision, repeats)
+    second = copy.deepcopy(first)
     optimizers = [restorer.optimizer(restorer.network.parameters()) for restorer in (first, second)]  # type: ignore[misc]
     own, other = ours(first, optimizers[0], batch, precision), plain(second, optimizers[1], batch)
     seconds = interleaved({"ours": own, "plain": other}, repeats)

@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "xydeblur": {"channels": 8, "blocks": 1},
     "aosr": {"channels": 8, "blocks": 1},
     "pix2pix_h": {"channels": 4},
+    "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 32},
     "op_attention": {"groups": 2, "steps": 1, "head_blocks": 1},
     "srn": {"channels": 8, "blocks": 1},
     "spanet": {"channels": 8, "head_blocks": 1, "rounds": 1, "round_blocks": 1, "tail_blocks": 1},

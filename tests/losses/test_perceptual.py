@@ -10,14 +10,14 @@ import torch
 from tests.losses.steps import step
 
 from limpid.errors import CannotRun, UserError
-from limpid.losses.perceptual import Perceptual, frozen_vgg19
-from limpid.networks.vgg19 import VGG19Features
+from limpid.losses.perceptual import Perceptual, frozen_vgg
+from limpid.networks.vgg import VGGFeatures
 
 
 @pytest.fixture
 def published(tmp_path: Path) -> tuple[Path, str]:
     """A file as torchvision's: more than is needed, in the format of its day; and the beginning of its sha256."""
-    network = VGG19Features(["relu1_2"])
+    network = VGGFeatures(["relu1_2"])
     network.draw(3)
     path = tmp_path / "vgg19.pth"
     state = {**network.state_dict(), "classifier.6.bias": torch.zeros(10)}
@@ -27,19 +27,19 @@ def published(tmp_path: Path) -> tuple[Path, str]:
 
 def test_weights_are_read_from_a_verified_file(published: tuple[Path, str]) -> None:
     path, prefix = published
-    vgg = frozen_vgg19(path, ["relu1_1"], sha256_prefix=prefix)
-    expected = VGG19Features(["relu1_2"])
+    vgg = frozen_vgg(path, ["relu1_1"], sha256_prefix=prefix)
+    expected = VGGFeatures(["relu1_2"])
     expected.draw(3)
     assert torch.equal(vgg.module.features[0].weight, expected.features[0].weight)
     with pytest.raises(UserError, match=r"is not the published vgg19-dcbb9e9d.pth: its sha256 begins with"):
-        frozen_vgg19(path, ["relu1_1"])
+        frozen_vgg(path, ["relu1_1"])
 
 
 def test_without_weights_a_sentence_says_where_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
     place = tmp_path / "home" / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
     with pytest.raises(CannotRun, match="download https://download.pytorch.org/models/vgg19-dcbb9e9d.pth") as raised:
-        frozen_vgg19(None, ["relu1_1"])
+        frozen_vgg(None, ["relu1_1"])
     assert str(place) in str(raised.value)
     with pytest.raises(CannotRun, match="elsewhere.pth"):
         Perceptual({"relu1_1": 1.0}, weights=str(tmp_path / "elsewhere.pth"))
@@ -47,7 +47,7 @@ def test_without_weights_a_sentence_says_where_to_get_them(tmp_path: Path, monke
 
 def test_building_leaves_torchs_generator_alone() -> None:
     before = torch.get_rng_state()
-    a, b = (frozen_vgg19("random", ["relu1_1"], seed=s) for s in (0, 1))
+    a, b = (frozen_vgg("random", ["relu1_1"], seed=s) for s in (0, 1))
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(a.module.features[0].weight, b.module.features[0].weight)
 

@@ -15,7 +15,7 @@ from limpid.networks.frozen import Frozen
 from limpid.networks.mprnet import Lift, MPRNet, _resize
 from limpid.networks.patchgan import PatchGAN
 from limpid.networks.pix2pix import Pix2pixGenerator
-from limpid.networks.vgg19 import IMAGENET_MEAN, IMAGENET_STD, VGG19Features
+from limpid.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, VGGFeatures
 from limpid.networks.xydeblur import XYDeblur
 
 
@@ -236,8 +236,8 @@ TORCHVISION = (
 
 def test_vgg19_has_torchvisions_state_dict() -> None:
     with torch.device("meta"):
-        network = VGG19Features(["relu5_4"])
-        shallow = VGG19Features(["relu2_1", "relu1_2"])
+        network = VGGFeatures(["relu5_4"])
+        shallow = VGGFeatures(["relu2_1", "relu1_2"])
     expected = {}
     for index, channels_in, channels_out in TORCHVISION:
         expected[f"features.{index}.weight"] = (channels_out, channels_in, 3, 3)
@@ -245,12 +245,12 @@ def test_vgg19_has_torchvisions_state_dict() -> None:
     assert {name: tuple(value.shape) for name, value in network.state_dict().items()} == expected
     assert parameters(network) == 20_024_384
     assert list(shallow.state_dict()) == list(expected)[:6]
-    with pytest.raises(ValueError, match="must be some of relu1_1"):
-        VGG19Features(["conv1_1"])
+    with pytest.raises(ValueError, match="must be some of conv1_1"):
+        VGGFeatures(["fc6"])
 
 
 def test_vgg19_gives_the_activations_after_the_named_layers() -> None:
-    network = VGG19Features(["relu1_1", "relu2_1"])
+    network = VGGFeatures(["relu1_1", "relu2_1"])
     x = torch.rand(1, 3, 16, 18)
     normalised = (x - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
     f = network.features
@@ -265,7 +265,7 @@ def test_vgg19_gives_the_activations_after_the_named_layers() -> None:
 
 
 def test_vgg19_draws_the_same_weights_for_a_seed() -> None:
-    a, b, c = (VGG19Features(["relu1_2"]) for _ in range(3))
+    a, b, c = (VGGFeatures(["relu1_2"]) for _ in range(3))
     before = torch.get_rng_state()
     a.draw(1), b.draw(1), c.draw(2)
     assert torch.equal(torch.get_rng_state(), before)

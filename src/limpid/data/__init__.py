@@ -1,7 +1,8 @@
 """Data: sets as publishers lay them out, degradations, and the datamodule that makes batches of them.
 
 A batch is a dict: `input` and `target` `(N, 3, H, W)` float32 in [0, 1] (`target` absent for unpaired sets, which have
-an unrelated `clear` image instead), `name`, `domain`, `index`, and what a task adds, such as `depth` `(N, 1, H, W)`.
+an unrelated `clear` image instead), `name`, `domain`, `index`, and what a task adds, such as `depth` and
+`transmission` `(N, 1, H, W)`, and `airlight` `(N, 3)`.
 
     from limpid.data import RESIDE
 

@@ -123,8 +123,8 @@ class Cached:
             sample = self.images.load(index, *rng)
             stored = {role: as_stored(sample[role]) for role in roles}
             self.store.write({f"{key}-{role}": array for role, array in stored.items()})
-            return {**stored, "name": self.images.name_of(index)}
-        return {**arrays, "name": self.images.name_of(index)}
+            return {**stored, **self.images.facts_of(index)}
+        return {**arrays, **self.images.facts_of(index)}
 
     def _key(self, index: int) -> str:
         """A hash of the settings and files of image `index`, of their sizes and of when they were written."""

@@ -63,13 +63,59 @@ def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.
     """
     height, width = current(sample).shape[:2]
     top, left, rows, columns = _window(height, width, window, rng)
-    cut = (slice(top, top + rows), slice(left, left + columns))
-    resized = dict(sample)
+    return _resampled(sample, (size, size), (slice(top, top + rows), slice(left, left + columns)))
+
+
+class Resize(TypedDict, total=False):
+    """The size that whole images are brought to; a side that is not named follows the other.
+
+    Attributes:
+        height: in pixels.
+        width: in pixels.
+        least: pixels that the shorter side has at least.
+        multiple: both sides are rounded to the nearest multiple of it.
+    """
+
+    height: int
+    width: int
+    least: int
+    multiple: int
+
+
+def resized(sample: Sample, to: Resize) -> Sample:
+    """The sample with every image and map resampled bicubically, with antialiasing.
+
+    Args:
+        sample: `input`, or `target` where nothing was degraded yet, in [0, 1], and maps of the same size.
+        to: the size; see `Resize`.
+
+    Raises:
+        UserError: `to` names something else, or a number below 1.
+    """
+    unknown = set(to) - set(Resize.__annotations__)
+    if unknown or not all(isinstance(value, int) and value >= 1 for value in to.values()):
+        raise UserError(
+            f"data.resize is {dict(to)}, but it may only name {', '.join(Resize.__annotations__)}, each in whole "
+            "pixels; leave the others out."
+        )
+    height, width = current(sample).shape[:2]
+    rows = to.get("height", height * to.get("width", width) / width)
+    columns = to.get("width", width * to.get("height", height) / height)
+    enlarged = max(1.0, to.get("least", 1) / min(rows, columns))
+    multiple = to.get("multiple", 1)
+    size = [max(1, math.floor(side * enlarged / multiple + 0.5)) * multiple for side in (rows, columns)]
+    return _resampled(sample, (size[0], size[1]), (slice(None), slice(None)))
+
+
+def _resampled(sample: Sample, size: tuple[int, int], window: tuple[slice, slice]) -> Sample:
+    """The sample with this window of every image and map at another size."""
+    changed = dict(sample)
     for key, value in sample.items():
         if isinstance(value, np.ndarray) and value.ndim >= 2:
-            part = imresize(value[cut], size=(size, size))
-            resized[key] = np.clip(part, 0, 1) if value.ndim == 3 else part  # a map may be in metres
-    return resized
+            part = imresize(value[window], size=size)
+            shares = value.ndim == 3 or key == "transmission"  # other maps may be in metres
+            changed[key] = np.clip(part, 0, 1) if shares else part
+    return changed
 
 
 def _window(height: int, width: int, window: ResizedCrop, rng: np.random.Generator) -> tuple[int, int, int, int]:

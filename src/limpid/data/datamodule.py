@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from limpid.data.balanced_sampler import BalancedSampler
 from limpid.data.cache import cached
-from limpid.data.cropping import ResizedCrop, in_unit_range, random_crop, random_resized_crop
+from limpid.data.cropping import Resize, ResizedCrop, in_unit_range, random_crop, random_resized_crop, resized
 from limpid.data.datasets import ImageSet, Sample
 from limpid.data.degradations import Operator
 from limpid.data.sampling import EpochSampler, SharedLoader, SharedSampler, StepSampler, StridedSampler, share
@@ -38,7 +38,10 @@ def to_tensors(sample: Sample) -> Sample:
 
 
 class TrainingView(Dataset[Sample]):
-    """A set as training sees it: addressed by (epoch, index), all randomness seeded by (seed, epoch, index)."""
+    """A set as training sees it: addressed by (epoch, index), all randomness seeded by (seed, epoch, index).
+
+    Where it is `unpaired`, the reference makes way for `clear`, that of another image, with a window of its own.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,8 @@ class TrainingView(Dataset[Sample]):
         seed: int,
         resized_crop: ResizedCrop | None = None,
         input_noise: Operator | None = None,
+        resize: Resize | None = None,
+        unpaired: bool = False,
     ) -> None:
         self.images = images
         self.crop = crop
@@ -55,11 +60,30 @@ class TrainingView(Dataset[Sample]):
         self.seed = seed
         self.resized_crop = resized_crop
         self.input_noise = input_noise
+        self.resize = resize
+        self.unpaired = unpaired
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
+        sample = self._window(index, rng)
+        if self.unpaired and "clear" not in sample:
+            other = self._window(int(rng.integers(len(self.images))), rng)
+            sample = {key: sample[key] for key in ("input", "name", "domain") if key in sample}
+            if "target" in other:
+                sample["clear"] = other["target"]
+        if self.input_noise is not None:
+            sample = self.input_noise(sample, rng)
+        return {"domain": self.images.domain} | to_tensors(sample) | {"epoch": epoch, "index": index}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def _window(self, index: int, rng: np.random.Generator) -> Sample:
+        """Image `index` at its size, cut and augmented."""
         sample = self.images.load(index, rng)
+        if self.resize is not None:
+            sample = resized(in_unit_range(sample), self.resize)
         if self.crop is not None and self.resized_crop is not None:
             sample = random_resized_crop(in_unit_range(sample), self.crop, self.resized_crop, rng)
         elif self.crop is not None:
@@ -67,12 +91,7 @@ class TrainingView(Dataset[Sample]):
         sample = in_unit_range(sample)
         if self.augment is not None:
             sample = self._augmented(sample, int(rng.integers(2**31)))
-        if self.input_noise is not None:
-            sample = self.input_noise(sample, rng)
-        return {"domain": self.images.domain} | to_tensors(sample) | {"epoch": epoch, "index": index}
-
-    def __len__(self) -> int:
-        return len(self.images)
+        return sample
 
     def _augmented(self, sample: Sample, seed: int) -> Sample:
         from albumentations import Compose
@@ -115,6 +134,8 @@ class RestorationData(LightningDataModule):
         augment: an albumentations transform applied to all images and maps of a sample alike, or None.
         resized_crop: draws windows of other sizes and resizes them to `crop`; None cuts windows of `crop` itself.
         input_noise: an operator (`limpid.data.degradations`) on the input alone, after all else, or None.
+        resize: brings whole images to another size before windows are cut; None leaves them.
+        unpaired: train without references: beside each degraded image stands `clear`, the reference of another.
         workers: processes that load training images; the images do not depend on it.
         seed: of the run.
         test_images: test on at most so many images of each set, from 1 on; None on all.
@@ -147,6 +168,8 @@ class RestorationData(LightningDataModule):
         cache_gb: float = 20.0,
         resized_crop: ResizedCrop | None = None,
         input_noise: Operator | None = None,
+        resize: Resize | None = None,
+        unpaired: bool | None = None,
     ) -> None:
         super().__init__()
         if test_images is not None and test_images < 1:
@@ -167,6 +190,7 @@ class RestorationData(LightningDataModule):
         self.seed = seed
         self.test_images = test_images
         self.resized_crop, self.input_noise = resized_crop, input_noise
+        self.resize, self.unpaired = resize, bool(unpaired)
         self.steps = 0  # of the whole run, as one epoch; see `plan`
         self.batches_done = 0  # by the run that is resumed
 
@@ -231,7 +255,16 @@ class RestorationData(LightningDataModule):
         assert self.train is not None
         rank, world = self._place()
         sampler = self._sampler(rank, world)
-        view = TrainingView(self.train, self.crop, self.augment, self.seed, self.resized_crop, self.input_noise)
+        view = TrainingView(
+            self.train,
+            self.crop,
+            self.augment,
+            self.seed,
+            self.resized_crop,
+            self.input_noise,
+            self.resize,
+            self.unpaired,
+        )
         # In a process of joblib's the start method is its own, by which a loader's processes cannot be started.
         of_joblib = self.workers > 0 and multiprocessing.get_start_method(allow_none=True) == "loky"
         return SharedLoader(

@@ -17,6 +17,7 @@ from limpid.inference.whole import (
     Padded,
     restore,
     restored_image,
+    works_at_fixed_size,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "receptive_radius",
     "restore",
     "restored_image",
+    "works_at_fixed_size",
 ]

@@ -10,11 +10,13 @@ from limpid.errors import UserError
 from limpid.inference.carried import carried
 from limpid.inference.statistics import Adjust, adjusted
 from limpid.inference.tiles import Tiled, reduced, undivided, window
-from limpid.inference.whole import SMALLEST, restore
+from limpid.inference.whole import SMALLEST, restore, works_at_fixed_size
 
 
 class Adaptive:
-    """Whole while the image is small enough, in tiles beyond. What learns nothing always sees the whole image.
+    """Whole while the image is small enough, in tiles beyond.
+
+    What learns nothing, and what works at a fixed size inside, always sees the whole image.
 
     Either way the image goes on beyond its border, reflected, so that no frame is seen. With `restore_at`, a larger
     image is restored reduced to that size, where a network sees a scene as it did in training, and the change is
@@ -66,7 +68,7 @@ class Adaptive:
 
     def in_tiles(self, network: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size is cut into tiles."""
-        return height * width > min(self.largest, self.restore_at or self.largest) * 1e6 and _learns(network)
+        return height * width > min(self.largest, self.restore_at or self.largest) * 1e6 and _cut(network)
 
     def __call__(self, network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> Tensor:
         """See `Inference`; what the network finds of the whole image goes through `adjust`, see `adjusted`."""
@@ -82,6 +84,9 @@ class Adaptive:
         """The restored image of `x` at its own size."""
         if not _learns(network):
             return restore(network, x)
+        if works_at_fixed_size(network):
+            with adjusted(network, adjust):
+                return restore(network, x, self.tiled.precision)
         height, width = x.shape[-2:]
         if height * width > self.largest * 1e6:
             return self.tiled(network, x, adjust)
@@ -97,3 +102,8 @@ class Adaptive:
 
 def _learns(network: nn.Module) -> bool:
     return any(True for _ in network.parameters())
+
+
+def _cut(network: nn.Module) -> bool:
+    """Whether large images may be cut: what learns sees parts as it sees wholes, unless it fits both into one size."""
+    return _learns(network) and not works_at_fixed_size(network)

@@ -39,6 +39,15 @@ def restored_image(output: NetworkOutput) -> Tensor:
     return output if isinstance(output, Tensor) else output.restored
 
 
+def works_at_fixed_size(network: nn.Module) -> bool:
+    """Whether `network` brings every image to one size inside, and so takes images of any size whole.
+
+    Such a network says so by an attribute ``works_at_fixed_size = True``. A part of an image would be brought to that
+    size too, and so be seen at another scale than the whole.
+    """
+    return getattr(network, "works_at_fixed_size", False) is True
+
+
 #: What a network computes in: float32, or bf16 where that is known to do.
 PRECISIONS = ("32", "bf16")
 

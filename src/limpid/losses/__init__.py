@@ -6,6 +6,7 @@ term of any function of a restored image and its target.
 """
 
 from limpid.losses.charbonnier import Charbonnier
+from limpid.losses.haze_maps import HazeMap
 from limpid.losses.image_loss import ImageLoss
 from limpid.losses.perceptual import Perceptual
 from limpid.losses.pixel import L1, MSE, SmoothL1
@@ -17,6 +18,7 @@ __all__ = [
     "L1",
     "MSE",
     "Charbonnier",
+    "HazeMap",
     "ImageLoss",
     "LossTerm",
     "Perceptual",

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limpid.inference import restored_image
-from limpid.losses.perceptual import LAYERS, frozen_vgg19
+from limpid.losses.perceptual import LAYERS, frozen_vgg
 from limpid.losses.step import LossTerm, Step
 
 
@@ -24,8 +24,8 @@ class ContrastiveRegularisation(LossTerm):
 
     Args:
         layers: weight of each layer, by name.
-        weights: see `frozen_vgg19`.
-        normalise: see `frozen_vgg19`.
+        weights: see `frozen_vgg`.
+        normalise: see `frozen_vgg`.
         epsilon: added to the denominator.
         negatives: ``own``, an image's own input, or ``batch``, every input of the batch.
 
@@ -48,7 +48,7 @@ class ContrastiveRegularisation(LossTerm):
         self.layers = dict(layers)
         self.epsilon = epsilon
         self.negatives = negatives
-        self.vgg = frozen_vgg19(weights, list(layers), normalise)
+        self.vgg = frozen_vgg(weights, list(layers), normalise)
 
     def forward(self, step: Step) -> Tensor:
         """The mean over the batch, in float32; gradients reach the restored image alone."""
@@ -162,8 +162,8 @@ class ImageContrast(_ContrastiveTerm):
         positives: ``teacher`` or ``clear``.
         temperature: tau.
         layers: of VGG-19.
-        weights: see `frozen_vgg19`.
-        normalise: see `frozen_vgg19`.
+        weights: see `frozen_vgg`.
+        normalise: see `frozen_vgg`.
 
     Raises:
         ValueError: `positives` or `temperature` is out of range.
@@ -180,7 +180,7 @@ class ImageContrast(_ContrastiveTerm):
     ) -> None:
         super().__init__(positives, temperature)
         self.requires = frozenset({"teacher" if positives == "teacher" else "clear_output"})
-        self.vgg = frozen_vgg19(weights, layers, normalise)
+        self.vgg = frozen_vgg(weights, layers, normalise)
 
     def forward(self, step: Step) -> Tensor:
         """The mean over the batch, in float32; gradients reach the restored images alone."""

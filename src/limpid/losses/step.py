@@ -28,6 +28,13 @@ class TeacherView(Protocol):
         """Its features `(N, C, h, w)`, by the names of its layers."""
 
 
+#: What is said where a term wants what the data does not know of its haze.
+_UNKNOWN = (
+    "A term of the loss compares the {map} with the true one, and the batch has none; choose data that knows it: made "
+    "haze, such as data=scenes, or RESIDE's own, data=reside_its_transmission. Or leave the term out."
+)
+
+
 class Reapplication(NamedTuple):
     """The network's features for an image, and for its own output of that image.
 
@@ -42,6 +49,18 @@ class Reapplication(NamedTuple):
     output_features: Mapping[str, Tensor]
 
 
+class Cycle(NamedTuple):
+    """An image, and what came back of it through both generators of a cycle.
+
+    Attributes:
+        image: what went in, `(N, 3, H, W)`.
+        returned: what came back, of the same shape.
+    """
+
+    image: Tensor
+    returned: Tensor
+
+
 @dataclass(frozen=True)
 class Step:
     """One training step, as loss terms see it.
@@ -54,32 +73,39 @@ class Step:
         target: the references, of the same shape.
         output: what the network returned, an image or a named tuple with `.restored`.
         domain: the type of degradation of each image.
+        transmission: of the haze of each image, `(N, 1, H, W)` in [0, 1]; see `known_transmission`.
+        airlight: of the haze of each image, `(N, 3)` in [0, 1]; see `known_airlight`.
         features: the network's features `(N, C, h, w)` by the names of its layers.
         teacher: what the teacher or teachers made of the batch.
         clear: clear images `(M, 3, H, W)` that belong to none of the inputs.
         clear_output: what the network returned for `clear`.
         clear_features: the network's features for `clear`.
-        scores: the discriminator's scores of the restored images, any shape.
+        scores: the discriminator's scores of the restored images, any shape; of several discriminators, or of several
+            scales of one, a sequence.
         rain: the image of the rain layer, `(N, 3, H, W)`; see `limpid.losses.non_local.NO_RAIN`.
         background_features: the discriminator's features for the restored images.
         rain_features: the discriminator's features for `rain`.
         reapplications: of the network to its own output, for the degraded images and for the clear ones.
+        cycles: of the degraded images and of the clear ones.
     """
 
     input: Tensor
     target: Tensor | None
     output: NetworkOutput
     domain: Sequence[str] | Tensor | None = None
+    transmission: Tensor | None = None
+    airlight: Tensor | None = None
     features: Mapping[str, Tensor] | None = None
     teacher: TeacherView | None = None
     clear: Tensor | None = None
     clear_output: NetworkOutput | None = None
     clear_features: Mapping[str, Tensor] | None = None
-    scores: Tensor | None = None
+    scores: Tensor | Sequence[Tensor] | None = None
     rain: Tensor | None = None
     background_features: Mapping[str, Tensor] | None = None
     rain_features: Mapping[str, Tensor] | None = None
     reapplications: Sequence[Reapplication] | None = None
+    cycles: Sequence[Cycle] | None = None
 
     @property
     def restored(self) -> Tensor:
@@ -99,6 +125,28 @@ class Step:
                 "with references, such as data=scenes, or leave the term out."
             )
         return self.target
+
+    @property
+    def known_transmission(self) -> Tensor:
+        """The true `transmission`.
+
+        Raises:
+            UserError: the data does not know it.
+        """
+        if self.transmission is None:
+            raise UserError(_UNKNOWN.format(map="transmission"))
+        return self.transmission
+
+    @property
+    def known_airlight(self) -> Tensor:
+        """The true `airlight`.
+
+        Raises:
+            UserError: the data does not know it.
+        """
+        if self.airlight is None:
+            raise UserError(_UNKNOWN.format(map="airlight"))
+        return self.airlight
 
 
 class LossTerm(nn.Module):

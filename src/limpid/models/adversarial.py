@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import torch
 from lightning import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -26,11 +27,17 @@ class Adversarial(Restorer):
     itself, and `optimize` does both. Of `max_steps` Lightning counts each side's steps. A subclass sets `discriminator`
     and calls `optimize` once for each side in each training step. Both sides and both optimizers are part of a
     checkpoint. Beside what `Restorer` logs there is ``train/discriminator``.
+
+    Several discriminators are one `discriminator` that holds them. One that sees the degraded image beside the judged
+    one takes `conditioned` images. Where it learns several times for each step of the generators, a subclass sets
+    `discriminator_steps`, leaves the generators' part of a training step where `generators_turn` is false, and ends it
+    with `log_discriminator`.
     """
 
     PROVIDES = Restorer.PROVIDES | {"scores"}
 
     discriminator: nn.Module
+    discriminator_steps: int = 1  #: how many it makes for each of the generators
     accumulate: int = 1
     clip: float | None = None
     rate: float = 0.0  #: the generators' learning rate in their last step
@@ -59,12 +66,19 @@ class Adversarial(Restorer):
         make = self.lr_scheduler
         if make is None:
             return optimizers
-        steps = run_length.turns(self.trainer, len(optimizers), self.accumulate)
-        return optimizers, [{"scheduler": make(o, steps=steps), "interval": "step"} for o in optimizers]
+        turns = run_length.turns(self.trainer, 1 + 1 / self.discriminator_steps, self.accumulate)
+        lengths = (max(1, turns // self.discriminator_steps), turns)
+        schedules = [make(optimizer, steps=steps) for optimizer, steps in zip(optimizers, lengths, strict=True)]
+        return optimizers, [{"scheduler": schedule, "interval": "step"} for schedule in schedules]
 
     def generators(self) -> list[nn.Module]:
         """The modules that learn against the discriminator: the network, and the loss."""
         return [self.network] if self.loss is None else [self.network, self.loss]
+
+    def generators_turn(self, batch_idx: int) -> bool:
+        """Whether the generators learn from this batch too, after the discriminator."""
+        turn = run_length.batches_before(self.trainer, batch_idx) // self.accumulate
+        return (turn + 1) % self.discriminator_steps == 0
 
     def optimize(self, player: int, loss: Tensor, batch_idx: int) -> None:
         """Add the gradient of `loss`, and make a step where this batch completes what is accumulated.
@@ -99,6 +113,12 @@ class Adversarial(Restorer):
         output = self.log_losses(total, terms, {"train/discriminator": discriminator_loss}, lr=self.rate)
         return {**output, "loss": total.detach()}
 
+    def log_discriminator(self, loss: Tensor) -> StepOutput:
+        """The output of `training_step` where the discriminator alone learnt, once its `loss` is logged."""
+        values: dict[str, Tensor | float] = {"train/discriminator": loss.detach()}
+        self.log_values(values)
+        return {"loss": loss.detach(), "terms": {}, "log": values}
+
 
 def _learnt(modules: Sequence[nn.Module]) -> Iterator[nn.Parameter]:
     """The parameters of `modules` that learn."""
@@ -106,8 +126,15 @@ def _learnt(modules: Sequence[nn.Module]) -> Iterator[nn.Parameter]:
     return (p for p in parameters if p.requires_grad)
 
 
+def conditioned(degraded: Tensor, judged: Tensor) -> Tensor:
+    """The degraded images with those to be judged behind them, `(N, 6, H, W)`, of two `(N, 3, H, W)`."""
+    return torch.cat([degraded, judged], 1)
+
+
 def clear_images(batch: Batch) -> Tensor:
     """The clear images of `batch`; of pairs, each image's is the reference of the one before it.
+
+    Of a batch of one pair it is that image's own reference: `data.unpaired` gives another's.
 
     Raises:
         UserError: there are none.

@@ -21,6 +21,8 @@ class Batch(TypedDict, total=False):
         index: of each image in its set, `(N,)`; negative where it does not count.
         name: of each image.
         domain: the type of degradation of each image.
+        transmission: of the haze of each image, `(N, 1, H, W)` in [0, 1], where the data knows it.
+        airlight: of the haze of each image, `(N, 3)` in [0, 1], where the data knows it.
         clear: clear images `(M, 3, H, W)` that belong to none of the inputs.
         small: what a network that enlarges sees; `limpid.models.SuperResolution` adds it.
     """
@@ -30,8 +32,31 @@ class Batch(TypedDict, total=False):
     index: Required[Tensor]
     name: Required[Sequence[str]]
     domain: Required[Sequence[str]]
+    transmission: Tensor
+    airlight: Tensor
     clear: Tensor
     small: Tensor
+
+
+class Known(TypedDict):
+    """What a batch says of its images, under the names of `limpid.losses.Step`; None of what it does not say."""
+
+    input: Tensor
+    target: Tensor | None
+    domain: Sequence[str] | None
+    transmission: Tensor | None
+    airlight: Tensor | None
+
+
+def known_of(batch: Batch) -> Known:
+    """The part of a `Step` that needs no network: the images of `batch`, and what it knows of their haze."""
+    return {
+        "input": batch["input"],
+        "target": batch.get("target"),
+        "domain": batch.get("domain"),
+        "transmission": batch.get("transmission"),
+        "airlight": batch.get("airlight"),
+    }
 
 
 #: The type of degradation of images that come without one.

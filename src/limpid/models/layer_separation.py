@@ -13,7 +13,7 @@ from limpid.losses import Step
 from limpid.losses.adversarial import discriminator_loss
 from limpid.losses.step import Reapplication
 from limpid.models.adversarial import Adversarial, clear_images
-from limpid.models.batches import Batch
+from limpid.models.batches import Batch, known_of
 from limpid.models.restorer import StepOutput
 from limpid.networks.feature_hooks import forward_with_features
 
@@ -65,7 +65,7 @@ class LayerSeparation(Adversarial):
         judged = discriminator_loss(self.discriminator(clear), self.discriminator(background.detach()))
         self.optimize(1, judged, batch_idx)
         self.discriminator.requires_grad_(False)  # the generators' loss passes through it and leaves nothing there
-        step = Step(degraded, batch.get("target"), output, domain=batch.get("domain"), features=features, rain=rain)
+        step = Step(**known_of(batch), output=output, features=features, rain=rain)
         total, terms = self.loss(self._completed(step, features, rain, clear))
         self.optimize(0, total, batch_idx)
         self.discriminator.requires_grad_(True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from limpid.losses.pix2pix import discriminator_loss
-from limpid.models.adversarial import Adversarial
+from limpid.losses.adversarial import CrossEntropy, Game, Scores
+from limpid.models.adversarial import Adversarial, conditioned
 from limpid.models.batches import Batch
 from limpid.models.restorer import StepOutput
 
@@ -24,19 +23,22 @@ class Pix2pix(Adversarial):
     Args:
         arguments: see `Restorer`.
         discriminator: maps `(N, 6, H, W)`, the degraded image and the judged one, to scores.
+        game: what both sides make of the scores; None is pix2pix's own, `CrossEntropy`. The loss's adversarial term has
+            its own.
         settings: see `Restorer`; each of the two networks has its own optimizer and learning-rate scheduler.
     """
 
-    def __init__(self, *arguments: Any, discriminator: nn.Module, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, discriminator: nn.Module, game: Game | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.discriminator = discriminator
+        self.game = game or CrossEntropy()
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """The losses of one step of the discriminator and one of the generator, which are logged."""
         assert self.loss is not None
         step = self.make_step(batch)
         clear_scores = self.discriminate(step.input, step.reference)
-        judged = discriminator_loss(clear_scores, self.discriminate(step.input, step.restored.detach()))
+        judged = self.game.discriminator_loss(clear_scores, self.discriminate(step.input, step.restored.detach()))
         self.optimize(1, judged, batch_idx)
         self.discriminator.requires_grad_(False)  # the generator's loss passes through it and leaves nothing there
         if "scores" in self.loss.requires:
@@ -46,7 +48,7 @@ class Pix2pix(Adversarial):
         self.discriminator.requires_grad_(True)
         return self.log_turn(total, terms, judged)
 
-    def discriminate(self, degraded: Tensor, judged: Tensor) -> Tensor:
+    def discriminate(self, degraded: Tensor, judged: Tensor) -> Scores:
         """The discriminator's scores of `judged` `(N, 3, H, W)` as a restoration of `degraded`."""
-        scores: Tensor = self.discriminator(torch.cat([degraded, judged], 1))
+        scores: Scores = self.discriminator(conditioned(degraded, judged))
         return scores

@@ -16,6 +16,7 @@ _PROVIDED_BY = {
     "background_features": "nlcl",
     "rain_features": "nlcl",
     "reapplications": "nlcl",
+    "cycles": "cycle_dehaze",
 }
 
 

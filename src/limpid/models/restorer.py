@@ -22,7 +22,7 @@ from limpid.errors import UserError
 from limpid.inference import Adaptive, Full, Inference, NetworkOutput, Tiled
 from limpid.losses import Step, WeightedLoss
 from limpid.models import auxiliary_maps, fsdp, run_length
-from limpid.models.batches import Batch, BatchDefaults
+from limpid.models.batches import Batch, BatchDefaults, known_of
 from limpid.models.evaluation import PerImageScores, given_names, image_counts, loader_names
 from limpid.models.features import output_with_features
 from limpid.models.requirements import refuse_unmet
@@ -72,7 +72,7 @@ class Restorer(LightningModule):
     """
 
     #: The attributes of `limpid.losses.Step` beyond input, target and output that this model can provide.
-    PROVIDES: ClassVar[frozenset[str]] = frozenset({"domain", "features"})
+    PROVIDES: ClassVar[frozenset[str]] = frozenset({"domain", "features", "transmission", "airlight"})
 
     #: Whether values go to the Trainer's loggers, at Lightning's own step numbers. `limpid.callbacks.CurveLogging`
     #: switches this off and writes them itself, at the number of batches.
@@ -153,7 +153,7 @@ class Restorer(LightningModule):
         """The step that the terms of the loss see of a batch."""
         output = self(batch["input"])
         features = output.features if self.layers else None
-        return Step(batch["input"], batch.get("target"), output, domain=batch.get("domain"), features=features)
+        return Step(**known_of(batch), output=output, features=features)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over what the network and the loss learn, and its learning rate over the whole training.

@@ -18,12 +18,12 @@ def optimizer_steps(trainer: Trainer) -> int:
     return _known(trainer.estimated_stepping_batches)
 
 
-def turns(trainer: Trainer, players: int, accumulate: int) -> int:
+def turns(trainer: Trainer, players: float, accumulate: int) -> int:
     """The number of steps that each of several optimizers makes, all of them once for the same batches.
 
     Args:
         trainer: which counts every step of every optimizer as one of its `max_steps`, and every batch as a step.
-        players: how many optimizers there are.
+        players: how many optimizers there are; one that makes a step less often counts for that share.
         accumulate: batches per step.
 
     Raises:

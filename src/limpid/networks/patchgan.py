@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 #: Normalisations by name; one with parameters of its own makes the convolution's bias needless.
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -87,4 +88,44 @@ class PatchGAN(nn.Module):
                 f"{image.shape[-1]}x{image.shape[-2]}."
             )
         scores: Tensor = self.body(2 * image - 1)
+        return scores
+
+
+class MultiScalePatchGAN(nn.Module):
+    """Several `PatchGAN`s, each of which sees the image at half the size of the one before (pix2pixHD).
+
+    Wang et al., CVPR 2018, section 3.2: 5,535,618 parameters with two scales of six channels.
+
+    Args:
+        scales: how many there are.
+        image_channels: see `PatchGAN`, as all that follow.
+        channels: of the first convolution.
+        layers: convolutions of stride 2.
+        norm: ``instance``, ``batch`` or ``none``.
+        weight_std: deviation of the initial weights.
+    """
+
+    def __init__(
+        self,
+        scales: int = 2,
+        image_channels: int = 3,
+        channels: int = 64,
+        layers: int = 3,
+        norm: str = "instance",
+        weight_std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        settings = (image_channels, channels, layers, norm, weight_std)
+        self.scales = nn.ModuleList([PatchGAN(*settings) for _ in range(scales)])
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """The scores of each scale for `image` `(N, C, H, W)` in [0, 1].
+
+        Raises:
+            ValueError: the image is too small for the last scale.
+        """
+        scores: list[Tensor] = []
+        for discriminator in self.scales:
+            scores.append(discriminator(image))
+            image = F.avg_pool2d(image, 3, stride=2, padding=1, count_include_pad=False)
         return scores

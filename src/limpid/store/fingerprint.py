@@ -37,7 +37,7 @@ _PROTOCOL = ("metric", "options")
 #: Settings of data that change no image, at any depth: where files lie, and what describes them.
 _DATA_NEUTRAL = ("root", "roots", "how_to_get", "licence", "url", "version", "expected")
 #: Settings of the data module that enter where they are set.
-_DATA_WHERE_SET = ("resized_crop", "input_noise")
+_DATA_WHERE_SET = ("resized_crop", "input_noise", "resize", "unpaired")
 #: Settings of the data module itself that change no result; the seed is named by the run's directory.
 _LOADING = ("workers", "seed", "cache", "cache_gb")
 

@@ -98,6 +98,9 @@ class FileSet(Protocol):
     def name_of(self, index: int) -> str:
         """The name of image `index`."""
 
+    def facts_of(self, index: int) -> Sample:
+        """What is known of image `index` without reading its files: its `name`, and for instance its `airlight`."""
+
     def files_of(self, index: int) -> tuple[str, ...]:
         """The files that image `index` is read from, the image itself first."""
 

@@ -64,6 +64,10 @@ class _Single(Files):
         """The key of image `index`."""
         return self._named[index][0]
 
+    def facts_of(self, index: int) -> Sample:
+        """The `name` of image `index`."""
+        return {"name": self.name_of(index)}
+
     def files_of(self, index: int) -> tuple[str, ...]:
         """The file of image `index`, and that of its depth where the set has it."""
         file = self._named[index][1]

@@ -105,6 +105,10 @@ class PairedFiles(Files):
         """The key of pair `index`."""
         return self.chosen[index].key
 
+    def facts_of(self, index: int) -> Sample:
+        """The `name` of pair `index`."""
+        return {"name": self.name_of(index)}
+
     def files_of(self, index: int) -> tuple[str, ...]:
         """The files of pair `index`, the degraded image first."""
         return self.chosen[index].input, self.chosen[index].target
@@ -131,7 +135,7 @@ class PairedFiles(Files):
         degraded, reference = self.read(pair)
         if reference.shape != degraded.shape:
             reference = self._without_border(reference, degraded.shape, pair)
-        return {"input": degraded, "target": reference, "name": pair.key}
+        return {"input": degraded, "target": reference, **self.facts_of(index)}
 
     def read(self, pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The degraded image and its reference as they are stored."""

@@ -82,6 +82,10 @@ class Subset:
         """The key of image `index` of the part."""
         return self.clean.name_of(self._chosen[index])
 
+    def facts_of(self, index: int) -> Sample:
+        """What is known of image `index` of the part without reading its files."""
+        return self.clean.facts_of(self._chosen[index])
+
     def files_of(self, index: int) -> tuple[str, ...]:
         """The files of image `index` of the part."""
         return self.clean.files_of(self._chosen[index])

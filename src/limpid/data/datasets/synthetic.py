@@ -128,6 +128,10 @@ class ScaledFiles(MultiScale):
         """The name of the image at any scale."""
         return self.clean.name_of(index // len(self.scales))
 
+    def facts_of(self, index: int) -> Sample:
+        """What is known of the image at any scale without reading its files."""
+        return self.clean.facts_of(index // len(self.scales))
+
     def files_of(self, index: int) -> tuple[str, ...]:
         """The files of the image at any scale."""
         return self.clean.files_of(index // len(self.scales))

@@ -99,7 +99,7 @@ class Haze:
 
         Returns:
             The sample and `input` (H, W, 3) float32 in [0, 1], `beta` (a float; what multiplies `depth`, so
-            `depth_scale` is in it) and `airlight` (3,) float32.
+            `depth_scale` is in it), `transmission` (H, W) float32 in (0, 1], and `airlight` (3,) float32.
 
         Raises:
             UserError: the sample has no depth.
@@ -113,9 +113,9 @@ class Haze:
         brightness = rng.uniform(*self.airlight)
         tint = rng.uniform(-self.airlight_tint, self.airlight_tint, 3)
         airlight = np.clip(brightness + tint, 0, 1).astype(np.float32)
-        transmission = transmission_from_depth(sample["depth"], beta)[..., None]
-        hazy = np.clip(scatter(current(sample), transmission, airlight), 0, 1)
-        return sample | {"input": hazy, "beta": beta, "airlight": airlight}
+        transmission = transmission_from_depth(sample["depth"], beta)
+        hazy = np.clip(scatter(current(sample), transmission[..., None], airlight), 0, 1)
+        return sample | {"input": hazy, "beta": beta, "transmission": transmission, "airlight": airlight}
 
 
 def wmcp_haze(level: str, airlight: Sequence[float] = (0.7, 1.0), depth_scale: float = 1.0) -> Haze:
