@@ -44,6 +44,7 @@ SETTINGS = {
     "fdr": ["data.batch_size=16", "data.crop=63"],
     "aosr": ["data.crop=192", "training.mini.vgg19_weights=random"],
     "mprnet": [],
+    "ssid": ["training.mini.vgg19_weights=random", "training.mini.discriminator_steps=1"],
     "cycle_dehaze": ["training.mini.vgg16_weights=random"],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)

@@ -46,6 +46,7 @@ PARAMETERS = {
     "aosr": 4_297_230,
     "pix2pix_h": 54_413_955,
     "cycle_dehaze": 7_837_699,
+    "ssid": 9_231_491,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -70,6 +71,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "xydeblur": {"channels": 8, "blocks": 1},
     "aosr": {"channels": 8},
     "pix2pix_h": {"channels": 4},
+    "ssid": {"channels": 4, "blocks": [1, 1, 1]},
     "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
 }
 #: Priors learn nothing; their own tests are in tests/priors.

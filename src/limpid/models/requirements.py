@@ -17,6 +17,7 @@ _PROVIDED_BY = {
     "rain_features": "nlcl",
     "reapplications": "nlcl",
     "cycles": "cycle_dehaze",
+    "real_output": "ssid",
 }
 
 
