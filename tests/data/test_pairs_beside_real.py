@@ -42,7 +42,9 @@ def test_a_batch_holds_crops_of_pairs_and_whole_real_images(tmp_path: Path, cach
             seen.add(alike.index(True))
     assert seen == {0, 1}
     again = next(iter(data.train_dataloader()))
-    torch.testing.assert_close(again["real"], next(iter(data.train_dataloader()))["real"])  # a function of seed and step
+    torch.testing.assert_close(
+        again["real"], next(iter(data.train_dataloader()))["real"]
+    )  # a function of seed and step
 
 
 def test_missing_photographs_are_named(tmp_path: Path) -> None:

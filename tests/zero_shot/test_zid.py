@@ -144,7 +144,8 @@ def test_each_step_is_one_of_adam() -> None:
     """Two steps by hand, with the same first weights and the same noise."""
     method, x = ZID(steps=2), image()
     learnt = method.learn(x)
-    nets, objective = method._first(64, 64), method.objective(x)
+    nets = method._first(64, 64)
+    objective = method.objective(x.contiguous(memory_format=torch.channels_last))
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam([p for p in nets.parameters() if p.requires_grad], lr=1e-3, fused=True)
     for _ in range(2):

@@ -49,11 +49,16 @@ def gaussian_filter(x: Tensor, size: int, deviation: float) -> Tensor:
         size: side of the window in pixels, odd.
         deviation: standard deviation in pixels.
     """
-    distance = torch.arange(size, device=x.device, dtype=x.dtype) - size // 2
+    distance = torch.arange(size, dtype=torch.float64) - size // 2
     weights = torch.exp(-0.5 * (distance / deviation) ** 2)
     weights = weights / weights.sum()
-    padded = F.pad(x[None], (size // 2,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))[0]
+    for dim, border in ((-1, (size // 2, size // 2, 0, 0)), (-2, (0, 0, size // 2, size // 2))):
+        padded, length = F.pad(x[None], border, mode="replicate")[0], x.shape[dim]
+        # Shift by shift: a convolution of one channel copies the image once for each weight.
+        x = padded.narrow(dim, 0, length) * weights[0].item()
+        for first, weight in enumerate(weights[1:].tolist(), 1):
+            x.add_(padded.narrow(dim, first, length), alpha=weight)
+    return x
 
 
 def guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> Tensor:

@@ -110,8 +110,7 @@ class MOF(Prior):
         fused = torch.zeros_like(share)
         for number, (patch, weight) in enumerate(zip(*self.scales(share.numel()), strict=True)):
             patchwise = (1 - self.omega * min_filter(share, patch, off_centre=True)).clamp(max=1)
-            mixed = self._fused(pixelwise, patchwise, number)
-            fused += weight * mixed
+            fused.add_(self._fused(pixelwise, patchwise, number), alpha=weight)
         return fused
 
     def scales(self, pixels: int) -> tuple[tuple[int, int], tuple[float, float]]:
@@ -149,7 +148,8 @@ class MOF(Prior):
         dark = dark_channel(image, self.airlight_patch)[0].T.flatten()
         count = max(1, math.floor(self.airlight_share * len(dark)))
         haziest = _last_of_sorted(dark, count)
-        airlight = image.transpose(1, 2).flatten(1)[:, haziest].mean(1)
+        height = image.shape[1]
+        airlight = image[:, haziest % height, haziest // height].mean(1)
         return {"airlight": airlight, "grey": grey_weights(image, self.seed)}
 
     def _radiance(self, image: Tensor, found: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -162,7 +162,7 @@ class MOF(Prior):
         return (image - A).div_(transmission.clamp(min=self.recovery_floor)).add_(A), transmission
 
     def _finished(self, radiance: Tensor, transmission: Tensor, found: dict[str, Tensor]) -> Estimate:
-        restored = (radiance / found["peak"].clamp(min=1 / 255)).clamp_(0, 1)
+        restored = radiance.div_(found["peak"].clamp(min=1 / 255)).clamp_(0, 1)
         return Estimate(restored, -transmission.log(), transmission, found["airlight"])
 
 
