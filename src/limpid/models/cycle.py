@@ -57,8 +57,8 @@ class CycleModel(Adversarial):
         super().__init__(*arguments, **settings)
         if set(discriminators) != {"clear_images", "degraded_images"}:
             raise UserError(
-                f"model.discriminators names {', '.join(discriminators)}, but there must be one of clear_images and one "
-                "of degraded_images."
+                f"model.discriminators names {', '.join(discriminators)}, but there must be one of clear_images and "
+                "one of degraded_images."
             )
         self.degrading = degrading
         self.discriminator = nn.ModuleDict(dict(discriminators))
