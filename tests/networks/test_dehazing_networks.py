@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import limpid
 from limpid.networks import dehazing_4k, mscnn
+from limpid.networks.dcpdn import DCPDNDiscriminator
 from limpid.networks.dehazing_4k import applied, rows, sliced
 from limpid.networks.guided_filter import box_mean, fast_guided_filter, guided_filter
 
@@ -338,3 +339,81 @@ def test_a_grid_of_one_transform_is_that_transform_everywhere() -> None:
     matrix, offset = transform.view(3, 4)[:, :3], transform.view(3, 4)[:, 3]
     expected = torch.einsum("ij,njhw->nihw", matrix, picture) + offset.view(1, 3, 1, 1)
     close(applied(sliced(grid, guide, rows(6, guide)), picture), expected)
+
+
+SMALL_DCPDN = {"stem": 8, "growth": 4, "blocks": [1, 2, 2], "decoder": 2, "airlight_channels": 2, "features": 5}
+
+
+def plain_pyramid(s: dict[str, Tensor], n: str, f: Tensor) -> Tensor:
+    means = []
+    for k, window in enumerate((32, 16, 8, 4)):
+        mean = F.leaky_relu(layer(s, f"{n}.scales.{k}", F.avg_pool2d(f, window)), 0.2)
+        means.append(mean.repeat_interleave(window, -1).repeat_interleave(window, -2))
+    return layer(s, f"{n}.refine", torch.cat([*means, f], 1)).tanh()
+
+
+def plain_dcpdn(s: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the release gives of one image in training mode without dropout."""
+
+    def bn(name: str, y: Tensor) -> Tensor:
+        return F.batch_norm(y, None, None, s[f"{name}.weight"], s[f"{name}.bias"], training=True)
+
+    def dense(n: str, y: Tensor) -> Tensor:
+        squeezed = layer(s, f"{n}.conv1", bn(f"{n}.norm1", y).relu())
+        return torch.cat([y, layer(s, f"{n}.conv2", bn(f"{n}.norm2", squeezed).relu())], 1)
+
+    e = "transmission.encoder"
+    y = bn(f"{e}.norm0", layer(s, f"{e}.conv0", x, stride=2)).relu()
+    y = F.max_pool2d(y, 3, 2, 1)
+    skips = []
+    for b, layers in enumerate((1, 2, 2), 1):
+        for k in range(1, layers + 1):
+            y = dense(f"{e}.denseblock{b}.denselayer{k}", y)
+        y = F.avg_pool2d(layer(s, f"{e}.transition{b}.conv", bn(f"{e}.transition{b}.norm", y).relu()), 2)
+        skips.append(y)
+    for k, skip in enumerate((None, skips[1], skips[0], None, None)):
+        y = dense(f"transmission.decoder.{k}.0", y if skip is None else torch.cat([y, skip], 1))
+        n = f"transmission.decoder.{k}.1"
+        weight = s[f"{n}.conv.weight"][:, :, 0, 0]
+        y = torch.einsum("nihw,io->nohw", bn(f"{n}.norm", y).relu(), weight)
+        y = y.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    f = F.leaky_relu(layer(s, "transmission.refine", torch.cat([y, x], 1)), 0.2)
+    t = plain_pyramid(s, "transmission.pyramid", f)
+
+    levels = [F.conv2d(x, s["airlight.down.0.weight"], stride=2, padding=1)]
+    for k in range(1, 8):
+        a = F.conv2d(F.leaky_relu(levels[-1], 0.2), s[f"airlight.down.{k}.weight"], stride=2, padding=1)
+        levels.append(bn(f"airlight.down_norms.{k - 1}", a))
+    a = levels[7]
+    for k in range(7, -1, -1):
+        a = a if k == 7 else torch.cat([a, levels[k]], 1)
+        a = F.conv_transpose2d(a.relu(), s[f"airlight.up.{k}.weight"], stride=2, padding=1)
+        a = bn(f"airlight.up_norms.{k - 1}", a) if 0 < k < 7 else a
+    A = F.leaky_relu(F.leaky_relu(a, 0.2).mean((2, 3), keepdim=True), 0.2)
+    first = (x - A) / (t.abs() + 1e-10) + A
+    f = F.leaky_relu(layer(s, "refine2", F.leaky_relu(layer(s, "refine1", torch.cat([first, x], 1)), 0.2)), 0.2)
+    return plain_pyramid(s, "pyramid", f), t, A[:, :, 0, 0]
+
+
+def test_dcpdn_is_its_formula_with_the_statistics_of_each_image() -> None:
+    network = built("dcpdn", **SMALL_DCPDN).double()
+    x = image(512, 512).double()[:1]
+    with torch.no_grad():
+        found, expected = network.estimate(x), plain_dcpdn(network.state_dict(), x)
+    for one, plain in zip(found, expected, strict=True):
+        close(one, plain)
+
+
+def test_dcpdn_gives_the_same_picture_twice_and_drops_in_training_alone() -> None:
+    for norm in ("instance", "batch"):
+        network = limpid.build("dcpdn", **SMALL_DCPDN, norm=norm).eval()
+        x = image(40, 50)
+        with torch.no_grad():
+            assert torch.equal(network(x), network(x))
+            network.train()
+            assert not torch.equal(network(x[:1]).airlight, network(x[:1]).airlight)
+
+
+def test_the_discriminator_of_dcpdn_has_its_parameters() -> None:
+    assert sum(p.numel() for p in DCPDNDiscriminator().parameters()) == 2_768_640
+    assert DCPDNDiscriminator(4)(torch.rand(2, 6, 64, 64)).shape == (2, 1, 6, 6)

@@ -14,6 +14,7 @@ from limpid.errors import UserError
 from limpid.inference import restored_image
 from limpid.networks.aod_net import AODNet
 from limpid.networks.ffa_net import FFANet
+from limpid.profiling import parameter_count
 
 #: One entry per network: its parameters at the registry's settings, as its paper's tables count them.
 PARAMETERS = {
@@ -47,11 +48,13 @@ PARAMETERS = {
     "gfn": 517_295,
     "pfdn": 11_268_611,
     "dehazing_4k": 34_547_655,
+    "dcpdn": 12_439_726,
     "aosr": 4_297_230,
     "pix2pix_h": 54_413_955,
     "cycle_dehaze": 7_837_699,
     "epdn": 17_378_849,
     "refinednet": 65_794_116,
+    "ssid": 9_231_491,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -76,14 +79,20 @@ SMALL: dict[str, dict[str, Any]] = {
     "xydeblur": {"channels": 8, "blocks": 1},
     "aosr": {"channels": 8},
     "pix2pix_h": {"channels": 4},
+    "ssid": {"channels": 4, "blocks": [1, 1, 1]},
     "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
     "epdn": {"channels": 4, "enhancer_channels": 4},
     "refinednet": {"channels": 4, "levels": 5, "blocks": 1},
     "pfdn": {"channels": 8, "blocks": 2},
+    "dcpdn": {"stem": 8, "growth": 4, "blocks": [1, 1, 1], "decoder": 2},
     "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},
 }
+#: Networks that divide by what may be near 0, so that rounding shows: they are compared in float64.
+DIVIDING = {"dcpdn"}
 #: Priors learn nothing; their own tests are in tests/priors.
-PRIORS = {"dcp", "wmcp", "gamma", "identity", "percentile_stretch"}
+PRIORS = {"dcp", "wmcp", "mof", "kim2020", "gamma", "identity", "percentile_stretch"}
+#: What learns on each image anew, with its parameters on one of 460 x 620; tests/zero_shot has the tests.
+ZERO_SHOT = {"zid": 42_950_552}
 
 
 def parameters(network: nn.Module) -> int:
@@ -91,12 +100,19 @@ def parameters(network: nn.Module) -> int:
 
 
 def test_every_network_of_the_registry_has_an_entry() -> None:
-    assert set(registered()) - PRIORS == set(PARAMETERS)
+    assert set(registered()) - PRIORS - set(ZERO_SHOT) == set(PARAMETERS)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_counts(name: str) -> None:
     assert parameters(limpid.build(name)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", ZERO_SHOT)
+def test_what_learns_on_each_image_counts_what_it_learns_there(name: str) -> None:
+    network = limpid.build(name)
+    assert parameters(network) == 0  # until it has an image
+    assert parameter_count(network, 460, 620) == ZERO_SHOT[name]
 
 
 @pytest.mark.parametrize("name", sorted(PRIORS))
@@ -118,9 +134,10 @@ def test_the_released_ffa_net_has_19_blocks() -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 @pytest.mark.parametrize("size", [(61, 83), (16, 16), (17, 40)])
 def test_any_size_keeps_its_shape(name: str, size: tuple[int, int]) -> None:
-    network = limpid.build(name, **SMALL.get(name, {})).eval()
+    kind = torch.float64 if name in DIVIDING else torch.float32
+    network = limpid.build(name, **SMALL.get(name, {})).eval().to(kind)
     with torch.no_grad():
-        x = torch.rand(2, 3, *size)
+        x = torch.rand(2, 3, *size, dtype=kind)
         y = restored_image(network(x))
         assert y.shape == (2, 3, *(SCALES.get(name, 1) * side for side in size))
         assert torch.isfinite(y).all()

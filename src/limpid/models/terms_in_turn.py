@@ -12,7 +12,7 @@ from limpid.models.decaying_loss_weights import DecayingLossWeights
 class TermsInTurn(DecayingLossWeights):
     """A `Restorer` that minimises some terms of its loss in the first part of the training, and others later.
 
-    What no term of a part reaches stays as it is in that part, as MSCNN's coarse network does while the fine one learns.
+    What no term of a part reaches stays as it is in that part: MSCNN's coarse network, while the fine one learns.
 
     Args:
         arguments: see `Restorer`.
