@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "aosr": {"channels": 8, "blocks": 1},
     "pix2pix_h": {"channels": 4},
     "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 32},
+    "refinednet": {"channels": 4, "levels": 4, "blocks": 1},
     "epdn": {"channels": 4, "enhancer_channels": 4, "coarse_blocks": 1, "fine_blocks": 1},
     "gfn": {"channels": 4, "widest": 8},
     "pfdn": {"channels": 4, "blocks": 1},

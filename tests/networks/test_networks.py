@@ -52,6 +52,7 @@ PARAMETERS = {
     "pix2pix_h": 54_413_955,
     "cycle_dehaze": 7_837_699,
     "epdn": 17_378_849,
+    "refinednet": 65_794_116,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -78,6 +79,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pix2pix_h": {"channels": 4},
     "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
     "epdn": {"channels": 4, "enhancer_channels": 4},
+    "refinednet": {"channels": 4, "levels": 5, "blocks": 1},
     "pfdn": {"channels": 8, "blocks": 2},
     "dcpdn": {"stem": 8, "growth": 4, "blocks": [1, 1, 1], "decoder": 2},
     "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},

@@ -232,6 +232,32 @@ def mscnn() -> list[str]:
     ]
 
 
+def resnet(name: str, first: tuple[int, ...], blocks: range, last: tuple[int, ...]) -> list[str]:
+    """CycleGAN's generator, or a part of it: convolutions, residual blocks, convolutions."""
+    inside = [f"{name}.{k}.conv_block.{part}" for k in blocks for part in (1, 5)]
+    return [*(f"{name}.{k}" for k in first), *inside, *(f"{name}.{k}" for k in last)]
+
+
+def refinednet() -> list[str]:
+    """Two files together; a block of the U-Net lies inside the other."""
+    names = ["model.model.0", "model.model.3"]
+    for level in range(1, 8):
+        block = "model.model.1.model" + ".3.model" * (level - 1)
+        names += [f"{block}.1", f"{block}.{5 if level < 7 else 3}"]
+    image = resnet("model", (1, 4, 7), range(10, 19), (19, 22, 26))
+    return both(
+        *(f"latest_net_Refiner_T/{name}" for name in names),
+        *(f"latest_net_Refiner_J/{name}" for name in image),
+    )
+
+
+def epdn() -> list[str]:
+    names = resnet("model", (1, 4, 7, 10, 13), range(16, 19), (19, 22, 25, 28))
+    names += ["model1_1.1", "model1_1.4", *resnet("model1_2", (), range(3), (3, 7))]
+    parts = ("refine1", "refine2", "refine3", "conv1010", "conv1020", "conv1030", "conv1040")
+    return both(*names, *(f"{enhancer}.{part}" for enhancer in ("dehaze", "dehaze2") for part in parts))
+
+
 #: By network: all published names, the settings that go with them, and by hand what a few of them become.
 RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
     "aod_net": (aod_net(), {}, {"e_conv3.weight": "conv3.weight"}),
@@ -421,6 +447,34 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
             "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.3.weight": "up.0.1.weight",
             "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.4.bias": "up.0.2.bias",
             "model.model.3.bias": "tail.1.bias",
+        },
+    ),
+    "refinednet": (
+        refinednet(),
+        {"channels": 4},
+        {
+            "latest_net_Refiner_T/model.model.0.weight": "transmission_refiner.down.0.weight",
+            "latest_net_Refiner_T/model.model.3.bias": "transmission_refiner.up.0.bias",
+            "latest_net_Refiner_T/model.model.1.model.5.weight": "transmission_refiner.up.1.weight",
+            "10_net_Refiner_T/model.model.1.model.3.model.3.model.1.bias": "transmission_refiner.down.3.bias",
+            "latest_net_Refiner_T/model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.3.weight": (
+                "transmission_refiner.up.7.weight"
+            ),
+            "latest_net_Refiner_J/model.1.weight": "image_refiner.body.1.weight",
+            "latest_net_Refiner_J/model.18.conv_block.5.bias": "image_refiner.body.18.body.5.bias",
+            "latest_net_Refiner_J/model.26.bias": "image_refiner.body.26.bias",
+        },
+    ),
+    "epdn": (
+        epdn(),
+        {"channels": 4, "enhancer_channels": 4},
+        {
+            "model.13.weight": "coarse.13.weight",
+            "model1_1.4.bias": "fine_down.4.bias",
+            "model1_2.0.conv_block.5.weight": "fine_up.0.body.5.weight",
+            "dehaze.refine1.weight": "enhancers.0.first.weight",
+            "dehaze2.refine3.bias": "enhancers.1.pooling.refine.bias",
+            "dehaze.conv1040.weight": "enhancers.0.pooling.scales.3.weight",
         },
     ),
     "gfn": (
