@@ -37,6 +37,7 @@ from limpid.losses import Step
 from limpid.metrics import psnr
 from limpid.models import Restorer
 from limpid.models.adversarial import Adversarial
+from limpid.models.batches import known_of
 from measuring import Ratio, growth_mb, interleaved, peak_mb, table
 
 #: By model, how its training differs from what the mini budget says: sizes, and weights that need no file.
@@ -45,6 +46,12 @@ SETTINGS = {
     "aosr": ["data.crop=192", "training.mini.vgg19_weights=random"],
     "mprnet": [],
     "ssid": ["training.mini.vgg19_weights=random"],
+    "mscnn": [],
+    "famed_net": [],
+    "gfn": [],
+    "pfdn": [],
+    "dehazing_4k": ["data.batch_size=2"],
+    "dcpdn": ["training.mini.vgg16_weights=random"],
     "cycle_dehaze": ["training.mini.vgg16_weights=random"],
     "epdn": ["training.mini.vgg19_weights=random"],
     "refinednet": [],
@@ -94,7 +101,7 @@ def plain(restorer: Restorer, optimizer: Any, batch: dict[str, Any], clip: float
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss, _ = restorer.loss(Step(batch["input"], batch["target"], network(batch["input"])))  # type: ignore[misc]
+        loss, _ = restorer.loss(Step(**known_of(batch), output=network(batch["input"])))  # type: ignore[misc]
         loss.backward()
         if clip:
             torch.nn.utils.clip_grad_norm_(restorer.network.parameters(), clip)
@@ -152,7 +159,7 @@ def compare(model: str, repeats: int, overrides: list[str]) -> Ratio:
     seconds = interleaved({"ours": own, "plain": other}, repeats)
     memory = {"ours": growth_mb(own), "plain": growth_mb(other)}
     output = second.network(batch["input"])
-    asked = Step(batch["input"], batch["target"], output)
+    asked = Step(**known_of(batch), output=output)
     bare = {"l1": lambda: (restored_image(output) - batch["target"]).abs().mean()}
     terms = interleaved({"terms": lambda: second.loss(asked), **bare}, repeats)  # type: ignore[misc]
     share = {name: f"{value / seconds['ours']:.1%}" for name, value in terms.items()}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from limpid.lr_schedulers import milestones, polynomial
+from limpid.lr_schedulers import milestones, polynomial, step
 
 
 def rates(shape: object, steps: int, **settings: object) -> list[float]:
@@ -39,3 +39,9 @@ def test_a_polynomial_ends_at_zero() -> None:
     found = rates(polynomial, 10, power=0.3)
     assert found == pytest.approx([(1 - i / 10) ** 0.3 for i in range(10)])
     assert rates(polynomial, 1, power=0.3) == [1.0]
+
+
+def test_a_decay_begins_anew_with_each_stage() -> None:
+    found = rates(step, 14, factor=0.1, every=20, of=70, stages=2)
+    assert found == pytest.approx(2 * [1, 1, 0.1, 0.1, 0.01, 0.01, 0.001])
+    assert rates(step, 7, factor=0.1, every=20, of=70) == pytest.approx(found[:7])

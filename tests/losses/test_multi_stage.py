@@ -44,6 +44,13 @@ def test_a_strided_target_keeps_every_second_and_fourth_pixel() -> None:
     assert coarsest[0, 0].tolist() == [[9.0 * i + j for j in (0, 4, 8)] for i in (0, 4)]
 
 
+def test_a_target_between_its_corners_keeps_them() -> None:
+    target = torch.rand(1, 3, 9, 13)
+    whole, half = targets_of_stages(target, [(9, 13), (5, 7)], "corners")
+    torch.testing.assert_close(whole, target)
+    torch.testing.assert_close(half, target[..., ::2, ::2])  # of odd sides every second pixel lies at one
+
+
 def test_a_gaussian_target_keeps_what_is_constant_and_the_mean() -> None:
     constant = torch.full((1, 3, 21, 30), 0.25)
     for size, target in zip(

@@ -214,6 +214,25 @@ def gfn() -> list[str]:
     return both(*layers, "s2_up1", "s3_up2")
 
 
+def dcpdn() -> list[str]:
+    """With one layer in each of the encoder's blocks."""
+    t = "tran_dense"
+    names = [*weights(f"{t}.conv0"), *both(f"{t}.norm0")]
+    for b in (1, 2, 3):
+        inside = f"{t}.dense_block{b}.denselayer1"
+        names += [*both(f"{inside}.norm.1", f"{inside}.norm.2"), *weights(f"{inside}.conv.1", f"{inside}.conv.2")]
+        names += [*both(f"{t}.trans_block{b}.norm"), *weights(f"{t}.trans_block{b}.conv")]
+    for b in range(4, 9):
+        names += [*both(f"{t}.dense_block{b}.bn1", f"{t}.dense_block{b}.bn2"), *both(f"{t}.trans_block{b}.bn1")]
+        names += weights(f"{t}.dense_block{b}.conv1", f"{t}.dense_block{b}.conv2", f"{t}.trans_block{b}.conv1")
+    for k in range(1, 9):
+        names += weights(f"atp_est.layer{k}.layer{k}.conv", f"atp_est.dlayer{k}.dlayer{k}.tconv")
+        names += both(f"atp_est.layer{k}.layer{k}.bn") if k > 1 else []
+        names += both(f"atp_est.dlayer{k}.dlayer{k}.bn") if 1 < k < 8 else []
+    pyramid = [*(f"conv10{k}0" for k in (1, 2, 3, 4)), "refine3"]
+    return [*names, *both(f"{t}.conv_refin", "refine1", "refine2", *pyramid, *(f"{t}.{part}" for part in pyramid))]
+
+
 def famed_net() -> list[str]:
     names = both("conv5-fusion-all")
     for scale in ("", "-ds2", "-ds4"):
@@ -486,6 +505,22 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
             "s2_d1conv3.weight": "middle.d1.2.weight",
             "s2_up1.weight": "to_middle.weight",
             "s3_up2.bias": "to_fine.bias",
+        },
+    ),
+    "dcpdn": (
+        dcpdn(),
+        {"stem": 8, "growth": 4, "blocks": [1, 1, 1], "decoder": 2},
+        {
+            "tran_dense.dense_block2.denselayer1.norm.2.bias": "transmission.encoder.denseblock2.denselayer1.norm2.bias",
+            "tran_dense.dense_block5.conv2.weight": "transmission.decoder.1.0.conv2.weight",
+            "tran_dense.trans_block8.conv1.weight": "transmission.decoder.4.1.conv.weight",
+            "tran_dense.conv1030.bias": "transmission.pyramid.scales.2.bias",
+            "tran_dense.conv_refin.weight": "transmission.refine.weight",
+            "refine3.bias": "pyramid.refine.bias",
+            "atp_est.layer8.layer8.bn.weight": "airlight.down_norms.6.weight",
+            "atp_est.layer1.layer1.weight": "airlight.down.0.weight",
+            "atp_est.dlayer2.dlayer2.bn.bias": "airlight.up_norms.0.bias",
+            "atp_est.dlayer8.dlayer8.tconv.weight": "airlight.up.7.weight",
         },
     ),
     "famed_net": (

@@ -57,11 +57,21 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The three gates `(N, 3, H, W)` for `x` `(N, C, H, W)`."""
-        groups: list[Tensor] = []
-        for group in (self.e1, self.e2, self.e3, self.d1, self.d2, self.d3):
+        groups = (self.e1, self.e2, self.e3, self.d1, self.d2, self.d3)
+        if self.training:
+            features: list[Tensor] = []
+            for group in groups:
+                x = group(x)
+                features.append(x)
+            return F.leaky_relu(self.gates(torch.cat(features, 1)), _SLOPE)
+        # The same sum, group by group: of a megapixel all groups together take a gigabyte.
+        gates: Tensor | None = None
+        for group, weight in zip(groups, self.gates.weight.chunk(len(groups), 1), strict=True):
             x = group(x)
-            groups.append(x)
-        return F.leaky_relu(self.gates(torch.cat(groups, 1)), _SLOPE)
+            part = F.conv2d(x, weight, self.gates.bias if gates is None else None, padding=1)
+            gates = part if gates is None else gates + part
+        assert gates is not None
+        return F.leaky_relu(gates, _SLOPE)
 
 
 class GFN(nn.Module):

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 #: From this radius on running sums are faster than pooling.
 _LARGE = 64
+#: How many rows or columns of running sums are held at once.
+_LINES = 256
 
 
 def guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> Tensor:
@@ -60,7 +62,7 @@ def linear_coefficients(guide: Tensor, source: Tensor, radius: int, epsilon: flo
 
 
 def _of_running_sums(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> tuple[Tensor, Tensor]:
-    """`linear_coefficients`, plane by plane, so that few planes of float64 are held at once."""
+    """`linear_coefficients`, plane by plane, so that few planes are held at once."""
     mean_guide, mean_source = box_mean(guide, radius), box_mean(source, radius)
     slope = box_mean(guide * source, radius) - mean_guide * mean_source
     slope = slope / (box_mean(guide * guide, radius) - mean_guide**2 + epsilon)
@@ -71,14 +73,22 @@ def _of_running_sums(guide: Tensor, source: Tensor, radius: int, epsilon: float)
 def box_mean(values: Tensor, radius: int) -> Tensor:
     """The mean of the ``(2 radius + 1)^2`` window around each pixel of `values`, of its pixels inside the image."""
     if radius >= _LARGE:
-        return _running_mean(_running_mean(values.double(), radius, -1), radius, -2).to(values.dtype)
+        return _running_mean(_running_mean(values, radius, -1), radius, -2)
     side = 2 * radius + 1
     columns = F.avg_pool2d(values, (side, 1), stride=1, padding=(radius, 0), count_include_pad=False)
     return F.avg_pool2d(columns, (1, side), stride=1, padding=(0, radius), count_include_pad=False)
 
 
 def _running_mean(values: Tensor, radius: int, dim: int) -> Tensor:
-    """The mean of ``2 radius + 1`` values around each along `dim`, of those inside."""
+    """The mean of ``2 radius + 1`` values around each along `dim`, of those inside.
+
+    Running sums are kept in float64, whose planes are large: a few lines at a time.
+    """
+    lines = values.split(_LINES, -1 if dim == -2 else -2)
+    return torch.cat([_line_means(part.double(), radius, dim).to(values.dtype) for part in lines], -3 - dim)
+
+
+def _line_means(values: Tensor, radius: int, dim: int) -> Tensor:
     length = values.shape[dim]
     places = torch.arange(length, device=values.device)
     first, last = (places - radius).clamp(min=0), (places + radius).clamp(max=length - 1)

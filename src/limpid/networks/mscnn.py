@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -141,16 +142,17 @@ class MSCNN(nn.Module):
 
     def _official(self, x: Tensor) -> MSCNNOutput:
         with torch.autocast(x.device.type, enabled=False):
-            airlight = brightest_minimum(x.float(), self.dark_window)
-        A = airlight[:, :, None, None]
-        scaled = x / A.clamp(min=1 / 255)
+            image = x.float()
+            airlight = brightest_minimum(image, self.dark_window)
+            A = airlight[:, :, None, None]
+            divisor = A.clamp(min=1 / 255)
         if self.training:
-            coarse, found = (_full_size(net(scaled), x.shape[-2:]).float() for net in (self.coarse, self.fine))
-            return MSCNNOutput((x - A) / found + A, found, coarse, airlight)
+            coarse, found = (_full_size(net(x / divisor), x.shape[-2:]).float() for net in (self.coarse, self.fine))
+            return MSCNNOutput((image - A) / found + A, found, coarse, airlight)
         with torch.autocast(x.device.type, enabled=False):
-            found = _full_size(_in_strips(self.fine, scaled), x.shape[-2:]).float()
-            transmission = self._refined(x.float(), found, airlight)
-            restored = (x - A).div_(transmission**self.gamma).add_(A)
+            found = _full_size(_in_strips(lambda strip: self.fine(strip / divisor), image), x.shape[-2:])
+            transmission = self._refined(image, found, airlight)
+            restored = (image - A).div_(transmission**self.gamma).add_(A)
         return MSCNNOutput(restored, transmission, transmission, airlight)
 
     def _refined(self, x: Tensor, transmission: Tensor, airlight: Tensor) -> Tensor:
@@ -166,8 +168,12 @@ class MSCNN(nn.Module):
 
 def brightest_minimum(image: Tensor, window: int) -> Tensor:
     """`(N, C)`: of each channel of `image` `(N, C, H, W)` the largest minimum of a window, cut at the border."""
-    rows = F.max_pool2d(-image, (window, 1), stride=1, padding=(window // 2, 0))
-    return -F.max_pool2d(rows, (1, window), stride=1, padding=(0, window // 2)).amin((2, 3))
+    found = []
+    for channel in image.split(1, 1):
+        rows = F.max_pool2d(-channel, (window, 1), stride=1, padding=(window // 2, 0))
+        columns = F.max_pool2d(rows, (1, window), stride=1, padding=(0, window // 2))
+        found.append(-columns.amin((2, 3)))
+    return torch.cat(found, 1)
 
 
 def normalized(x: Tensor) -> Tensor:
@@ -182,7 +188,7 @@ def _full_size(transmission: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(transmission, size, mode="bicubic", antialias=True)
 
 
-def _in_strips(network: nn.Module, x: Tensor) -> Tensor:
+def _in_strips(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """What `network` gives of `x` `(N, 3, H, W)`, strip by strip: a photograph's features would take gigabytes."""
     height = x.shape[-2]
     strips = []
