@@ -46,6 +46,8 @@ SETTINGS = {
     "mprnet": [],
     "ssid": ["training.mini.vgg19_weights=random"],
     "cycle_dehaze": ["training.mini.vgg16_weights=random"],
+    "epdn": ["training.mini.vgg19_weights=random"],
+    "refinednet": [],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps

@@ -49,7 +49,10 @@ NO_GRAPH = {
     "zid": "it learns on each image anew, and a graph learns nothing",
 }
 #: Why a method has a graph for `torch.export`, but none for ONNX.
-NO_ONNX: dict[str, str] = {}
+NO_ONNX = {
+    "dcpdn": "it divides by a transmission that may be near 0, where the rounding of another program shows",
+    "famed_net": "it resizes the image inside, and ONNX resizes otherwise than PyTorch, by a few grey levels",
+}
 
 
 class Subject(NamedTuple):

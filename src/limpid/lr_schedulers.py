@@ -34,18 +34,25 @@ def cosine(optimizer: Optimizer, steps: int, warmup: float, floor: float) -> Lam
     return LambdaLR(optimizer, factor)
 
 
-def step(optimizer: Optimizer, steps: int, factor: float, every: float, of: float) -> LambdaLR:
-    """Multiply by `factor` each time another `every` of `of` parts of the run are done.
+def step(optimizer: Optimizer, steps: int, factor: float, every: float, of: float, stages: int = 1) -> LambdaLR:
+    """Multiply by `factor` each time another `every` of `of` parts of the run, or of one of its stages, are done.
 
     Args:
         optimizer: whose learning rate is scaled.
         steps: length of the whole run in optimizer steps.
         factor: what each decay multiplies by.
         every: the paper's interval, in epochs or iterations.
-        of: the paper's whole training, in the same unit.
+        of: the paper's whole training, in the same unit; of one stage where there are several.
+        stages: into how many equal stages the run falls, with each of which the learning rate begins anew.
     """
-    # `of` times the step first, in exact arithmetic where they are whole, so that a decay comes at its very step.
-    return LambdaLR(optimizer, lambda now: factor ** math.floor(now * of / (every * steps)))
+
+    def multiplied(now: int) -> float:
+        in_stages = now * stages
+        in_this = in_stages - min(in_stages // steps, stages - 1) * steps
+        # `of` times the step first, in exact arithmetic where they are whole, so that a decay comes at its very step.
+        return factor ** math.floor(in_this * of / (every * steps))
+
+    return LambdaLR(optimizer, multiplied)
 
 
 def constant_then_linear(optimizer: Optimizer, steps: int, constant: float) -> LambdaLR:

@@ -208,6 +208,56 @@ def drn_s(blocks: int = 30) -> list[str]:
     return both(*names) + weights(*(f"down.{p}.dual_module.{part}" for p in (0, 1) for part in ("0.0", "1")))
 
 
+def gfn() -> list[str]:
+    groups = [f"{way}{number}" for way in "ed" for number in (1, 2, 3)]
+    layers = [f"s{s}_{group}conv{k}" for s in (1, 2, 3) for group in groups for k in (1, 2, 3)]
+    return both(*layers, "s2_up1", "s3_up2")
+
+
+def famed_net() -> list[str]:
+    names = both("conv5-fusion-all")
+    for scale in ("", "-ds2", "-ds4"):
+        names += both(*(f"conv{k}{scale}" for k in range(1, 6)), *(f"scale_conv{k}{scale}" for k in range(1, 5)))
+        running = ("running_mean", "running_var", "num_batches_tracked")
+        names += [f"bn_conv{k}{scale}.{part}" for k in range(1, 5) for part in running]
+    return names
+
+
+def mscnn() -> list[str]:
+    return [
+        f"MSCNNDehazing_{net}/net.layers.{k}.{part}"
+        for net in ("CL", "FL")
+        for k in (1, 6, 11, 15)
+        for part in ("filters", "biases")
+    ]
+
+
+def resnet(name: str, first: tuple[int, ...], blocks: range, last: tuple[int, ...]) -> list[str]:
+    """CycleGAN's generator, or a part of it: convolutions, residual blocks, convolutions."""
+    inside = [f"{name}.{k}.conv_block.{part}" for k in blocks for part in (1, 5)]
+    return [*(f"{name}.{k}" for k in first), *inside, *(f"{name}.{k}" for k in last)]
+
+
+def refinednet() -> list[str]:
+    """Two files together; a block of the U-Net lies inside the other."""
+    names = ["model.model.0", "model.model.3"]
+    for level in range(1, 8):
+        block = "model.model.1.model" + ".3.model" * (level - 1)
+        names += [f"{block}.1", f"{block}.{5 if level < 7 else 3}"]
+    image = resnet("model", (1, 4, 7), range(10, 19), (19, 22, 26))
+    return both(
+        *(f"latest_net_Refiner_T/{name}" for name in names),
+        *(f"latest_net_Refiner_J/{name}" for name in image),
+    )
+
+
+def epdn() -> list[str]:
+    names = resnet("model", (1, 4, 7, 10, 13), range(16, 19), (19, 22, 25, 28))
+    names += ["model1_1.1", "model1_1.4", *resnet("model1_2", (), range(3), (3, 7))]
+    parts = ("refine1", "refine2", "refine3", "conv1010", "conv1020", "conv1030", "conv1040")
+    return both(*names, *(f"{enhancer}.{part}" for enhancer in ("dehaze", "dehaze2") for part in parts))
+
+
 #: By network: all published names, the settings that go with them, and by hand what a few of them become.
 RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
     "aod_net": (aod_net(), {}, {"e_conv3.weight": "conv3.weight"}),
@@ -399,6 +449,65 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
             "model.model.3.bias": "tail.1.bias",
         },
     ),
+    "refinednet": (
+        refinednet(),
+        {"channels": 4},
+        {
+            "latest_net_Refiner_T/model.model.0.weight": "transmission_refiner.down.0.weight",
+            "latest_net_Refiner_T/model.model.3.bias": "transmission_refiner.up.0.bias",
+            "latest_net_Refiner_T/model.model.1.model.5.weight": "transmission_refiner.up.1.weight",
+            "10_net_Refiner_T/model.model.1.model.3.model.3.model.1.bias": "transmission_refiner.down.3.bias",
+            "latest_net_Refiner_T/model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.3.weight": (
+                "transmission_refiner.up.7.weight"
+            ),
+            "latest_net_Refiner_J/model.1.weight": "image_refiner.body.1.weight",
+            "latest_net_Refiner_J/model.18.conv_block.5.bias": "image_refiner.body.18.body.5.bias",
+            "latest_net_Refiner_J/model.26.bias": "image_refiner.body.26.bias",
+        },
+    ),
+    "epdn": (
+        epdn(),
+        {"channels": 4, "enhancer_channels": 4},
+        {
+            "model.13.weight": "coarse.13.weight",
+            "model1_1.4.bias": "fine_down.4.bias",
+            "model1_2.0.conv_block.5.weight": "fine_up.0.body.5.weight",
+            "dehaze.refine1.weight": "enhancers.0.first.weight",
+            "dehaze2.refine3.bias": "enhancers.1.pooling.refine.bias",
+            "dehaze.conv1040.weight": "enhancers.0.pooling.scales.3.weight",
+        },
+    ),
+    "gfn": (
+        gfn(),
+        {"channels": 8, "widest": 16},
+        {
+            "s1_e2conv1.weight": "coarse.e2.0.weight",
+            "s3_d3conv3.bias": "fine.gates.bias",
+            "s2_d1conv3.weight": "middle.d1.2.weight",
+            "s2_up1.weight": "to_middle.weight",
+            "s3_up2.bias": "to_fine.bias",
+        },
+    ),
+    "famed_net": (
+        famed_net(),
+        {"channels": 8},
+        {
+            "conv5-fusion-all.bias": "fuse.bias",
+            "conv1.weight": "scales.0.conv1.weight",
+            "bn_conv3-ds4.running_var": "scales.2.norm3.running_var",
+            "scale_conv4-ds2.bias": "scales.1.norm4.bias",
+            "conv5-ds2.weight": "scales.1.conv5.weight",
+        },
+    ),
+    "mscnn": (
+        mscnn(),
+        {"form": "official"},
+        {
+            "MSCNNDehazing_CL/net.layers.1.filters": "coarse.stages.0.weight",
+            "CL/net.layers.11.biases": "coarse.stages.2.bias",
+            "mscnn_MSCNNDehazing_FL/net.layers.15.filters": "fine.head.weight",
+        },
+    ),
     "rfd_student": (
         ffa_net(6),
         {"mean": [0.64, 0.6, 0.58], "std": [0.14, 0.15, 0.152]},
@@ -477,6 +586,8 @@ def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Ten
         theirs |= {f"SAM1.attention_layer.conv{c}.{part}": torch.rand(3) for c in (1, 2, 3) for part in WB}
     if network == "dehazenet":
         theirs = {k: matlab(v) if v is not None and v.ndim == 4 else v for k, v in theirs.items()}
+    if network == "mscnn":
+        theirs = {k: v.permute(2, 3, 1, 0) if v is not None and v.ndim == 4 else v for k, v in theirs.items()}
     if network == "rescan":
         theirs |= {
             k: v.flip(1) for k, v in theirs.items() if v is not None and re.match(r"rnns\.0\.conv_x.\.weight", k)

@@ -56,7 +56,16 @@ def _parser() -> CommandParser:
     importing = subcommands.add_parser("import", help="make an entry from weights that others published")
     importing.add_argument("network", metavar="NETWORK", help="as conf/network names it, such as ffa_net")
     importing.add_argument(
-        "source", metavar="FILE", type=Path, help="a state dict (.pth, .pt, ...), .safetensors or .mat"
+        "source", metavar="FILE", type=Path, help="a state dict (.pth, .pt, ...), .safetensors, .mat or .caffemodel"
+    )
+    importing.add_argument(
+        "--with",
+        dest="further",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a further file of the same weights, such as MSCNN's second",
     )
     importing.add_argument(
         "settings", metavar="KEY=VALUE", nargs="*", help="settings of the network, such as blocks=19"
@@ -151,7 +160,8 @@ def _enter(chosen: argparse.Namespace) -> int:
         card = create.add(name, chosen.source, folder, **said)
     else:
         settings = dict(map(_setting, chosen.settings))
-        card = create.published(chosen.network, chosen.source, name, folder, settings, **said)
+        sources = [chosen.source, *chosen.further]
+        card = create.published(chosen.network, sources, name, folder, settings, **said)
     print(
         f"{zoo.PREFIX}{card.name}: {card.parameters:,} parameters of {card.network}, {card.bytes:,} bytes in {folder}"
     )

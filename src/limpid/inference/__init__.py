@@ -15,9 +15,9 @@ from limpid.inference.whole import (
     Inference,
     NetworkOutput,
     Padded,
+    asks_for_whole_image,
     restore,
     restored_image,
-    works_at_fixed_size,
 )
 
 __all__ = [
@@ -32,10 +32,10 @@ __all__ = [
     "Padded",
     "Tiled",
     "adjusted",
+    "asks_for_whole_image",
     "given",
     "measured",
     "receptive_radius",
     "restore",
     "restored_image",
-    "works_at_fixed_size",
 ]

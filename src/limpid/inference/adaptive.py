@@ -10,13 +10,14 @@ from limpid.errors import UserError
 from limpid.inference.carried import carried
 from limpid.inference.statistics import Adjust, adjusted
 from limpid.inference.tiles import Tiled, reduced, undivided, window
-from limpid.inference.whole import SMALLEST, restore, works_at_fixed_size
+from limpid.inference.whole import SMALLEST, asks_for_whole_image, restore
 
 
 class Adaptive:
-    """Whole while the image is small enough, in tiles beyond.
+    """Whole while the image is small enough, in tiles beyond. What learns nothing always sees the whole image.
 
-    What learns nothing, and what works at a fixed size inside, always sees the whole image.
+    So does a network that works at a size of its own inside, or looks for something in the whole image, and needs
+    little memory for a large one: it says so by an attribute ``sees_whole_image = True``.
 
     Either way the image goes on beyond its border, reflected, so that no frame is seen. With `restore_at`, a larger
     image is restored reduced to that size, where a network sees a scene as it did in training, and the change is
@@ -68,7 +69,8 @@ class Adaptive:
 
     def in_tiles(self, network: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size is cut into tiles."""
-        return height * width > min(self.largest, self.restore_at or self.largest) * 1e6 and _cut(network)
+        largest = min(self.largest, self.restore_at or self.largest)
+        return height * width > largest * 1e6 and not sees_whole_image(network)
 
     def __call__(self, network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> Tensor:
         """See `Inference`; what the network finds of the whole image goes through `adjust`, see `adjusted`."""
@@ -82,11 +84,10 @@ class Adaptive:
 
     def _at_size(self, network: nn.Module, x: Tensor, adjust: Adjust | None) -> Tensor:
         """The restored image of `x` at its own size."""
-        if not _learns(network):
-            return restore(network, x)
-        if works_at_fixed_size(network):
+        if sees_whole_image(network):
+            precision = self.tiled.precision if asks_for_whole_image(network) else "32"  # priors compute in float32
             with adjusted(network, adjust):
-                return restore(network, x, self.tiled.precision)
+                return restore(network, x, precision)
         height, width = x.shape[-2:]
         if height * width > self.largest * 1e6:
             return self.tiled(network, x, adjust)
@@ -100,10 +101,7 @@ class Adaptive:
         return restored[..., first : first + height * scale, first : first + width * scale]
 
 
-def _learns(network: nn.Module) -> bool:
-    return any(True for _ in network.parameters())
-
-
-def _cut(network: nn.Module) -> bool:
-    """Whether large images may be cut: what learns sees parts as it sees wholes, unless it fits both into one size."""
-    return _learns(network) and not works_at_fixed_size(network)
+def sees_whole_image(network: nn.Module) -> bool:
+    """Whether an image goes through `network` whole, however large, and as it is, without a reflected border."""
+    learns = any(True for _ in network.parameters())
+    return not learns or asks_for_whole_image(network)

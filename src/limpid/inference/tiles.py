@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from limpid.errors import ResultWarning, UserError
 from limpid.inference.alone import alone
 from limpid.inference.statistics import Adjust, ImageStatistics, adjusted, continued, given, measured
-from limpid.inference.whole import named_precision, restore, works_at_fixed_size
+from limpid.inference.whole import asks_for_whole_image, named_precision, restore
 
 #: Tiles that differ by more than this on average, in parts of [0, 1], where they meet leave a seam that can be seen.
 _VISIBLE = 4 / 255
@@ -29,7 +29,7 @@ class Tiled:
 
     Neighbours share `overlap` pixels. The outer ones are thrown away, because there a network sees the tile's edge; the
     `blend` pixels in the middle fade. At the border of the image a tile goes on into the image's reflection.
-    A network that works at a fixed size inside sees the whole image nevertheless.
+    A network that asks for the whole image gets it nevertheless.
     What a network finds of the whole image (see `limpid.inference.statistics`) it finds once for all tiles, of the
     image reduced to `statistics` megapixels and to half of them (see `continued`).
     So tiles give what the whole image gives if, that apart, a network looks no further than `(overlap - blend) / 2`
@@ -76,7 +76,7 @@ class Tiled:
 
     def __call__(self, network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> Tensor:
         """See `Inference`; what the network finds of the whole image goes through `adjust`, see `adjusted`."""
-        if works_at_fixed_size(network):
+        if asks_for_whole_image(network):
             with adjusted(network, adjust):
                 return restore(network, x, self.precision)
         rows, columns = list(self.spans(x.shape[-2])), list(self.spans(x.shape[-1]))

@@ -39,13 +39,13 @@ def restored_image(output: NetworkOutput) -> Tensor:
     return output if isinstance(output, Tensor) else output.restored
 
 
-def works_at_fixed_size(network: nn.Module) -> bool:
-    """Whether `network` brings every image to one size inside, and so takes images of any size whole.
+def asks_for_whole_image(network: nn.Module) -> bool:
+    """Whether `network` says by an attribute ``sees_whole_image = True`` that it is not to be given parts of images.
 
-    Such a network says so by an attribute ``works_at_fixed_size = True``. A part of an image would be brought to that
-    size too, and so be seen at another scale than the whole.
+    It works at a size of its own inside, or looks for something in the whole image, and needs little memory for a large
+    one.
     """
-    return getattr(network, "works_at_fixed_size", False) is True
+    return getattr(network, "sees_whole_image", False) is True
 
 
 #: What a network computes in: float32, or bf16 where that is known to do.

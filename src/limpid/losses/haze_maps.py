@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from limpid.errors import UserError
+from limpid.losses.perceptual import Perceptual
 from limpid.losses.step import LossTerm, Step
 
 
@@ -45,6 +47,44 @@ class HazeMap(LossTerm):
         """
         found, true = found_map(step, self.found), known_map(step, self.name)
         return self.function(found, true.expand_as(found))
+
+
+class TransmissionFeatures(Perceptual):
+    """The distance of the transmission that a network finds from the true one, in VGG's features (DCPDN, section 3.2).
+
+    Args:
+        arguments: see `Perceptual`.
+        settings: likewise.
+    """
+
+    requires = frozenset({"transmission"})
+
+    def forward(self, step: Step) -> Tensor:
+        """The mean over the batch, in float32; transmissions of one channel are shown as grey images.
+
+        Raises:
+            UserError: the network gives no transmission, or the data does not know it.
+        """
+        found, true = found_map(step, "transmission"), known_map(step, "transmission")
+        shape = (len(found), 3, *found.shape[-2:])
+        return self.between(found.expand(shape), true.expand(shape))
+
+
+class TransmissionEdges(LossTerm):
+    """``mean | |d t| - |d t*| |`` of the differences of neighbouring pixels, across and down, summed (DCPDN, 3.2)."""
+
+    requires = frozenset({"transmission"})
+
+    def forward(self, step: Step) -> Tensor:
+        """The value, in float32.
+
+        Raises:
+            UserError: the network gives no transmission, or the data does not know it.
+        """
+        found = found_map(step, "transmission")
+        true = known_map(step, "transmission").expand_as(found)
+        across, down = (F.l1_loss(found.diff(dim=d).abs(), true.diff(dim=d).abs()) for d in (-1, -2))
+        return across + down
 
 
 def found_map(step: Step, name: str) -> Tensor:

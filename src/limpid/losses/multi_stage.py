@@ -13,7 +13,7 @@ from limpid.networks.deep_deblur import half_size
 from limpid.networks.padding import pad_to_multiple
 
 _DISTANCES = {"l1": F.l1_loss, "l2": F.mse_loss}
-_SHRINKS = ("gaussian", "stride")
+_SHRINKS = ("gaussian", "stride", "corners")
 _MOST_HALVINGS = 8
 
 
@@ -28,7 +28,8 @@ class StageDistance(LossTerm):
     Args:
         distance: ``l1``, the mean absolute difference, or ``l2``, the mean squared difference.
         shrink: ``gaussian`` for a Gaussian pyramid (DeepDeblur), ``stride`` for every second pixel of every second row
-            (SRN). It plays no part where all stages have the target's size.
+            (SRN), ``corners`` for bilinear interpolation between the corners (FAMED-Net). It plays no part where all
+            stages have the target's size.
 
     Raises:
         UserError: `distance` or `shrink` is none of these, or (when called) a stage has a size that halving the
@@ -68,6 +69,8 @@ def targets_of_stages(target: Tensor, sizes: list[tuple[int, ...]], shrink: str)
     with torch.autocast(target.device.type, enabled=False):
         if shrink == "stride":
             return [target[..., :: 2**times, :: 2**times] for times in halvings]
+        if shrink == "corners":
+            return [F.interpolate(target.float(), size, mode="bilinear", align_corners=True) for size in sizes]
         # Padded once, for the coarsest, as the networks pad their input.
         pyramid = [pad_to_multiple(target.float(), 2 ** max(halvings))]
         for _ in range(max(halvings)):

@@ -86,26 +86,46 @@ def frozen_vgg(
         network.draw(seed)
         return Frozen(network)
     published = WEIGHTS[origin, depth]
-    path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / published.file
-    state = _read(path, published, f"VGG-{depth}", sha256_prefix or published.sha256_prefix)
+    purpose = f"The loss compares images in the features of VGG-{depth}"
+    state = published_state(weights, published, purpose, "the term's `weights`", sha256_prefix)
     network.load_state_dict({name: state[name] for name in network.state_dict()})
     return Frozen(network)
 
 
-def _read(path: Path, published: PublishedWeights, name: str, sha256_prefix: str) -> Mapping[str, Tensor]:
+def published_state(
+    weights: str | Path | None,
+    published: PublishedWeights,
+    purpose: str,
+    setting: str,
+    sha256_prefix: str | None = None,
+) -> Mapping[str, Tensor]:
+    """The state dict in a published file of weights.
+
+    Args:
+        weights: path of the file; None looks for it in torch hub's cache.
+        published: which file it must be.
+        purpose: what it is needed for, the beginning of a sentence.
+        setting: what names another path, or `random`, for the sentence.
+        sha256_prefix: what the sha256 of the file must begin with; None is that of the published file.
+
+    Raises:
+        CannotRun: there is no such file.
+        UserError: the file is not the published one.
+    """
+    path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / published.file
     if not path.is_file():
         raise CannotRun(
-            f"The loss compares images in the features of {name}, but its weights {str(path)!r} are not there; "
-            f"download {published.url} to that place, name another in the term's `weights`, or set `weights=random` to "
-            "go without them."
+            f"{purpose}, but its weights {str(path)!r} are not there; download {published.url} to that place, name "
+            f"another in {setting}, or set `weights=random` to go without them."
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digest.startswith(sha256_prefix):
-        prefix = digest[: len(sha256_prefix)]
+    wanted = sha256_prefix or published.sha256_prefix
+    if not digest.startswith(wanted):
         raise UserError(
-            f"The file {str(path)!r} is not the published {published.file}: its sha256 begins with {prefix}, not with "
-            f"{sha256_prefix}; download {published.url} again, or set `weights=random` to go without it."
+            f"The file {str(path)!r} is not the published {published.file}: its sha256 begins with "
+            f"{digest[: len(wanted)]}, not with {wanted}; download {published.url} again, or set `weights=random` to "
+            "go without it."
         )
     state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state

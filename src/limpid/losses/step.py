@@ -82,6 +82,8 @@ class Step:
         clear_features: the network's features for `clear`.
         scores: the discriminator's scores of the restored images, any shape; of several discriminators, or of several
             scales of one, a sequence.
+        judged_features: the discriminator's features for the images that it judges.
+        reference_features: the discriminator's features for the references.
         rain: the image of the rain layer, `(N, 3, H, W)`; see `limpid.losses.non_local.NO_RAIN`.
         background_features: the discriminator's features for the restored images.
         rain_features: the discriminator's features for `rain`.
@@ -102,6 +104,8 @@ class Step:
     clear_output: NetworkOutput | None = None
     clear_features: Mapping[str, Tensor] | None = None
     scores: Tensor | Sequence[Tensor] | None = None
+    judged_features: Mapping[str, Tensor] | None = None
+    reference_features: Mapping[str, Tensor] | None = None
     rain: Tensor | None = None
     background_features: Mapping[str, Tensor] | None = None
     rain_features: Mapping[str, Tensor] | None = None

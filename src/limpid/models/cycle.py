@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from limpid.inference import restored_image
-from limpid.losses import Step
 from limpid.losses.adversarial import Game, LeastSquares
 from limpid.losses.step import Cycle
 from limpid.models.adversarial import Adversarial, clear_images
-from limpid.models.batches import Batch, known_of
+from limpid.models.batches import Batch
 from limpid.models.image_pool import ImagePool
 from limpid.models.restorer import StepOutput
 
@@ -71,15 +71,14 @@ class CycleModel(Adversarial):
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """The losses of one step of the generators and one of the discriminators; the generators' terms are logged."""
         assert self.loss is not None
-        degraded, clear = batch["input"], clear_images(batch)
-        output = self(degraded)
-        restored, worsened = restored_image(output), self.degrade(clear)
+        step, clear = self.make_step(batch), clear_images(batch)
+        degraded, restored = step.input, step.restored
+        worsened = self.degrade(clear)
         made = {"clear_images": restored, "degraded_images": worsened}
         self.discriminator.requires_grad_(False)  # the generators' loss passes through them and leaves nothing there
         scores = [self.discriminator[name](images) for name, images in made.items()]
         cycles = [Cycle(degraded, self.degrade(restored)), Cycle(clear, restored_image(self(worsened)))]
-        step = Step(**known_of(batch), output=output, clear=clear, scores=scores, cycles=cycles)
-        total, terms = self.loss(step)
+        total, terms = self.loss(replace(step, clear=clear, scores=scores, cycles=cycles))
         self.optimize(0, total, batch_idx)
         self.discriminator.requires_grad_(True)
         judged = self._judged("clear_images", clear, restored) + self._judged("degraded_images", degraded, worsened)

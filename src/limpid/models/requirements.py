@@ -8,15 +8,17 @@ from limpid.losses import WeightedLoss
 #: The values of `model=` that provide an attribute of `limpid.losses.Step`, for the sentence.
 _PROVIDED_BY = {
     "teacher": "rfd, uni_removal_transfer or mawr",
-    "scores": "pix2pix_h, nlcl or uni_removal_adaptation",
-    "clear": "uni_removal_adaptation",
-    "clear_output": "uni_removal_adaptation",
+    "scores": "pix2pix_h, epdn, cycle_dehaze, refinednet, nlcl or uni_removal_adaptation",
+    "clear": "cycle_dehaze, refinednet or uni_removal_adaptation",
+    "clear_output": "refinednet or uni_removal_adaptation",
     "clear_features": "uni_removal_adaptation",
     "rain": "nlcl",
     "background_features": "nlcl",
     "rain_features": "nlcl",
     "reapplications": "nlcl",
     "cycles": "cycle_dehaze",
+    "judged_features": "pix2pix_h or epdn",
+    "reference_features": "pix2pix_h or epdn",
     "real_output": "ssid",
 }
 

@@ -30,7 +30,7 @@ class CycleDehaze(nn.Module):
         UserError: there is no square of that side.
     """
 
-    works_at_fixed_size = True  # `limpid.inference` does not cut its images
+    sees_whole_image = True  # `limpid.inference` does not cut its images: a part would be brought to the same square
 
     def __init__(
         self, channels: int = 64, blocks: int = 6, side: int = 256, levels: int = 4, weight_std: float = 0.02

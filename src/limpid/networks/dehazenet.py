@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limpid.networks.guided_filter import guided_filter
 from limpid.networks.padding import any_size, mirrored
 
 #: Luma of R, G, B (ITU-R BT.601), what grey means here.
@@ -156,28 +157,3 @@ def brightest_of_lowest(image: Tensor, grey: Tensor, transmission: Tensor, share
     brightness = grey.flatten(1).masked_fill(low > threshold, -torch.inf)
     brightest = (brightness == brightness.amax(1, keepdim=True)).to(image.dtype)
     return torch.einsum("nkp,np->nk", image.flatten(2), brightest / brightest.sum(1, keepdim=True))
-
-
-def guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> Tensor:
-    """Smooth `source` with the edges of `guide` (He et al., TPAMI 2013, equations 5, 6 and 8).
-
-    Means are over the window's pixels inside the image.
-
-    Args:
-        guide: `(N, 1, H, W)`.
-        source: `(N, 1, H, W)`.
-        radius: of the window in pixels.
-        epsilon: variance of the guide below which a window counts as flat.
-    """
-    side = 2 * radius + 1
-
-    def mean(values: Tensor) -> Tensor:
-        columns = F.avg_pool2d(values, (side, 1), stride=1, padding=(radius, 0), count_include_pad=False)
-        return F.avg_pool2d(columns, (1, side), stride=1, padding=(0, radius), count_include_pad=False)
-
-    planes = torch.cat([guide, source, guide * source, guide * guide], 1)
-    mean_guide, mean_source, mean_product, mean_square = mean(planes).split(1, 1)
-    slope = (mean_product - mean_guide * mean_source) / (mean_square - mean_guide**2 + epsilon)
-    offset = mean_source - slope * mean_guide
-    mean_slope, mean_offset = mean(torch.cat([slope, offset], 1)).split(1, 1)
-    return mean_slope * guide + mean_offset

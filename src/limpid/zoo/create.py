@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from limpid import checkpoint
@@ -16,7 +15,7 @@ from limpid.errors import UserError
 from limpid.store.atomic_io import read_json, write_text
 from limpid.store.metrics_file import MetricsFile, MetricSummary
 from limpid.store.run_directory import Run
-from limpid.zoo import files, renames
+from limpid.zoo import files, opening, renames
 from limpid.zoo.card import Card, CardScore, parse, sha256, text
 from limpid.zoo.renames import RenameTable
 
@@ -54,14 +53,19 @@ def add(name: str, source: Path, folder: Path, **said: object) -> Card:
 
 
 def published(
-    network: str, file: Path, name: str, folder: Path, settings: Mapping[str, object] | None = None, **said: object
+    network: str,
+    file: Path | Sequence[Path],
+    name: str,
+    folder: Path,
+    settings: Mapping[str, object] | None = None,
+    **said: object,
 ) -> Card:
     """The card of the entry `name`, made of weights that others published for `network`, renamed by its table.
 
     Args:
         network: its name in the registry.
-        file: a state dict that `torch.save` wrote, a safetensors file, or a MATLAB file of arrays. Nothing in it is
-            executed.
+        file: a state dict that `torch.save` wrote, a safetensors file, a MATLAB file, or a .caffemodel; or the several
+            files that a release is in. Nothing in them is executed.
         name: of the entry.
         folder: the zoo it goes to.
         settings: of the network, where they differ from the registry's and from those that the table tries.
@@ -70,23 +74,24 @@ def published(
     Raises:
         UserError: the file holds other things than tensors, or does not fit the network in every name and shape.
     """
-    if not file.is_file():
-        raise UserError(f"There is no file {file}; give the path of published weights.")
+    paths = [file] if isinstance(file, Path) else list(file)
     rules = renames.table(network)
-    state = renames.unwrapped(_opened(file), rules, file)
-    config, module = _fitting(network, state, rules, settings or {}, file)
+    state = opening.state_of(paths, rules)
+    where, names = (" and ".join(map(str, parts)) for parts in (paths, [path.name for path in paths]))
+    config, module = _fitting(network, state, rules, settings or {}, where)
     source = rules.get("source")
     known = {
-        "source": f"{file.name} of {source}" if source else file.name,
+        "source": f"{names} of {source}" if source else names,
         "licence": rules.get("licence"),
         "trained_on": UNSTATED,
     }
-    origin = {"imported": {"file": file.name, "sha256": sha256(file), "source": source}}
+    sums = " and ".join(sha256(path) for path in paths)
+    origin = {"imported": {"file": names, "sha256": sums, "source": source}}
     return _write(name, folder, network, config, module, origin, known, said)
 
 
 def _fitting(
-    network: str, state: Mapping[str, Tensor], rules: RenameTable, settings: Mapping[str, object], file: Path
+    network: str, state: Mapping[str, Tensor], rules: RenameTable, settings: Mapping[str, object], where: str
 ) -> tuple[dict[str, Any], nn.Module]:
     """The settings of `network` that `state` fits, and the network with it.
 
@@ -111,42 +116,7 @@ def _fitting(
         if table is rules or not has_table:
             problems.append(problem)
     hint = "" if has_table else f" There is no table of names for {network}, so its names must be Limpid's own."
-    raise UserError(f"The weights in {file} do not fit the network {network}: {problems[0]}.{hint}")
-
-
-def _opened(file: Path) -> object:
-    """The content of `file`, tensors and plain values only."""
-    if file.suffix == files.SUFFIX:
-        return files.tensors(file)[0]
-    if file.suffix == ".mat":
-        return _matlab(file)
-    import numpy as np
-
-    # Single NumPy numbers: releases keep their scores beside the weights, and making one runs nothing.
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
-    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
-    with torch.serialization.safe_globals([scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]):
-        return checkpoint.unpickled(file)
-
-
-def _matlab(file: Path) -> dict[str, Tensor]:
-    """The arrays of numbers in a MATLAB file, by name; of files up to version 7."""
-    import numpy as np
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(file)
-    except Exception as error:  # of many types, on a damaged file or another one
-        raise UserError(
-            f"The file {file} is not a MATLAB file up to version 7, or is damaged ({error}); copy it again."
-        ) from error
-    arrays = {name: value for name, value in content.items() if not name.startswith("__")}
-    for name, value in arrays.items():
-        if not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
-            raise UserError(
-                f"The entry {name} of {file} is not an array of numbers, so these are no weights to import."
-            )
-    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+    raise UserError(f"The weights in {where} do not fit the network {network}: {problems[0]}.{hint}")
 
 
 def _scores(metrics: Mapping[str, MetricSummary]) -> dict[str, CardScore]:

@@ -14,6 +14,8 @@ A table `renames/NETWORK.yaml` says how the names of a release become ours; it i
 - `stack`: patterns of our names; what comes to ``NAME.0``, ``NAME.1``, ... is stacked to NAME.
 - `matlab`: patterns of our names; what comes to them are filters as MATLAB programs of the field store them,
   `(input, size * column + row, output)`, without the last axis where there is one output.
+- `rows_first`: patterns of our names; what comes to them are filters as MatConvNet holds them, `(row, column, input,
+  output)`.
 - `reverse`: pairs of a pattern of our names and an axis along which the colours are turned: of a release that sees BGR.
 - `tile`: how often what a release has once, for images of one channel, is laid along our first axis.
 - `scale`, `add`: pairs of a pattern of our names and a number that the values are multiplied by, or that is added.
@@ -55,6 +57,7 @@ class RenameTable(TypedDict, total=False):
     rename: list[tuple[str, str]]
     stack: list[str]
     matlab: list[str]
+    rows_first: list[str]
     reverse: list[tuple[str, int]]
     tile: int
     scale: list[tuple[str, float]]
@@ -129,14 +132,8 @@ def renamed(state: Mapping[str, Tensor], rules: RenameTable, shapes: Mapping[str
         ours[name], origin[name] = value, published
     for pattern in rules.get("stack", ()):
         ours = _stacked(ours, pattern)
-    for pattern in rules.get("matlab", ()):
-        ours = _changed(ours, pattern, _filters)
-    for pattern, axis in rules.get("reverse", ()):
-        ours = _changed(ours, pattern, functools.partial(_turned, axis=axis))
-    for pattern, factor in rules.get("scale", ()):
-        ours = _changed(ours, pattern, functools.partial(torch.mul, other=factor))
-    for pattern, number in rules.get("add", ()):
-        ours = _changed(ours, pattern, functools.partial(torch.add, other=number))
+    for pattern, change in _changes(rules):
+        ours = _changed(ours, pattern, change)
     return {name: _shaped(value, shapes.get(name), rules.get("tile", 1)) for name, value in ours.items()}
 
 
@@ -192,6 +189,17 @@ def _stacked(state: Mapping[str, Tensor], pattern: str) -> dict[str, Tensor]:
     return {**rest, **stacked}
 
 
+def _changes(rules: RenameTable) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
+    """What a table does to tensors, in its order: patterns of our names, and what is done to what comes to them."""
+    changes: list[tuple[str, Callable[[Tensor], Tensor]]] = []
+    changes += [(pattern, _filters) for pattern in rules.get("matlab", ())]
+    changes += [(pattern, _filters_of_rows) for pattern in rules.get("rows_first", ())]
+    changes += [(pattern, functools.partial(_turned, axis=axis)) for pattern, axis in rules.get("reverse", ())]
+    changes += [(pattern, functools.partial(torch.mul, other=factor)) for pattern, factor in rules.get("scale", ())]
+    changes += [(pattern, functools.partial(torch.add, other=number)) for pattern, number in rules.get("add", ())]
+    return changes
+
+
 def _changed(state: Mapping[str, Tensor], pattern: str, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
     return {name: change(value) if re.search(pattern, name) else value for name, value in state.items()}
 
@@ -207,6 +215,11 @@ def _filters(value: Tensor) -> Tensor:
     if not size or size**2 != value.shape[1]:
         return value
     return value.reshape(len(value), size, size, -1).permute(3, 0, 2, 1).contiguous()
+
+
+def _filters_of_rows(value: Tensor) -> Tensor:
+    """Filters `(row, column, input, output)` as `(output, input, row, column)`; other forms as they are."""
+    return value.permute(3, 2, 0, 1).contiguous() if value.ndim == 4 else value
 
 
 def _shaped(value: Tensor, shape: torch.Size | None, tile: int) -> Tensor:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Scene", "Scenes", "draw_scene"]
 
+#: Height and width of scenes that are no windows.
+WHOLE = (240, 320)
+
 _SPLITS = tuple(PHOTOGRAPHS)  # a split's place here is part of the seed: do not reorder
 
 
@@ -31,8 +34,8 @@ class Scenes:
     Args:
         split: ``train``, ``val`` or ``test``.
         count: how many images there are.
-        height: rows of each, at least 16.
-        width: columns of each, at least 16.
+        height: rows of each, at least 16; None, where training cuts no windows, is `WHOLE`'s.
+        width: columns of each, at least 16; likewise.
         photograph_share: probability that an image is part of a photograph, whose depth is INVENTED (but for
             one, see `photographs`), rather than drawn, with exact depth. Where the installed packages lack
             the split's photographs, all are drawn.
@@ -49,8 +52,8 @@ class Scenes:
         self,
         split: str,
         count: int,
-        height: int,
-        width: int,
+        height: int | None,
+        width: int | None,
         photograph_share: float = 0.3,
         seed: int = 0,
         indoor_share: float = 0.7,
@@ -65,6 +68,7 @@ class Scenes:
         for share, value in (("photograph_share", photograph_share), ("indoor_share", indoor_share)):
             if not 0 <= value <= 1:
                 raise UserError(f"The {share} of the data set scenes is {value}, but it must be between 0 and 1.")
+        height, width = WHOLE[0] if height is None else height, WHOLE[1] if width is None else width
         check_size(height, width)
         self.split = split
         self.count = count

@@ -1,0 +1,103 @@
+"""Files of weights as others publish them, opened without executing anything in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limpid import checkpoint
+from limpid.errors import UserError
+from limpid.zoo import caffe, files, renames
+from limpid.zoo.renames import RenameTable
+
+#: How deep structures of a MATLAB file may lie in each other.
+_DEEPEST = 16
+
+
+def state_of(paths: Sequence[Path], rules: RenameTable) -> dict[str, Tensor]:
+    """The published weights in `paths` by name.
+
+    Where there are several files, a name is ``STEM/name``, with the stem of its file.
+
+    Raises:
+        UserError: a file is not there or cannot be read, holds other things than weights, or two have one stem.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"There is no file {path}; give the path of published weights.")
+    if len(paths) == 1:
+        return renames.unwrapped(_opened(paths[0]), rules, paths[0])
+    if len({path.stem for path in paths}) < len(paths):
+        raise UserError("Two of the files of published weights have one name; give each file once, under its own name.")
+    states = {path.stem: renames.unwrapped(_opened(path), rules, path) for path in paths}
+    return {f"{stem}/{name}": value for stem, state in states.items() for name, value in state.items()}
+
+
+def _opened(file: Path) -> object:
+    """The content of `file`, tensors and plain values only."""
+    if file.suffix == files.SUFFIX:
+        return files.tensors(file)[0]
+    if file.suffix == ".caffemodel":
+        return caffe.weights(file)
+    if file.suffix == ".mat":
+        return _matlab(file)
+    # Single NumPy numbers: releases keep their scores beside the weights, and making one runs nothing.
+    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
+    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
+    with torch.serialization.safe_globals([scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]):
+        return checkpoint.unpickled(file)
+
+
+def _matlab(file: Path) -> dict[str, Tensor]:
+    """The arrays of numbers in a MATLAB file, by name; of files up to version 7.
+
+    Those in structures and cells are named by the way to them, counted from 1 as MATLAB does, such as
+    ``net.layers.15.filters``; what else lies in structures, such as the names of kinds of layers, is passed over.
+    """
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(file)
+    except Exception as error:  # of many types, on a damaged file or another one
+        raise UserError(
+            f"The file {file} is not a MATLAB file up to version 7, or is damaged ({error}); copy it again."
+        ) from error
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in content.items():
+        if name.startswith("__"):
+            continue
+        if value.dtype != object and value.dtype.names is None and not _is_numbers(value):
+            raise UserError(
+                f"The entry {name} of {file} is not an array of numbers, so these are no weights to import."
+            )
+        arrays.update(_inside(name, value, file))
+    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+
+
+def _inside(name: str, value: object, file: Path, depth: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of numbers in `value`, an array of MATLAB's: numbers, a structure, or a cell of others."""
+    if depth > _DEEPEST:
+        raise UserError(f"The entry {name} of {file} lies too deep in other entries; these are no weights to import.")
+    if not isinstance(value, np.ndarray):
+        return
+    if value.dtype.names is not None:
+        members = [(str(field), value[field]) for field in value.dtype.names]
+    elif value.dtype == object:
+        members = [(str(number), member) for number, member in enumerate(value.flat, 1)]
+        if len(members) == 1:  # a structure's fields are such arrays of one
+            yield from _inside(name, members[0][1], file, depth + 1)
+            return
+    else:
+        if _is_numbers(value):
+            yield name, value
+        return
+    for part, member in members:
+        yield from _inside(f"{name}.{part}", member, file, depth + 1)
+
+
+def _is_numbers(value: np.ndarray) -> bool:
+    return bool(np.issubdtype(value.dtype, np.number)) and not np.iscomplexobj(value)
