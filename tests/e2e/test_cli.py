@@ -86,7 +86,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         (["train", "+rfd/table5=student", "data.root=/nowhere"], "add data=scenes"),
         (["train", "model._target_=os.system"], "model._target_ names 'os.system', but targets may only come from"),
         (["train", "network._target_=limpid.networks.ffa_net.FFANett"], "has no 'FFANett'; did you mean 'FFANet'?"),
-        (["train", "data=scenes", "data.crop=null"], "data.train.clean.height is null, but it must be int."),
+        (["train", "data=scenes", "data.train.clean.count=null"], "data.train.clean.count is null, but it must be int."),
         (["test", "ckpt=/nowhere/a.ckpt", "data=scenes"], "There is no checkpoint /nowhere/a.ckpt"),
         (["test", "+rfd/table5=student"], "train it with `limpid train +rfd/table5=student budget=paper seed=0`, or give ckpt=PATH."),
         (["test", "model=aod_net", "data=scenes"], "has no weights"),
