@@ -60,7 +60,10 @@ def test_the_encoder_starts_from_densenet(tmp_path: Path, monkeypatch: pytest.Mo
     torch.save({**state, "classifier.weight": torch.zeros(2, 2)}, tmp_path / "dense.pth")
     with pytest.raises(UserError, match=r"is not the published densenet121-a639ec97\.pth"):
         load_encoder(encoder, tmp_path / "dense.pth")
-    with pytest.raises(CannotRun, match=r"DCPDN starts from DenseNet-121 .* another in `model\.encoder_weights`"):
+    with pytest.raises(
+        CannotRun,
+        match=r"DCPDN starts from DenseNet-121 .* or set model\.encoder_weights to another path, or to random",
+    ):
         load_encoder(encoder, tmp_path / "none.pth")
     monkeypatch.setattr(joint_discriminator, "DENSENET_121", PublishedWeights("https://x", "dense-.pth"))
     load_encoder(encoder, tmp_path / "dense.pth")

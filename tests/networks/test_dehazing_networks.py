@@ -417,3 +417,13 @@ def test_dcpdn_gives_the_same_picture_twice_and_drops_in_training_alone() -> Non
 def test_the_discriminator_of_dcpdn_has_its_parameters() -> None:
     assert sum(p.numel() for p in DCPDNDiscriminator().parameters()) == 2_768_640
     assert DCPDNDiscriminator(4)(torch.rand(2, 6, 64, 64)).shape == (2, 1, 6, 6)
+
+
+def test_the_first_weights_of_famed_net_are_caffes() -> None:
+    """Its release's "xavier" is Caffe's: uniform within sqrt(3 / n), n what goes into a layer, not what comes out."""
+    torch.manual_seed(0)
+    network = limpid.build("famed_net")
+    for layer in (part for part in network.modules() if isinstance(part, nn.Conv2d)):
+        bound = (3 / layer.in_channels) ** 0.5
+        assert 0.8 * bound < float(layer.weight.detach().abs().max()) <= bound
+        assert not layer.bias.any()  # type: ignore[union-attr]

@@ -606,6 +606,11 @@ def matlab(filters: Tensor) -> Tensor:
     return laid
 
 
+def rows_first(filters: Tensor) -> Tensor:
+    """`(output, input, row, column)` as MatConvNet holds it: row, column, input, output."""
+    return filters.permute(2, 3, 1, 0)
+
+
 def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Tensor]) -> dict[str, Tensor]:
     """What tables do besides renaming, undone by hand."""
     if network == "spanet":
@@ -619,21 +624,28 @@ def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Ten
             "conv_out.0.weight": state["tail.weight"].flip(0),
         }
         theirs |= {f"SAM1.attention_layer.conv{c}.{part}": torch.rand(3) for c in (1, 2, 3) for part in WB}
-    if network == "dehazenet":
-        theirs = {k: matlab(v) if v is not None and v.ndim == 4 else v for k, v in theirs.items()}
-    if network == "mscnn":
-        theirs = {k: v.permute(2, 3, 1, 0) if v is not None and v.ndim == 4 else v for k, v in theirs.items()}
+    if network == "pix2pix_h":
+        theirs |= {k: halves_exchanged(v) for k, v in theirs.items() if re.search(r"^model\.model\.3\.w|5\.weight$", k)}
+    if network in ("dehazenet", "mscnn"):
+        layout = matlab if network == "dehazenet" else rows_first
+        theirs = {k: layout(v) if v is not None and v.ndim == 4 else v for k, v in theirs.items()}
     if network == "rescan":
         theirs |= {
             k: v.flip(1) for k, v in theirs.items() if v is not None and re.match(r"rnns\.0\.conv_x.\.weight", k)
         }
         theirs |= {k: v.flip(0) for k, v in theirs.items() if v is not None and k.startswith("dec.3.")}
         theirs = {k: v.flatten(1) if v is not None and ".fc." in k and v.ndim == 4 else v for k, v in theirs.items()}
+    given = {key: value for key, value in theirs.items() if value is not None}
     if network == "deep_deblur":
-        theirs = {k: v * 255 if v is not None and k.endswith("bias") else v for k, v in theirs.items()}
+        given |= {k: v * 255 for k, v in given.items() if k.endswith("bias")}
     if network == "dncnn":
-        theirs = {k: v - 1e-4 + 1e-5 if v is not None and "running_var" in k else v for k, v in theirs.items()}
-    return {key: value for key, value in theirs.items() if value is not None}
+        given |= {k: v - 1e-4 + 1e-5 for k, v in given.items() if "running_var" in k}
+    return given
+
+
+def halves_exchanged(value: Tensor | None) -> Tensor | None:
+    """Of a transposed convolution, whose first axis is of what goes in."""
+    return value if value is None else torch.cat(list(reversed(value.chunk(2))))
 
 
 @pytest.mark.parametrize("network", sorted(set(RELEASES) - {"drn_s"}))
@@ -666,6 +678,52 @@ def test_a_release_that_sees_bgr_gives_on_rgb_what_it_gives_there(network: str, 
         expected = restored_image(original(image.flip(1))).flip(1)
         torch.testing.assert_close(restored_image(imported(image)), expected)
         assert not torch.allclose(restored_image(imported(image)), restored_image(original(image)), atol=1e-3)
+
+
+class ReleasedUNet(torch.nn.Module):
+    """A level of pix2pix's generator as its release holds it: levels inside each other, `[given, from below]`."""
+
+    def __init__(self, outer: int, widths: list[int], first: bool = False) -> None:
+        super().__init__()
+        nn = torch.nn
+        inner, last = widths[0], len(widths) == 1
+        down = nn.Conv2d(outer, inner, 4, 2, 1, bias=False)
+        up = nn.ConvTranspose2d(inner if last else 2 * inner, outer, 4, 2, 1, bias=first)
+        below = [] if last else [ReleasedUNet(inner, widths[1:])]
+        norm = [] if first or last else [nn.BatchNorm2d(inner)]
+        before, after = ([], [nn.Tanh()]) if first else ([nn.LeakyReLU(0.2)], [nn.BatchNorm2d(outer)])
+        self.first, self.model = first, nn.Sequential(*before, down, *norm, *below, nn.ReLU(), up, *after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x) if self.first else torch.cat([x, self.model(x)], 1)
+
+
+def test_pix2pix_imported_from_a_network_written_as_its_release_is(tmp_path: Path) -> None:
+    """Which half of a concatenation is which is seen by an independent network alone."""
+    torch.manual_seed(4)
+    plain = torch.nn.ModuleDict({"model": ReleasedUNet(3, [4, 8, 16, 32, 32, 32, 32, 32], first=True)}).eval()
+    with torch.no_grad():
+        for name, value in plain.state_dict().items():
+            if "running" in name or value.ndim == 1:
+                value.uniform_(0.5, 1.5)
+            elif value.ndim == 4:
+                value.normal_(0, 0.2)
+    assert set(plain.state_dict()) == set(pix2pix_h())
+    torch.save(plain.state_dict(), tmp_path / "latest_net_G.pth")
+    card = published("pix2pix_h", tmp_path / "latest_net_G.pth", "imported", tmp_path / "zoo", {"channels": 4})
+    imported = checkpoint.network(checkpoint.read(card.weights), card.weights)
+    image = torch.rand(1, 3, 256, 256).double()
+    with torch.no_grad():
+        expected = (plain.double()["model"](2 * image - 1) + 1) / 2
+        torch.testing.assert_close(imported.double()(image), expected, rtol=1e-5, atol=1e-6)
+        assert expected.std() > 0.05
+
+
+def test_groups_of_channels_of_unequal_size_change_places() -> None:
+    rules = {"rotate": [["^w", 1, 0.25], ["^b", 1, 0.25]]}
+    found = renames.renamed({"w": torch.arange(8.0).view(1, 8), "b": torch.arange(8.0)}, rules, {})
+    assert found["w"].tolist() == [[2, 3, 4, 5, 6, 7, 0, 1]]
+    assert found["b"].tolist() == list(range(8))
 
 
 def test_a_release_for_one_channel_enlarges_every_colour(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def frozen_vgg(
         return Frozen(network)
     published = WEIGHTS[origin, depth]
     purpose = f"The loss compares images in the features of VGG-{depth}"
-    state = published_state(weights, published, purpose, "the term's `weights`", sha256_prefix)
+    setting = f"the term's `weights` (training.BUDGET.vgg{depth}_weights, such as training.mini.vgg{depth}_weights)"
+    state = published_state(weights, published, purpose, setting, sha256_prefix)
     network.load_state_dict({name: state[name] for name in network.state_dict()})
     return Frozen(network)
 
@@ -105,7 +106,7 @@ def published_state(
         weights: path of the file; None looks for it in torch hub's cache.
         published: which file it must be.
         purpose: what it is needed for, the beginning of a sentence.
-        setting: what names another path, or `random`, for the sentence.
+        setting: what may be set to another path, or to `random`, for the sentence.
         sha256_prefix: what the sha256 of the file must begin with; None is that of the published file.
 
     Raises:
@@ -115,8 +116,8 @@ def published_state(
     path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / published.file
     if not path.is_file():
         raise CannotRun(
-            f"{purpose}, but its weights {str(path)!r} are not there; download {published.url} to that place, name "
-            f"another in {setting}, or set `weights=random` to go without them."
+            f"{purpose}, but its weights {str(path)!r} are not there; download {published.url} to that place, or set "
+            f"{setting} to another path, or to random to go without them."
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -124,8 +125,8 @@ def published_state(
     if not digest.startswith(wanted):
         raise UserError(
             f"The file {str(path)!r} is not the published {published.file}: its sha256 begins with "
-            f"{digest[: len(wanted)]}, not with {wanted}; download {published.url} again, or set `weights=random` to "
-            "go without it."
+            f"{digest[: len(wanted)]}, not with {wanted}; download {published.url} again, or set {setting} to random "
+            "to go without it."
         )
     state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state

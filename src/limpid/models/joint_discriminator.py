@@ -98,7 +98,7 @@ def load_encoder(encoder: nn.Module, weights: str | Path | None) -> None:
         UserError: the file is not the published one.
     """
     purpose = "DCPDN starts from DenseNet-121 as it was trained on ImageNet"
-    named = published_state(weights, DENSENET_121, purpose, "`model.encoder_weights`")
+    named = published_state(weights, DENSENET_121, purpose, "model.encoder_weights")
     # The file is of before names could hold no dots: denselayer1.norm.1 is denselayer1.norm1.
     state = {_modern(name): value for name, value in named.items()}
     encoder.load_state_dict({name: state[name] for name in encoder.state_dict() if name in state}, strict=False)

@@ -74,7 +74,8 @@ class FAMEDNet(nn.Module):
         self.fuse = nn.Conv2d(9, 3, 1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
-                nn.init.xavier_uniform_(layer.weight)
+                # Caffe's "xavier", which looks at what goes in alone: uniform within sqrt(3 / inputs).
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
 

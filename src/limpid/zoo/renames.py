@@ -17,6 +17,8 @@ A table `renames/NETWORK.yaml` says how the names of a release become ours; it i
 - `rows_first`: patterns of our names; what comes to them are filters as MatConvNet holds them, `(row, column, input,
   output)`.
 - `reverse`: pairs of a pattern of our names and an axis along which the colours are turned: of a release that sees BGR.
+- `rotate`: triples of a pattern of our names, an axis, and the share of its channels that go from its beginning to its
+  end: of a release that concatenates two groups of features in the other order.
 - `tile`: how often what a release has once, for images of one channel, is laid along our first axis.
 - `scale`, `add`: pairs of a pattern of our names and a number that the values are multiplied by, or that is added.
 
@@ -59,6 +61,7 @@ class RenameTable(TypedDict, total=False):
     matlab: list[str]
     rows_first: list[str]
     reverse: list[tuple[str, int]]
+    rotate: list[tuple[str, int, float]]
     tile: int
     scale: list[tuple[str, float]]
     add: list[tuple[str, float]]
@@ -195,6 +198,8 @@ def _changes(rules: RenameTable) -> list[tuple[str, Callable[[Tensor], Tensor]]]
     changes += [(pattern, _filters) for pattern in rules.get("matlab", ())]
     changes += [(pattern, _filters_of_rows) for pattern in rules.get("rows_first", ())]
     changes += [(pattern, functools.partial(_turned, axis=axis)) for pattern, axis in rules.get("reverse", ())]
+    for pattern, axis, share in rules.get("rotate", ()):
+        changes.append((pattern, functools.partial(_rotated, axis=axis, share=share)))
     changes += [(pattern, functools.partial(torch.mul, other=factor)) for pattern, factor in rules.get("scale", ())]
     changes += [(pattern, functools.partial(torch.add, other=number)) for pattern, number in rules.get("add", ())]
     return changes
@@ -207,6 +212,11 @@ def _changed(state: Mapping[str, Tensor], pattern: str, change: Callable[[Tensor
 def _turned(value: Tensor, axis: int) -> Tensor:
     """`value` with the order along `axis` reversed; as it is where it has no such axis: it is of another network."""
     return value.flip(axis) if axis < value.ndim else value
+
+
+def _rotated(value: Tensor, axis: int, share: float) -> Tensor:
+    """`value` with the first `share` of `axis` behind the rest; as it is where it has no such axis."""
+    return value.roll(-round(share * value.shape[axis]), axis) if axis < value.ndim else value
 
 
 def _filters(value: Tensor) -> Tensor:
