@@ -101,6 +101,15 @@ def test_weights_trained_on_other_data_say_so(here: Path) -> None:
     ]
 
 
+def test_weights_that_others_published_go_by_their_source_and_have_no_seed(here: Path) -> None:
+    imported = {"file": "net.mat", "sha256": "c085", "source": "somebody/net"}
+    trained = {"imported": imported, "zoo": "net_published", "seed": None, "data": "not stated"}
+    ours(here / "runs", 0, 20.0, mode="test", provenance={"trained": trained})
+    assert described(shown("mine/table1/ours", here / "runs")) == [
+        "budget mini, weights of somebody/net, not comparable"
+    ]
+
+
 def test_a_test_of_fine_tuned_weights_says_where_their_training_started(here: Path) -> None:
     """Wherever the store lies; the best weights of a run go by its name, the last by their file."""
     for seed, file in ((0, "best"), (1, "last")):
@@ -256,7 +265,7 @@ def test_keeping_one_row_leaves_what_was_kept_of_others(here: Path) -> None:
     assert file.read_text() == measured.keep(measured.measured_rows(rows("mine"), here / "no store"))[0].read_text()
 
 
-@pytest.mark.parametrize(("paper", "count"), [("aosr", 35), ("fdr", 29), ("rfd", 48), ("uni_removal", 13)])
+@pytest.mark.parametrize(("paper", "count"), [("aosr", 35), ("fdr", 29), ("rfd", 52), ("uni_removal", 13), ("wmcp", 4)])
 def test_what_is_kept_in_the_repository_is_shown(paper: str, count: int, tmp_path: Path) -> None:
     kept = measured.read_kept(measured.measured_file(paper))
     assert len(kept) == count

@@ -105,9 +105,9 @@ def _protocols(record: RunRecord) -> list[str]:
 def settings_of(record: RunRecord, as_typed: bool = False) -> tuple[str, ...]:
     """The settings of a run besides its row, budget and seed, for people.
 
-    These are its overrides in alphabetical order, the settings of a narrower network, what tested weights were trained
-    on where that are not the data they are tested on, what their training started from, and that it is the last
-    checkpoint.
+    These are its overrides in alphabetical order, the settings of a narrower network, whose tested weights are, or what
+    they were trained on where that are not the data they are tested on, what their training started from, and that it
+    is the last checkpoint.
 
     Args:
         record: the run.
@@ -115,8 +115,7 @@ def settings_of(record: RunRecord, as_typed: bool = False) -> tuple[str, ...]:
     """
     overrides = sorted(override if as_typed else seedless(override, record.seed) for override in record.overrides)
     narrowed = [f"{name}={value}" for name, value in record.narrowed.items()]
-    trained_on = record.trained.get("data", record.data)
-    elsewhere = [] if trained_on == record.data else [f"trained on {trained_on}"]
+    elsewhere = _origin(record)
     if record.mode != "test":
         return (*overrides, *narrowed, *elsewhere)
     # A training that starts from weights has them among its overrides; a test of what it left has not.
@@ -124,6 +123,15 @@ def settings_of(record: RunRecord, as_typed: bool = False) -> tuple[str, ...]:
     started = [] if not origin else [f"fine-tuned from {seedless(in_store(origin['ckpt']), record.seed)}"]
     is_last = record.provenance.get("checkpoint") == "last.ckpt"
     return (*overrides, *narrowed, *elsewhere, *started, *(["last checkpoint"] if is_last else []))
+
+
+def _origin(record: RunRecord) -> list[str]:
+    """Whose weights were tested where others published them, or what they were trained on where that says something."""
+    published = record.trained.get("imported")
+    if published:
+        return [f"weights of {published.get('source') or published['file']}"]
+    trained_on = record.trained.get("data", record.data)
+    return [] if trained_on == record.data else [f"trained on {trained_on}"]
 
 
 def seedless(override: str, seed: int | None) -> str:

@@ -55,7 +55,7 @@ class FrameLine(Protocol):
     n: int
     mode: str
     budget: str
-    seed: int
+    seed: int  #: pandas.NA where weights that others published were tested
     settings: str
     status: str
     comparable: bool
@@ -156,13 +156,15 @@ def _group_lines(
         printed: the paper's values, `{set: {metric: value}}`.
         marks: what tells the runs from others of the same settings.
     """
+    from pandas import isna  # loaded already: the values come from a frame
+
     runs = {value.run: value for value in values}
     first = values[0]
     settings = [part for part in (first.settings, *marks) if part]
     facts: dict[str, Any] = {
         "budget": first.budget,
         "settings": ", ".join(settings),
-        "seeds": tuple(value.seed for value in runs.values()),
+        "seeds": tuple(value.seed for value in runs.values() if not isna(value.seed)),
         "status": first.status,
         "runs": tuple(runs),
     }
@@ -225,8 +227,9 @@ def describe(line: Line) -> str:
     parts = [f"budget {line.budget}"]
     if line.settings:
         parts.append(_RUNS_CHECKPOINT.sub(_name_of_checkpoint, line.settings))
-    seeds = ", ".join(map(str, line.seeds))
-    parts.append(f"seeds {seeds}" if len(line.seeds) > 1 else f"seed {seeds}")
+    if line.seeds:  # weights that others published have none
+        seeds = ", ".join(map(str, line.seeds))
+        parts.append(f"seeds {seeds}" if len(line.seeds) > 1 else f"seed {seeds}")
     if line.status != "done":
         parts.append(line.status)
     if not line.comparable:
