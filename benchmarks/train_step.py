@@ -45,6 +45,7 @@ SETTINGS = {
     "fdr": ["data.batch_size=16", "data.crop=63"],
     "aosr": ["data.crop=192", "training.mini.vgg19_weights=random"],
     "mprnet": [],
+    "ssid": ["training.mini.vgg19_weights=random"],
     "mscnn": [],
     "famed_net": [],
     "gfn": [],
@@ -120,6 +121,7 @@ def turns(model: Adversarial, batch: dict[str, Any], precision: str) -> Callable
         optimizers[player].step()
 
     model.optimize = optimize  # type: ignore[method-assign]
+    model.generators_turn = lambda batch_idx: True  # type: ignore[method-assign]  # it asks the Trainer
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):

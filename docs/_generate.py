@@ -272,16 +272,23 @@ def networks(written: set[str]) -> Iterator[tuple[str, str]]:
     overview, parts = [], []
     for name, file in sorted(registered().items()):
         card = yaml.safe_load(file.read_text(encoding="utf-8"))
-        kind = "prior" if ".priors." in card["_target_"] else "network"
+        kind = _kind(card["_target_"])
         overview.append((f"[{name}](#{name})", kind, f"{_parameters(name):,}", said(_first(comment(file)))))
         parts += [f"## {name}", said(comment(file)), source(file)]
     yield "networks.md", "\n\n".join([
         "# Networks and priors",
-        '`limpid.build("NAME")` gives any of them, and `limpid train model=NAME` trains the networks. '
+        '`limpid.build("NAME")` gives any of them, and `limpid train model=NAME` trains the networks. What learns on '
+        "each image has its parameters only there, and nothing to train. "
         "[Yours](extend/network.md) is one file and one config.",
         sheet(("name", "kind", "parameters", ""), overview),
         *parts,
     ]) + "\n"  # fmt: skip
+
+
+def _kind(target: str) -> str:
+    if ".zero_shot." in target:
+        return "learns on each image"
+    return "prior" if ".priors." in target else "network"
 
 
 def _parameters(name: str) -> int:

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "limpid"
 FOUNDATION = {"errors", "paths", "__init__"}
 GROUND = {"networks", "priors", "metrics", "inference", "store", "checkpoint", "config", "lr_schedulers", "profiling"}
 LOSSES = FOUNDATION | GROUND | {"losses"}
-SHARED = LOSSES | {"results", "data", "zoo", "models"}
+SHARED = LOSSES | {"zero_shot"} | {"results", "data", "zoo", "models"}
 BESIDE = SHARED | {
     "callbacks",
     "loggers",
@@ -32,7 +32,9 @@ BESIDE = SHARED | {
 ALLOWED = {
     **dict.fromkeys(GROUND, FOUNDATION | {"config", "store", "checkpoint"}),
     "checkpoint": FOUNDATION | {"config", "store", "zoo"},
+    "profiling": FOUNDATION | {"zero_shot"},
     "losses": FOUNDATION | {"inference", "networks"},
+    "zero_shot": FOUNDATION | {"inference", "networks", "priors"},
     **dict.fromkeys(("results", "data", "zoo"), FOUNDATION | GROUND),
     "models": SHARED,
     **dict.fromkeys(
@@ -59,6 +61,7 @@ ALLOWED = {
 FORBIDDEN = {
     "networks": {"lightning", "hydra", "omegaconf"},
     "priors": {"lightning", "hydra", "omegaconf"},
+    "zero_shot": {"lightning", "hydra", "omegaconf"},
     "metrics": {"lightning", "hydra", "omegaconf"},
     "inference": {"lightning", "hydra", "omegaconf"},
     "store": {"hydra", "omegaconf", "torch", "lightning"},

@@ -29,6 +29,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "msbdn": {"channels": 4, "blocks": 1, "level_blocks": 1},
     "msbdn_rdff": {"channels": 4, "blocks": 1, "level_blocks": 1},
     "deep_deblur": {"blocks": 1, "channels": 16},
+    "ssid": {"channels": 4, "blocks": [1, 1, 1]},
+    "zid": {"steps": 1},
     "dncnn": {"depth": 4, "channels": 16},
     "fdr": {"phases": 2, "pm_blocks": 1, "aux_blocks": 1},
     "mprnet": {"channels": 8, "level_step": 4, "orsnet_step": 4, "orsnet_blocks": 1},

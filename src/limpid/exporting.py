@@ -42,8 +42,11 @@ _ONE_BY_ONE = "it treats the images of a batch in a loop, and a graph has no loo
 #: Why a method has no graph. The tests try all others, and these too: a method that can is not listed.
 NO_GRAPH = {
     "dcp": _ONE_BY_ONE,
+    "kim2020": f"{_ONE_BY_ONE}; its medians and percentiles run in numpy",
+    "mof": _ONE_BY_ONE,
     "percentile_stretch": _ONE_BY_ONE,
     "wmcp": f"{_ONE_BY_ONE}; its weighted median runs in numpy",
+    "zid": "it learns on each image anew, and a graph learns nothing",
 }
 #: Why a method has a graph for `torch.export`, but none for ONNX.
 NO_ONNX = {

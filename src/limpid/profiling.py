@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from limpid.zero_shot.base import LearnsOnEachImage
+
 _PROC = Path("/proc/self")
 
 
@@ -45,15 +47,26 @@ def cost(network: nn.Module, height: int, width: int, device: torch.device, repe
         width: of the image in pixels.
         device: where to measure.
         repeats: forward passes that are timed, after one that warms up.
+
+    Of a method that learns on each image, one step is measured: making the networks, learning once, and the result.
     """
+    params = parameter_count(network, height, width)
+    if isinstance(network, LearnsOnEachImage):
+        network = network.with_steps(1)
     network = network.eval().to(device)
     x = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.no_grad():
         memory = _peak_growth(network, x)  # in the first pass: later ones find the memory still there
         gflops = _gflops(network, x)
         latency = statistics.median(_seconds(network, x) for _ in range(repeats))
-    params = sum(p.numel() for p in network.parameters())
     return Cost(params, _file_size(network) / 2**20, gflops, latency * 1000, memory)
+
+
+def parameter_count(network: nn.Module, height: int, width: int) -> int:
+    """How many numbers `network` learns; of a method that learns on each image, on one of `height` x `width`."""
+    if isinstance(network, LearnsOnEachImage):
+        return network.learnt_parameters(height, width)
+    return sum(p.numel() for p in network.parameters())
 
 
 def _gflops(network: nn.Module, x: Tensor) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from limpid.inference.carried import _enlarged, carried
+from limpid.inference.carried import carried, enlarged_rows
 from limpid.inference.tiles import Tiled, reduced, window
 
 
@@ -29,7 +29,7 @@ def test_rows_made_in_bands_are_those_of_the_whole_enlargement() -> None:
     x = torch.rand(1, 2, 13, 17)
     whole = F.interpolate(x, (100, 41), mode="bilinear", align_corners=False)
     for rows in (slice(0, 100), slice(0, 33), slice(33, 90), slice(90, 100)):
-        torch.testing.assert_close(_enlarged(x, rows, torch.Size((1, 2, 100, 41))), whole[..., rows, :])
+        torch.testing.assert_close(enlarged_rows(x, rows, torch.Size((1, 2, 100, 41))), whole[..., rows, :])
 
 
 @pytest.mark.parametrize(("height", "width", "margin"), [(5, 9, 3), (4, 3, 11), (1, 2, 6)])

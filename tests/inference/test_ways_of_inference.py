@@ -136,6 +136,11 @@ def test_adaptive_inference_cuts_only_large_images_of_what_learns() -> None:
     learns = Seen()
     adaptive(learns, torch.rand(1, 3, 101, 101))
     assert learns.sizes[0] == (64, 64), "with nothing that looks at the whole image, no pass is spent on statistics"
+    wide = Seen()
+    wide.largest_megapixels = 0.005
+    assert adaptive.in_tiles(wide, 99, 99)
+    adaptive(wide, torch.rand(1, 3, 99, 99))
+    assert wide.sizes[0] == (64, 64), "it says how much may go through at once"
     prior = Seen()
     del prior.unused
     adaptive(prior, torch.rand(1, 3, 101, 101))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limpid import checkpoint
-from limpid.errors import CannotRun
+from limpid.errors import CannotRun, UserError
 from limpid.losses import L1, WeightedLoss
 from limpid.losses.adversarial import Adversarial, LeastSquares
 from limpid.losses.cycle import CycleConsistency
@@ -152,3 +152,9 @@ def test_the_loss_asks_for_the_authors_vgg_in_one_sentence(tmp_path: Path, monke
     spec = spec_of(ROW, tmp_path / "run", *SHORT, "training.smoke.vgg16_weights=null")
     with pytest.raises(CannotRun, match=r"features of VGG-16, but its weights '\S+vgg16-00b39a1b.pth' are not there"):
         perform(spec)
+
+
+def test_a_discriminator_of_another_name_is_refused() -> None:
+    judge = {"clear_images": PatchGAN(channels=4), "hazy": PatchGAN(channels=4)}
+    with pytest.raises(UserError, match="model.discriminators names clear_images, hazy, but there must be one of"):
+        CycleModel(CycleDehaze(4, 1, 16), degrading=CycleDehaze(4, 1, 16), discriminators=judge)

@@ -63,3 +63,5 @@ def test_images_of_another_size_are_refused() -> None:
     pool(torch.rand(1, 3, 8, 8))
     with pytest.raises(UserError, match="keeps images of 3x8x8 and is given one of 3x8x9"):
         pool(torch.rand(1, 3, 8, 9))
+    with pytest.raises(UserError, match="is to keep -1 images, but it keeps 0 or more"):
+        ImagePool(-1)

@@ -13,6 +13,7 @@ import yaml
 from tests.networks.test_networks import SMALL
 from tests.specs import composed, config, over_again, spec_of
 from torch import distributed, multiprocessing, nn
+from torch.optim.swa_utils import AveragedModel
 
 from limpid import checkpoint, lr_schedulers
 from limpid.callbacks import EMA, NonFiniteGuard
@@ -203,12 +204,27 @@ def test_31_images_give_the_same_on_two_processes(tmp_path: Path) -> None:
             assert results[rank] == (whole.summary(), [str(i) for i in range(31)])
 
 
-def test_the_average_warms_up() -> None:
-    average = EMA(decay=0.99, warmup=10.0)._kwargs["avg_fn"]
-    old, new = torch.tensor(0.0), torch.tensor(1.0)
+def test_the_average_warms_up_and_takes_whole_numbers_over() -> None:
+    average = EMA(decay=0.99, warmup=10.0)._kwargs["multi_avg_fn"]
     for updates in (1, 5, 50, 5000):
+        kept, new = [torch.tensor(0.0), torch.tensor([2.0, 4.0])], [torch.tensor(1.0), torch.tensor([3.0, 2.0])]
+        average(kept, new, torch.tensor(updates))
         decay = min(0.99, (1 + updates) / (10 + updates))
-        assert average(old, new, torch.tensor(updates)).item() == pytest.approx(1 - decay)
+        assert kept[0].item() == pytest.approx(1 - decay)
+        assert kept[1].tolist() == pytest.approx([3 - decay, 2 + 2 * decay])
+    counts = [torch.tensor(3)]
+    average(counts, [torch.tensor(8)], torch.tensor(5))
+    assert counts[0].item() == 8
+
+
+def test_a_network_with_batch_norm_is_averaged() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+    ema = EMA(decay=0.5, warmup=1.0)
+    averaged = AveragedModel(network, use_buffers=True, **ema._kwargs)
+    for _ in range(3):
+        network(torch.rand(2, 3, 8, 8))
+        averaged.update_parameters(network)
+    assert averaged.module[1].num_batches_tracked.item() == 3
 
 
 def test_a_loss_that_is_no_number_stops_with_the_names_of_its_batch() -> None:

@@ -14,6 +14,7 @@ from limpid.errors import UserError
 from limpid.inference import restored_image
 from limpid.networks.aod_net import AODNet
 from limpid.networks.ffa_net import FFANet
+from limpid.profiling import parameter_count
 
 #: One entry per network: its parameters at the registry's settings, as its paper's tables count them.
 PARAMETERS = {
@@ -53,6 +54,7 @@ PARAMETERS = {
     "cycle_dehaze": 7_837_699,
     "epdn": 17_378_849,
     "refinednet": 65_794_116,
+    "ssid": 9_231_491,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -77,6 +79,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "xydeblur": {"channels": 8, "blocks": 1},
     "aosr": {"channels": 8},
     "pix2pix_h": {"channels": 4},
+    "ssid": {"channels": 4, "blocks": [1, 1, 1]},
     "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
     "epdn": {"channels": 4, "enhancer_channels": 4},
     "refinednet": {"channels": 4, "levels": 5, "blocks": 1},
@@ -87,7 +90,9 @@ SMALL: dict[str, dict[str, Any]] = {
 #: Networks that divide by what may be near 0, so that rounding shows: they are compared in float64.
 DIVIDING = {"dcpdn"}
 #: Priors learn nothing; their own tests are in tests/priors.
-PRIORS = {"dcp", "wmcp", "gamma", "identity", "percentile_stretch"}
+PRIORS = {"dcp", "wmcp", "mof", "kim2020", "gamma", "identity", "percentile_stretch"}
+#: What learns on each image anew, with its parameters on one of 460 x 620; tests/zero_shot has the tests.
+ZERO_SHOT = {"zid": 42_950_552}
 
 
 def parameters(network: nn.Module) -> int:
@@ -95,12 +100,19 @@ def parameters(network: nn.Module) -> int:
 
 
 def test_every_network_of_the_registry_has_an_entry() -> None:
-    assert set(registered()) - PRIORS == set(PARAMETERS)
+    assert set(registered()) - PRIORS - set(ZERO_SHOT) == set(PARAMETERS)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_counts(name: str) -> None:
     assert parameters(limpid.build(name)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", ZERO_SHOT)
+def test_what_learns_on_each_image_counts_what_it_learns_there(name: str) -> None:
+    network = limpid.build(name)
+    assert parameters(network) == 0  # until it has an image
+    assert parameter_count(network, 460, 620) == ZERO_SHOT[name]
 
 
 @pytest.mark.parametrize("name", sorted(PRIORS))

@@ -42,3 +42,24 @@ def scene() -> torch.Tensor:
     transmission = torch.linspace(0.2, 0.9, 37).view(1, 37, 1)
     airlight = torch.tensor([0.85, 0.9, 0.95]).view(3, 1, 1)
     return clear * transmission + airlight * (1 - transmission)
+
+
+@pytest.fixture
+def synthetic() -> Callable[[tuple[float, float, float]], torch.Tensor]:
+    """Makes the hazy image `(3, 40, 48)` of an airlight for which the values of other implementations are known."""
+
+    def make(airlight: tuple[float, float, float]) -> torch.Tensor:
+        y, x = np.mgrid[:40, :48]
+        clear = np.stack(
+            [
+                0.15 + 0.07 * ((7 * x + 3 * y) % 11),
+                0.15 + 0.7 * ((5 * x + 2 * y) % 13) / 12,
+                0.15 + 0.7 * ((3 * x + 8 * y) % 9) / 8,
+            ]
+        )
+        transmission = np.exp(-1.2 * (x + y) / 86)
+        hazy = clear * transmission + np.reshape(airlight, (3, 1, 1)) * (1 - transmission)
+        levels = np.floor(255 * hazy + 0.5).astype(np.uint8)
+        return torch.from_numpy(levels).float() / 255
+
+    return make

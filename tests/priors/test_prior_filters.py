@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from limpid.errors import UserError
-from limpid.priors.filters import box_mean, fast_guided_filter, guided_filter, min_filter
+from limpid.priors.filters import (
+    box_mean,
+    colour_guided_coefficients,
+    fast_guided_filter,
+    guided_filter,
+    min_filter,
+)
 
 SHAPES = [(13, 17), (1, 9), (8, 1), (1, 1), (5, 6)]
 
@@ -119,3 +125,31 @@ def test_leading_axes_are_treated_alone(operator):
     x = plane((2, 3, 7, 8))
     alone = torch.stack([torch.stack([operator(channel) for channel in image]) for image in x])
     assert torch.equal(operator(x), alone)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_even_minimum_filter_reaches_one_pixel_further_down_and_right(shape):
+    x = plane(shape)
+    height, width = shape
+    found = min_filter(x, 4, off_centre=True)
+    for i in range(height):
+        for j in range(width):
+            assert found[i, j] == x[max(i - 1, 0) : i + 3, max(j - 1, 0) : j + 3].min()
+
+
+def test_the_colour_guided_filter_is_its_definition():
+    """Equations 14 to 16: a plane fitted in each window by its normal equations, then means."""
+    guide, source = torch.rand(3, 8, 9, generator=torch.Generator().manual_seed(1)), plane((1, 8, 9))
+    slope, offset = colour_guided_coefficients(guide, source, 2, 1e-2)
+    a, b = np.empty((3, 8, 9)), np.empty((8, 9))
+    for i in range(8):
+        for j in range(9):
+            box = np.s_[..., max(i - 2, 0) : i + 3, max(j - 2, 0) : j + 3]
+            g = guide.double().numpy()[box].reshape(3, -1)
+            p = source.double().numpy()[box].reshape(-1)
+            covariance = np.cov(g, bias=True) + 1e-2 * np.eye(3)
+            a[:, i, j] = np.linalg.solve(covariance, ((g - g.mean(1, keepdims=True)) * (p - p.mean())).mean(1))
+            b[i, j] = p.mean() - a[:, i, j] @ g.mean(1)
+    for channel in range(3):
+        np.testing.assert_allclose(slope[channel].numpy(), over_windows(a[channel], 2, np.mean), atol=1e-6)
+    np.testing.assert_allclose(offset[0].numpy(), over_windows(b, 2, np.mean), atol=1e-6)

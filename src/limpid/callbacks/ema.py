@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor
 
@@ -9,7 +10,8 @@ from torch import Tensor
 class EMA(EMAWeightAveraging):
     """`EMAWeightAveraging` whose decay after n updates is at most (1 + n) / (warmup + n).
 
-    Without it an average over a short run still holds the random weights it began with.
+    Without it an average over a short run still holds the random weights it began with. Whole numbers, such as batch
+    norm's count of batches, are not averaged but taken over.
 
     Args:
         decay: of the average once it is warm.
@@ -19,8 +21,14 @@ class EMA(EMAWeightAveraging):
     def __init__(self, decay: float = 0.999, warmup: float = 10.0) -> None:
         super().__init__(decay=decay)
 
-        def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        # All tensors at once: asking for the number of updates waits for the GPU, so it is asked once a step.
+        def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
             n = float(updates)
-            return averaged.lerp(current, 1.0 - min(decay, (1.0 + n) / (warmup + n)))
+            share = 1.0 - min(decay, (1.0 + n) / (warmup + n))
+            if torch.is_floating_point(averaged[0]):
+                torch._foreach_lerp_(averaged, current, share)
+            else:
+                torch._foreach_copy_(averaged, current)
 
-        self._kwargs["avg_fn"] = average
+        self._kwargs.pop("avg_fn", None)
+        self._kwargs["multi_avg_fn"] = average

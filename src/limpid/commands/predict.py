@@ -174,7 +174,8 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
     for one in methods:
         if chosen.save and not hasattr(one.network, "estimate"):
             raise UserError(
-                f"The model {one.name} does not estimate the {chosen.save[0]}; save works with priors: wmcp, dcp."
+                f"The model {one.name} does not estimate the {chosen.save[0]}; save works with wmcp, dcp, kim2020, mof "
+                "and zid."
             )
     return methods, chooser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from omegaconf import DictConfig
@@ -64,7 +65,14 @@ def _measure(config: DictConfig) -> dict[str, Any]:
     device = device_named(config.device)
     chosen = chosen_network(config)
     from limpid.profiling import cost
+    from limpid.zero_shot import LearnsOnEachImage
 
+    if isinstance(chosen.network, LearnsOnEachImage):
+        print(
+            f"{chosen.name} learns on each image: GFLOPs, time and memory are those of one of its "
+            f"{chosen.network.steps} steps; the parameters are those for an image of this size.",
+            file=sys.stderr,
+        )
     measured = cost(chosen.network, size[0], size[1], device, config.repeats)
     figures = {key: round(value, 4) if isinstance(value, float) else value for key, value in measured._asdict().items()}
     return {"model": chosen.name, "image_size": size, **figures}

@@ -19,6 +19,8 @@ class Adaptive:
     So does a network that works at a size of its own inside, or looks for something in the whole image, and needs
     little memory for a large one: it says so by an attribute ``sees_whole_image = True``.
 
+    One that holds much of an image says how much may go through at once, by an attribute ``largest_megapixels``.
+
     Either way the image goes on beyond its border, reflected, so that no frame is seen. With `restore_at`, a larger
     image is restored reduced to that size, where a network sees a scene as it did in training, and the change is
     carried to the full size (see `carried`): right for haze and dust, not for noise, streaks and blur.
@@ -67,9 +69,13 @@ class Adaptive:
         changed.restore_at = megapixels
         return changed
 
+    def _largest(self, network: nn.Module) -> float:
+        """The megapixels that go through `network` at once."""
+        return min(self.largest, getattr(network, "largest_megapixels", self.largest))
+
     def in_tiles(self, network: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size is cut into tiles."""
-        largest = min(self.largest, self.restore_at or self.largest)
+        largest = min(self._largest(network), self.restore_at or self.largest)
         return height * width > largest * 1e6 and not sees_whole_image(network)
 
     def __call__(self, network: nn.Module, x: Tensor, adjust: Adjust | None = None) -> Tensor:
@@ -89,8 +95,10 @@ class Adaptive:
             with adjusted(network, adjust):
                 return restore(network, x, precision)
         height, width = x.shape[-2:]
-        if height * width > self.largest * 1e6:
-            return self.tiled(network, x, adjust)
+        if height * width > self._largest(network) * 1e6:
+            tiled = copy.copy(self.tiled)
+            tiled.statistics = self._largest(network)
+            return tiled(network, x, adjust)
         margin = self.tiled.margin
         below, right = (max(margin, SMALLEST - side - margin) for side in (height, width))
         with undivided(network), adjusted(network, adjust):

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 #: So many rows of the full image are made at a time, to need little memory besides the image.
-_ROWS = 256
+ROWS = 256
 
 
 def carried(x: Tensor, small: Tensor, restored: Tensor, radius: int, epsilon: float) -> Tensor:
@@ -31,10 +31,10 @@ def carried(x: Tensor, small: Tensor, restored: Tensor, radius: int, epsilon: fl
     slope = covariance / (variance + epsilon)
     slope, offset = _box(slope, radius), _box(target - slope * mean, radius)
     result = torch.empty_like(x)
-    for top in range(0, x.shape[-2], _ROWS):
-        rows = slice(top, min(top + _ROWS, x.shape[-2]))
-        band = _enlarged(slope, rows, x.shape) * x[..., rows, :]
-        result[..., rows, :] = band.add_(_enlarged(offset, rows, x.shape))
+    for top in range(0, x.shape[-2], ROWS):
+        rows = slice(top, min(top + ROWS, x.shape[-2]))
+        band = enlarged_rows(slope, rows, x.shape) * x[..., rows, :]
+        result[..., rows, :] = band.add_(enlarged_rows(offset, rows, x.shape))
     return result
 
 
@@ -43,7 +43,7 @@ def _box(x: Tensor, radius: int) -> Tensor:
     return F.avg_pool2d(x, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
 
 
-def _enlarged(x: Tensor, rows: slice, shape: torch.Size) -> Tensor:
+def enlarged_rows(x: Tensor, rows: slice, shape: torch.Size) -> Tensor:
     """The `rows` of `x` `(N, C, h, w)` enlarged bilinearly to a `shape` `(N, C, H, W)`."""
     height = x.shape[-2]
     places = (torch.arange(rows.start, rows.stop, device=x.device) + 0.5) * (height / shape[-2]) - 0.5

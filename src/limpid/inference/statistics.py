@@ -9,6 +9,7 @@ known of PyTorch's own (`nn.InstanceNorm2d`, `nn.AdaptiveAvgPool2d(1)`); any oth
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -100,16 +101,18 @@ def adjusted(network: nn.Module, adjust: Adjust | None) -> Iterator[None]:
         looks = itertools.count()
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if not _is_normalisation(layer):
-            return adjust(next(looks), output)
-        moments = adjust(next(looks), _moments(inputs[0]))
-        return _normalised(layer, inputs[0], moments)
+        return adjust(next(looks), output)
 
+    def normalise(layer: nn.Module, features: Tensor) -> Tensor:
+        return _normalised(layer, features, adjust(next(looks), _moments(features)))
+
+    means = [layer for layer in layers if _is_mean(layer)]
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone(network))
         handle = network.register_forward_pre_hook(begin)
         stack.callback(handle.remove)
-        stack.enter_context(_hooked(layers, look))
+        stack.enter_context(_hooked(means, look))
+        stack.enter_context(_computed([layer for layer in layers if _is_normalisation(layer)], normalise))
         yield
 
 
@@ -121,6 +124,22 @@ def _hooked(layers: list[nn.Module], hook: Callable[..., Tensor]) -> Iterator[No
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextlib.contextmanager
+def _computed(layers: list[nn.Module], compute: Callable[[nn.Module, Tensor], Tensor]) -> Iterator[None]:
+    """Inside, `compute` stands in the place of each layer, which would hold a result of its own besides."""
+    before = [vars(layer).get("forward") for layer in layers]
+    for layer in layers:
+        layer.forward = functools.partial(compute, layer)
+    try:
+        yield
+    finally:
+        for layer, forward in zip(layers, before, strict=True):
+            if forward is None:
+                del layer.forward
+            else:
+                layer.forward = forward
 
 
 def _is_mean(layer: nn.Module) -> bool:

@@ -89,6 +89,7 @@ class Step:
         rain_features: the discriminator's features for `rain`.
         reapplications: of the network to its own output, for the degraded images and for the clear ones.
         cycles: of the degraded images and of the clear ones.
+        real_output: what the network returned for real degraded images, which have no references.
     """
 
     input: Tensor
@@ -110,6 +111,7 @@ class Step:
     rain_features: Mapping[str, Tensor] | None = None
     reapplications: Sequence[Reapplication] | None = None
     cycles: Sequence[Cycle] | None = None
+    real_output: NetworkOutput | None = None
 
     @property
     def restored(self) -> Tensor:

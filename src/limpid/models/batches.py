@@ -24,6 +24,7 @@ class Batch(TypedDict, total=False):
         transmission: of the haze of each image, `(N, 1, H, W)` in [0, 1], where the data knows it.
         airlight: of the haze of each image, `(N, 3)` in [0, 1], where the data knows it.
         clear: clear images `(M, 3, H, W)` that belong to none of the inputs.
+        real: real degraded images `(M, 3, H, W)`, without references, beside pairs.
         small: what a network that enlarges sees; `limpid.models.SuperResolution` adds it.
     """
 
@@ -35,6 +36,7 @@ class Batch(TypedDict, total=False):
     transmission: Tensor
     airlight: Tensor
     clear: Tensor
+    real: Tensor
     small: Tensor
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from limpid.errors import UserError
 from limpid.inference import restored_image
 from limpid.losses.adversarial import Game, LeastSquares
 from limpid.losses.step import Cycle
@@ -37,7 +38,7 @@ class CycleModel(Adversarial):
         settings: see `Restorer`; optimizer and learning-rate scheduler are made twice.
 
     Raises:
-        UserError: (in a step) there are no clear images.
+        UserError: there is another discriminator, or one is missing; or (in a step) there are no clear images.
     """
 
     PROVIDES = Adversarial.PROVIDES | {"clear", "cycles"}
@@ -54,6 +55,11 @@ class CycleModel(Adversarial):
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
+        if set(discriminators) != {"clear_images", "degraded_images"}:
+            raise UserError(
+                f"model.discriminators names {', '.join(discriminators)}, but there must be one of clear_images and "
+                "one of degraded_images."
+            )
         self.degrading = degrading
         self.discriminator = nn.ModuleDict(dict(discriminators))
         self.game = game or LeastSquares()

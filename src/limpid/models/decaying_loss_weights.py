@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from limpid.models import run_length
 from limpid.models.batches import Batch
@@ -36,12 +36,17 @@ class DecayingLossWeights(Restorer):
     """
 
     #: How many optimizers step in turns.
-    PLAYERS = 1
+    PLAYERS: ClassVar[float] = 1
 
     def __init__(self, *arguments: Any, decay: Mapping[str, Decay] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.decay = dict(decay or {})
         self.full_weights = {} if self.loss is None else dict(self.loss.weights)
+
+    @property
+    def players(self) -> float:
+        """How many optimizers step in turns; one that steps less often counts for that share."""
+        return self.PLAYERS
 
     @property
     def depends_on_length(self) -> bool:
@@ -51,7 +56,7 @@ class DecayingLossWeights(Restorer):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Give every term its weight of this part of the training."""
         done = run_length.batches_before(self.trainer, batch_idx)
-        self.update_loss_weights(done, run_length.batches(self.trainer, self.PLAYERS))
+        self.update_loss_weights(done, run_length.batches(self.trainer, self.players))
 
     def update_loss_weights(self, done: int, steps: int) -> None:
         """Give every term its weight after `done` of `steps` batches: `factor` for each of `of` parts that is over."""

@@ -18,10 +18,15 @@ class ImagePool(nn.Module):
 
     Args:
         size: how many images are kept; 0 lets all pass.
+
+    Raises:
+        UserError: the size is below 0.
     """
 
     def __init__(self, size: int = 50) -> None:
         super().__init__()
+        if size < 0:
+            raise UserError(f"The discriminator's pool is to keep {size} images, but it keeps 0 or more.")
         self.size = size
         self._kept: list[Tensor] = []
 

@@ -19,6 +19,7 @@ _PROVIDED_BY = {
     "cycles": "cycle_dehaze",
     "judged_features": "pix2pix_h or epdn",
     "reference_features": "pix2pix_h or epdn",
+    "real_output": "ssid",
 }
 
 

@@ -38,12 +38,13 @@ def turns(trainer: Trainer, players: float, accumulate: int) -> int:
     return _known(min(limits, default=estimate))
 
 
-def batches(trainer: Trainer, players: int = 1) -> int:
+def batches(trainer: Trainer, players: float = 1) -> int:
     """The number of batches of the whole training, once the data is loaded.
 
     Args:
         trainer: that trains.
-        players: how many optimizers there are; each step of one counts towards `max_steps`.
+        players: how many optimizers there are, each step of one counting towards `max_steps`; one that makes a step
+            less often counts for that share.
 
     Raises:
         UserError: nothing says how long the training is.

@@ -51,6 +51,7 @@ class PatchGAN(nn.Module):
         layers: convolutions of stride 2; 3 see 70x70 pixels.
         norm: ``instance``, ``batch`` or ``none``.
         weight_std: deviation of the initial weights.
+        padding: of every convolution; 2 is pix2pixHD's.
 
     Raises:
         ValueError: there is no normalisation of that name.
@@ -63,16 +64,17 @@ class PatchGAN(nn.Module):
         layers: int = 3,
         norm: str = "instance",
         weight_std: float = 0.02,
+        padding: int = 1,
     ) -> None:
         super().__init__()
         make_norm, bias = norm_layer(norm)
         widths = [channels * min(2**i, 8) for i in range(layers + 1)]
-        body: list[nn.Module] = [nn.Conv2d(image_channels, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        body: list[nn.Module] = [nn.Conv2d(image_channels, channels, 4, 2, padding), nn.LeakyReLU(0.2)]
         for i in range(layers):
             stride = 2 if i < layers - 1 else 1
-            body += [nn.Conv2d(widths[i], widths[i + 1], 4, stride, padding=1, bias=bias)]
+            body += [nn.Conv2d(widths[i], widths[i + 1], 4, stride, padding, bias=bias)]
             body += [make_norm(widths[i + 1]), nn.LeakyReLU(0.2)]
-        self.body = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, padding=1))
+        self.body = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, padding=padding))
         self.smallest = 3 * 2**layers
         gaussian_weights(self, weight_std)
 
@@ -103,6 +105,7 @@ class MultiScalePatchGAN(nn.Module):
         layers: convolutions of stride 2.
         norm: ``instance``, ``batch`` or ``none``.
         weight_std: deviation of the initial weights.
+        padding: of every convolution.
     """
 
     def __init__(
@@ -113,9 +116,10 @@ class MultiScalePatchGAN(nn.Module):
         layers: int = 3,
         norm: str = "instance",
         weight_std: float = 0.02,
+        padding: int = 1,
     ) -> None:
         super().__init__()
-        settings = (image_channels, channels, layers, norm, weight_std)
+        settings = (image_channels, channels, layers, norm, weight_std, padding)
         self.scales = nn.ModuleList([PatchGAN(*settings) for _ in range(scales)])
 
     def forward(self, image: Tensor) -> list[Tensor]:

@@ -128,6 +128,8 @@ class RefineDNet(nn.Module):
         UserError: there are fewer than three levels.
     """
 
+    largest_megapixels = 0.5  # in one pass: the refiners hold about a gigabyte for each megapixel
+
     def __init__(
         self,
         channels: int = 64,

@@ -28,6 +28,18 @@ def brightest_hazy_pixel(image: Tensor, dark_channel: Tensor, share: float = 0.0
     return colours[:, colours.sum(0).argmax()]
 
 
+def brightest_of_haziest(image: Tensor, patch: int, share: float) -> Tensor:
+    """The largest value of each channel among the haziest pixels, `(3,)`: a colour that no pixel need have.
+
+    Args:
+        image: `(3, H, W)` in [0, 1].
+        patch: side of the dark channel's patch in pixels, odd; its largest values mark the haziest pixels.
+        share: how many of the pixels count as haziest; at least one does.
+    """
+    haziest = _first(min_filter(image.amin(0), patch).flatten(), share)
+    return image.flatten(1)[:, haziest].amax(1)
+
+
 def color_constancy_airlight(
     image: Tensor, window: int = 15, share: float = 0.10, discard: float = 0.40, rank: str = "value"
 ) -> Tensor:

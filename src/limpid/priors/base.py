@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -39,8 +40,14 @@ class Prior(nn.Module):
     @torch.no_grad()
     def estimate(self, x: Tensor) -> Estimate:
         """The restored image of `x`, `(N, 3, H, W)` in [0, 1], and the depth, transmission and airlight found."""
-        images = [self.estimate_image(image, self.statistics(image)) for image in x.float()]
-        return Estimate(*(torch.stack(parts) for parts in zip(*images, strict=True)))
+        return stacked([self.estimate_alone(image) for image in x.float()])
+
+    def estimate_alone(self, image: Tensor) -> Estimate:
+        """The estimate of one image `(3, H, W)` in [0, 1] with its own statistics, without the batch axis.
+
+        Methods override it whose last statistics are found in what they restored: here they restore it only once.
+        """
+        return self.estimate_image(image, self.statistics(image))
 
     def statistics(self, image: Tensor) -> dict[str, Tensor]:
         """What is found over the whole of one image `(3, H, W)` in [0, 1] by name, such as its `airlight`, `(3,)`.
@@ -52,6 +59,13 @@ class Prior(nn.Module):
     def estimate_image(self, image: Tensor, statistics: dict[str, Tensor]) -> Estimate:
         """The estimate of one image `(3, H, W)` with these `statistics` of it, without the batch axis."""
         raise NotImplementedError
+
+
+def stacked(estimates: Sequence[Estimate]) -> Estimate:
+    """The estimate of a batch from those of its images, which come without the batch axis; of one image no copy."""
+    if len(estimates) == 1:
+        return Estimate(*(part[None] for part in estimates[0]))
+    return Estimate(*(torch.stack(parts) for parts in zip(*estimates, strict=True)))
 
 
 def recover(image: Tensor, airlight: Tensor, transmission: Tensor, floor: float, exponent: float = 1.0) -> Tensor:

@@ -16,17 +16,18 @@ from torch import Tensor
 from limpid.errors import UserError
 
 
-def min_filter(x: Tensor, size: int) -> Tensor:
+def min_filter(x: Tensor, size: int, off_centre: bool = False) -> Tensor:
     """The smallest value of the `size` x `size` window around each pixel (a grey-scale erosion by a square).
 
     Args:
         x: `(..., H, W)`, any range.
         size: side of the window in pixels, odd; the window is cut at the border.
+        off_centre: allow an even side too: such a window reaches one pixel further down and to the right.
 
     Raises:
-        UserError: `size` is not a positive odd number.
+        UserError: `size` is not a positive odd number, or not positive.
     """
-    if size < 1 or size % 2 == 0:
+    if size < 1 or (size % 2 == 0 and not off_centre):
         raise UserError(f"The window of a minimum filter must have an odd, positive size, not {size}.")
     return _running_min(_running_min(x, size, -1), size, -2)
 
@@ -38,6 +39,26 @@ def box_mean(x: Tensor, radius: int) -> Tensor:
     needs; the result has the dtype of `x`.
     """
     return _running_mean(_running_mean(x.double(), radius, -1), radius, -2).to(x.dtype)
+
+
+def gaussian_filter(x: Tensor, size: int, deviation: float) -> Tensor:
+    """The Gaussian mean of the `size` x `size` window around each pixel; beyond the border the nearest is repeated.
+
+    Args:
+        x: `(1, H, W)`, any range.
+        size: side of the window in pixels, odd.
+        deviation: standard deviation in pixels.
+    """
+    distance = torch.arange(size, dtype=torch.float64) - size // 2
+    weights = torch.exp(-0.5 * (distance / deviation) ** 2)
+    weights = weights / weights.sum()
+    for dim, border in ((-1, (size // 2, size // 2, 0, 0)), (-2, (0, 0, size // 2, size // 2))):
+        padded, length = F.pad(x[None], border, mode="replicate")[0], x.shape[dim]
+        # Shift by shift: a convolution of one channel copies the image once for each weight.
+        x = padded.narrow(dim, 0, length) * weights[0].item()
+        for first, weight in enumerate(weights[1:].tolist(), 1):
+            x.add_(padded.narrow(dim, first, length), alpha=weight)
+    return x
 
 
 def guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> Tensor:
@@ -75,6 +96,30 @@ def fast_guided_filter(guide: Tensor, source: Tensor, radius: int, epsilon: floa
     return _resize(slope, (height, width)) * guide + _resize(offset, (height, width))
 
 
+def colour_guided_coefficients(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> tuple[Tensor, Tensor]:
+    """Mean slopes `(3, H, W)` and offsets `(1, H, W)` of the guided filter with a colour guide.
+
+    The smoothed source is ``(slope * guide).sum(0) + offset`` (He et al., TPAMI 2013, equations 14 to 16); enlarged,
+    they smooth at the size of a larger guide.
+
+    Args:
+        guide: `(3, H, W)`, usually in [0, 1].
+        source: `(1, H, W)`, what is smoothed.
+        radius: of the window in pixels, cut at the border.
+        epsilon: variance of the guide, in its squared units, below which a window counts as flat.
+    """
+    g, p = guide.double(), source.double()
+    mean_g, mean_p = box_mean(g, radius), box_mean(p, radius)
+    products = box_mean(torch.einsum("ihw,jhw->ijhw", g, g), radius)
+    covariance = products - torch.einsum("ihw,jhw->ijhw", mean_g, mean_g)
+    ridge = epsilon * torch.eye(3, dtype=g.dtype, device=g.device)
+    with_source = box_mean(g * p, radius) - mean_g * mean_p
+    slope = torch.linalg.solve(covariance.permute(2, 3, 0, 1) + ridge, with_source.permute(1, 2, 0)[..., None])
+    slope = slope[..., 0].permute(2, 0, 1)
+    offset = mean_p - (slope * mean_g).sum(0, keepdim=True)
+    return box_mean(slope, radius).to(source.dtype), box_mean(offset, radius).to(source.dtype)
+
+
 def _linear_coefficients(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> tuple[Tensor, Tensor]:
     """Means over the windows that hold a pixel of the a and b of `source = a guide + b`."""
     g, p = guide.double(), source.double()
@@ -95,7 +140,7 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _running_min(x: Tensor, size: int, dim: int) -> Tensor:
     """Minimum of `size` neighbours along one axis: windows of 1, 2, 4, ... joined until two cover `size`."""
-    border = (size // 2, size // 2)
+    border = ((size - 1) // 2, size // 2)
     x = F.pad(x, border if dim == -1 else (0, 0, *border), value=math.inf)
     length = 1
     while length < size:

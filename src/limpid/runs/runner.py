@@ -28,6 +28,7 @@ from limpid.models import Restorer
 from limpid.models.build import WORDS, ModelConfig, build_model, model_words
 from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
+from limpid.priors.trivial import Identity
 from limpid.results.rows import NO_SET
 from limpid.runs import continuing, distributed, fine_tuning
 from limpid.runs.comparable import judge
@@ -38,6 +39,7 @@ from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, read_spec
 from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
+from limpid.zero_shot import LearnsOnEachImage
 
 
 @dataclass
@@ -242,7 +244,7 @@ class Runner:
 
     def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> MetricsFile:
         """The content of metrics.json: per set the mean of each metric, the network's size, and the weights' origin."""
-        parameters = sum(parameter.numel() for parameter in model.network.parameters())
+        parameters = profiling.parameter_count(model.network, *self.config["cost"]["image_size"])
         metrics = model.scores.summary()
         for entry in metrics.values():
             images = max((value["n"] for value in entry.values()), default=0)
@@ -328,11 +330,12 @@ class Runner:
         return has_weights and set(data.test) > set(results["metrics"]) and len(absent) < len(results["absent"])
 
     def _refuse_untrained(self) -> None:
-        """Refuse to test a network that learns without weights; a prior needs none.
+        """Refuse to test a network that learns without weights, or to train what learns nothing beforehand.
 
         Raises:
-            UserError: it has parameters, and nothing trained them.
+            UserError: the network of a test has parameters, and nothing trained them; that of a training has none.
         """
+        self._refuse_untrainable()
         if self.spec.mode != "test" or self.spec.tested is not None:
             return
         if any(True for _ in self._construct("network").parameters()):
@@ -345,6 +348,17 @@ class Runner:
                 f"The network {self.spec.network} has no weights to test; give ckpt=PATH, or train it first with "
                 f"`limpid train model={self.spec.choices['model']}`."
             )
+
+    def _refuse_untrainable(self) -> None:
+        network = self._construct("network") if self.spec.mode == "train" else None
+        if network is None or isinstance(network, Identity) or any(True for _ in network.parameters()):
+            return
+        name = self.spec.choices["model"]
+        why = "learns on each image anew" if isinstance(network, LearnsOnEachImage) else "learns nothing"
+        raise UserError(
+            f"The method {name} {why}, so there is nothing to train; use it as it is, with `limpid test model={name}` "
+            f"or `limpid predict model={name}`."
+        )
 
 
 def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Results:

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from limpid.data.cropping import in_unit_range, random_crop
+from limpid.data.cropping import in_unit_range, random_crop, resized
 from limpid.data.datasets.base import ImageSet, Sample, Wrap, why_not_whole, wrap_files
 from limpid.errors import UserError
 
@@ -137,6 +137,55 @@ class Unpaired:
     def why_missing(self) -> str | None:
         """Why the images cannot be had: a sentence for each set that is not there; or None."""
         return " ".join(why for images in (self.degraded, self.clear) if (why := images.why_missing())) or None
+
+
+class PairsBesideReal:
+    """Pairs, each beside a real degraded image that has no reference.
+
+    Args:
+        pairs: the labelled set.
+        real: the real images; one is drawn for each pair.
+        crop: side of a random window that is cut from a pair, and of the square that a real image is brought to; None
+            takes whole pairs, and real images as they are, which only works where all have one size.
+    """
+
+    def __init__(self, pairs: ImageSet, real: ImageSet, crop: int | None = None) -> None:
+        self.pairs = pairs
+        self.real = real
+        self.crop = crop
+        self.name, self.domain = pairs.name, pairs.domain
+
+    @property
+    def expected(self) -> int | None:
+        """The number of pairs that the publisher's set has."""
+        return self.pairs.expected
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def load(self, index: int, rng: np.random.Generator) -> Sample:
+        """Pair `index`, and beside it `real`."""
+        sample = self.pairs.load(index, rng)
+        other = self.real.load(int(rng.integers(len(self.real))), rng)
+        real = in_unit_range({"input": other["input"], "name": other["name"]})
+        if self.crop is not None:
+            sample = random_crop(sample, self.crop, rng)
+            real = resized(real, {"height": self.crop, "width": self.crop})
+        return in_unit_range(sample) | {"real": real["input"]}
+
+    def wrap_files(self, wrap: Wrap) -> PairsBesideReal:
+        """This set, made from files as `wrap` gives them."""
+        self.pairs = wrap_files(self.pairs, wrap)
+        self.real = wrap_files(self.real, wrap)
+        return self
+
+    def why_not_whole(self) -> str | None:
+        """Why this is not published sets, all of them: a phrase for each set that is not; or None."""
+        return _joined(why_not_whole(images) for images in (self.pairs, self.real))
+
+    def why_missing(self) -> str | None:
+        """Why the images cannot be had: a sentence for each set that is not there; or None."""
+        return " ".join(why for images in (self.pairs, self.real) if (why := images.why_missing())) or None
 
 
 def _joined(phrases: Iterable[str | None]) -> str | None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limpid.data.degradations.operators import Sample, checked_range, current
+from limpid.data.degradations.pseudo_depth import checked_source, depth_of
 from limpid.errors import UserError, nearest
 
 if TYPE_CHECKING:  # sets that only describe haze shall not load torch
@@ -68,9 +69,12 @@ class Haze:
             this; the sum is kept in [0, 1].
         depth_scale: factor on the sample's depth. 1 keeps depth relative to the furthest point, as
             RESIDE has it.
+        depth: ``sample`` takes the sample's `depth`, ``stand_in`` guesses it from the clear image (see
+            `stand_in_depth`; it is no measurement), ``either`` guesses where the sample has none.
 
     Raises:
-        UserError: a range is not two numbers in ascending order, or a value is out of bounds.
+        UserError: a range is not two numbers in ascending order, a value is out of bounds, or `depth` is none of the
+            three.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Haze:
         airlight: Sequence[float] = (0.7, 1.0),
         airlight_tint: float = 0.0,
         depth_scale: float = 1.0,
+        depth: str = "sample",
     ) -> None:
         self.beta = checked_range("haze", "beta", beta)
         self.airlight = checked_range("haze", "airlight", airlight, 1)
@@ -88,13 +93,14 @@ class Haze:
                 "first must not be negative and the second must be above 0."
             )
         self.airlight_tint, self.depth_scale = airlight_tint, depth_scale
+        self.depth = checked_source("haze", depth)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """A copy of the sample with haze.
 
         Args:
-            sample: `target` (H, W, 3) float32 in [0, 1] and `depth` (H, W) float32 in [0, 1], which are kept; where
-                there is `input` already, haze is put on that.
+            sample: `target` (H, W, 3) float32 in [0, 1] and, unless it is guessed, `depth` (H, W) float32 in
+                [0, 1], which are kept; where there is `input` already, haze is put on that.
             rng: source of beta and airlight, drawn in this order.
 
         Returns:
@@ -104,16 +110,12 @@ class Haze:
         Raises:
             UserError: the sample has no depth.
         """
-        if "depth" not in sample:
-            raise UserError(
-                f"Haze needs the depth of every image, but {sample.get('name', 'a sample')} has none; "
-                "use a set with depth, such as scenes."
-            )
+        scene_depth = depth_of(sample, self.depth, "Haze")
         beta = float(rng.uniform(*self.beta)) * self.depth_scale
         brightness = rng.uniform(*self.airlight)
         tint = rng.uniform(-self.airlight_tint, self.airlight_tint, 3)
         airlight = np.clip(brightness + tint, 0, 1).astype(np.float32)
-        transmission = transmission_from_depth(sample["depth"], beta)
+        transmission = transmission_from_depth(scene_depth, beta)
         hazy = np.clip(scatter(current(sample), transmission[..., None], airlight), 0, 1)
         return sample | {"input": hazy, "beta": beta, "transmission": transmission, "airlight": airlight}
 

@@ -13,8 +13,45 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.data.degradations.operators import Image
+from limpid.data.degradations.operators import Image, Sample
 from limpid.data.degradations.quantize import from_eight_bit, to_eight_bit
+from limpid.errors import UserError
+
+#: Where an operator takes depth from: the sample, the guess of this module, or the guess where the sample has none.
+SOURCES = ("sample", "stand_in", "either")
+
+
+def checked_source(owner: str, source: str) -> str:
+    """`source` if it is one of `SOURCES`.
+
+    Raises:
+        UserError: it is not; `owner` is the operator, for the sentence.
+    """
+    if source not in SOURCES:
+        raise UserError(f"The {owner}'s depth is {source!r}, but it must be sample, stand_in or either.")
+    return source
+
+
+def depth_of(sample: Sample, source: str, owner: str) -> NDArray[np.float32]:
+    """The depth `(H, W)` of a sample, measured or guessed.
+
+    Args:
+        sample: `target` `(H, W, 3)`, and `depth` where it is known.
+        source: one of `SOURCES`.
+        owner: the operator, for the sentence.
+
+    Raises:
+        UserError: the sample has no depth and none may be guessed.
+    """
+    if source == "stand_in" or (source == "either" and "depth" not in sample):
+        return stand_in_depth(sample["target"])
+    if "depth" not in sample:
+        raise UserError(
+            f"{owner} needs the depth of every image, but {sample.get('name', 'a sample')} has none; use a set with "
+            "depth, such as scenes, or depth=stand_in, which guesses."
+        )
+    depth: NDArray[np.float32] = sample["depth"]
+    return depth
 
 
 def stand_in_depth(image: Image, height_share: float = 0.6) -> NDArray[np.float32]:

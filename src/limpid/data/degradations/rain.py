@@ -29,6 +29,8 @@ from limpid.errors import UserError, nearest
 #: Share of the image that streaks cover, by level. The numbers are the amounts of noise from which DID-MDN's rain of
 #: these levels was made; as coverage they are our reading.
 LEVELS = {"light": (0.05, 0.35), "medium": (0.35, 0.65), "heavy": (0.65, 0.95)}
+#: These, and below them from no rain to single streaks.
+COVERAGES = {**LEVELS, "sparse": (0.0, 0.08)}
 BLENDS = ("screen", "additive")
 
 
@@ -86,7 +88,7 @@ class Rain:
     """Rain streaks of a drawn density, direction and brightness.
 
     Args:
-        level: ``light``, ``medium`` or ``heavy``, or ``any``, which draws one of the three.
+        level: ``light``, ``medium`` or ``heavy``; ``any``, which draws one of the three; or ``sparse``, less than light.
         angle: range of the direction, in degrees from the vertical, within -90 and 90.
         length: range of a streak's length in pixels.
         width: range of a streak's standard deviation across, in pixels.
@@ -114,10 +116,10 @@ class Rain:
         veil_brightness: float = 0.75,
         blend: str = "screen",
     ) -> None:
-        if level not in (*LEVELS, "any"):
+        if level not in (*COVERAGES, "any"):
             raise UserError(
-                f"The rain's level is {level!r}, but it must be one of {', '.join(LEVELS)} and any"
-                f"{nearest(str(level), LEVELS)}."
+                f"The rain's level is {level!r}, but it must be one of {', '.join(COVERAGES)} and any"
+                f"{nearest(str(level), COVERAGES)}."
             )
         if blend not in BLENDS:
             raise UserError(f"The rain's blend is {blend!r}, but it must be one of {', '.join(BLENDS)}.")
@@ -155,7 +157,7 @@ class Rain:
         """
         image = current(sample)
         level = list(LEVELS)[rng.integers(len(LEVELS))] if self.level == "any" else self.level
-        coverage, brightness = float(rng.uniform(*LEVELS[level])), rng.uniform(*self.brightness)
+        coverage, brightness = float(rng.uniform(*COVERAGES[level])), rng.uniform(*self.brightness)
         angle = float(rng.uniform(*self.angle))
         length = rng.uniform(*self.length)
         width = rng.uniform(*self.width)

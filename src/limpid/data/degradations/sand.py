@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from limpid.data.degradations.haze import transmission_from_depth
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
-from limpid.data.degradations.pseudo_depth import stand_in_depth
+from limpid.data.degradations.pseudo_depth import checked_source, depth_of
 from limpid.errors import UserError
 
 #: AOSR-Net's control coefficients alpha and b (section III B).
@@ -98,15 +98,13 @@ class Sand:
         control: float = CONTROL,
     ) -> None:
         self.beta = checked_range("sandstorm", "beta", beta)
-        if depth not in ("sample", "stand_in", "either"):
-            raise UserError(f"The sandstorm's depth is {depth!r}, but it must be sample, stand_in or either.")
         if alpha <= 1:
             raise UserError(f"The sandstorm's alpha is {alpha}, but it must be above 1, or Phi could be infinite.")
         library = load_sand_colours() if colours is None else np.array(list(map(list, colours)), np.float32)
         if library.ndim != 2 or library.shape[1] != 3 or not ((library >= 0) & (library <= 1)).all():
             raise UserError("The sandstorm's colours must be a list of colours, each of three numbers within 0 and 1.")
         self.colours = library
-        self.depth = depth
+        self.depth = checked_source("sandstorm", depth)
         self.alpha = alpha
         self.control = control
 
@@ -132,13 +130,6 @@ class Sand:
         return sample | {"input": sandy, "phi": phi, "beta": beta, "sand_colour": colour}
 
     def _relative_depth(self, sample: Sample) -> NDArray[np.float32]:
-        if self.depth == "stand_in" or (self.depth == "either" and "depth" not in sample):
-            return stand_in_depth(sample["target"])
-        if "depth" not in sample:
-            raise UserError(
-                f"The sandstorm needs the depth of every image, but {sample.get('name', 'a sample')} has none; use a "
-                "set with depth, or depth=stand_in, which guesses."
-            )
-        scene_depth: NDArray[np.float32] = sample["depth"]
+        scene_depth = depth_of(sample, self.depth, "The sandstorm")
         furthest = scene_depth.max()
         return scene_depth / furthest if furthest > 0 else scene_depth

@@ -1,0 +1,55 @@
+"""Terms that judge what a network makes of real degraded images, which have no references.
+
+SSID (Li et al., IEEE TIP 29, 2020): the dark channel of a clear image is nearly black, and its gradients are sparse.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limpid.inference import restored_image
+from limpid.losses.step import LossTerm, Step
+
+
+def _of_real(step: Step) -> Tensor:
+    """The restored real images of `step`, float32."""
+    assert step.real_output is not None
+    return restored_image(step.real_output).float()
+
+
+class DarkChannel(LossTerm):
+    """``-sum (1 - dark)`` of the restored real images, over all pixels of the batch: the sum of the dark channel.
+
+    Args:
+        patch: side of the window of the dark channel in pixels, odd; cut at the border.
+    """
+
+    requires = frozenset({"real_output"})
+
+    def __init__(self, patch: int = 7) -> None:
+        super().__init__()
+        self.patch = patch
+
+    def forward(self, step: Step) -> Tensor:
+        """The sum over the batch, in float32; below 0 where the images are not white."""
+        brightness = _of_real(step).amin(1, keepdim=True)
+        dark = -F.max_pool2d(-brightness, self.patch, stride=1, padding=self.patch // 2)
+        return -(1 - dark).sum()
+
+
+class TotalVariation(LossTerm):
+    """The sum of absolute differences of neighbours in the restored real images, of values in [-1, 1].
+
+    Before the first row and the first column there are zeros, the grey of [-1, 1], as in the release.
+    """
+
+    requires = frozenset({"real_output"})
+
+    def forward(self, step: Step) -> Tensor:
+        """The sum over the batch, in float32."""
+        images = 2 * _of_real(step) - 1
+        down = images - F.pad(images, (0, 0, 1, 0))[..., :-1, :]
+        right = images - F.pad(images, (1, 0))[..., :-1]
+        return torch.stack([down.abs().sum(), right.abs().sum()]).sum()
