@@ -81,15 +81,18 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         (["train", "data.crop"], "The word 'data.crop' sets nothing; write KEY=VALUE"),
         (["train", "+rdf/table5=student"], "There is no table or group 'rdf/table5'; did you mean 'rfd/table5'?"),
         (["train", "seed=-1"], "The seed is -1, but it must be a whole number from 0 on."),
-        (["train", "+rfd/table5=ssid"], "Row rfd/table5/ssid (SSID) is not built yet: "),
+        (["train", "+rfd/table5=lsid_fcnn"], "Row rfd/table5/lsid_fcnn (LSID-FCNN) is not built yet: "),
         (["train", "+rfd/table5=student", "data.root=/nowhere"], "(the data root /nowhere does not exist); looked in /nowhere/RESIDE/ITS"),
         (["train", "+rfd/table5=student", "data.root=/nowhere"], "add data=scenes"),
         (["train", "model._target_=os.system"], "model._target_ names 'os.system', but targets may only come from"),
         (["train", "network._target_=limpid.networks.ffa_net.FFANett"], "has no 'FFANett'; did you mean 'FFANet'?"),
-        (["train", "data=scenes", "data.crop=null"], "data.train.clean.height is null, but it must be int."),
+        (["train", "data=scenes", "data.train.clean.count=null"], "data.train.clean.count is null, but it must be int."),
         (["test", "ckpt=/nowhere/a.ckpt", "data=scenes"], "There is no checkpoint /nowhere/a.ckpt"),
         (["test", "+rfd/table5=student"], "train it with `limpid train +rfd/table5=student budget=paper seed=0`, or give ckpt=PATH."),
         (["test", "model=aod_net", "data=scenes"], "has no weights"),
+        (["train", "model=dcp", "data=scenes"], "The method dcp learns nothing, so there is nothing to train"),
+        (["train", "model=zid", "data=scenes"], "The method zid learns on each image anew, so there is nothing to train"),
+        (["export", "model=zid", "format=onnx", "output=a.onnx"], "zid cannot be exported to onnx: it learns on each image anew"),
         (["table", "rfd/tabel5"], "There is no paper, table or row 'rfd/tabel5'; did you mean 'rfd/table5'?"),
         (["train", "-m", "+rfd/table5=student,studnt"], "There is no rfd/table5=studnt; did you mean 'student'?"),
     ],
@@ -114,10 +117,10 @@ def test_mistakes_get_one_sentence_and_exit_status_2(
 
 
 def test_a_sweep_skips_what_is_done_and_what_cannot_run(limpid: Limpid, tmp_path: Path) -> None:
-    sweep = ("train", "-m", "+rfd/table5=student,aod_net,ssid", *SMOKE, "data.test.scenes.clean.height=32")
+    sweep = ("train", "-m", "+rfd/table5=student,aod_net,lsid_fcnn", *SMOKE, "data.test.scenes.clean.height=32")
     first = limpid(*sweep)
     assert "3 jobs: 2 done, 1 skipped" in first.stderr
-    assert "Row rfd/table5/ssid (SSID) is not built yet" in first.stderr
+    assert "Row rfd/table5/lsid_fcnn (LSID-FCNN) is not built yet" in first.stderr
     again = limpid(*sweep)
     assert "3 jobs: 2 already done, 1 skipped" in again.stderr
     assert len(list((tmp_path / "runs").rglob("metrics.json"))) == 2
@@ -126,7 +129,7 @@ def test_a_sweep_skips_what_is_done_and_what_cannot_run(limpid: Limpid, tmp_path
     entries = json.loads(limpid("table", "rfd/table5", "--format", "json").stdout)
     assert len(entries) == 18
     by_row = {entry["row"]: entry for entry in entries}
-    assert by_row["ssid"]["why_not"].startswith("not built")
+    assert by_row["lsid_fcnn"]["why_not"].startswith("not built")
     assert "The set reside_its is not there" in by_row["student"]["why_not"]
     [run] = [run for run in by_row["student"]["runs"] if run["budget"] == "smoke"]  # besides those that were kept
     assert set(run) >= {

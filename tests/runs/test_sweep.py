@@ -19,5 +19,5 @@ def test_a_sweep_that_does_not_start_is_not_taken_for_the_next_one(
     assert status(["train", "-m", "+rfd/table5=no_such_row"]) == 2
     assert "LIMPID_SWEEP" not in os.environ
     capsys.readouterr()
-    assert status(["train", "+rfd/table5=ssid"]) == 2
+    assert status(["train", "+rfd/table5=lsid_fcnn"]) == 2
     assert "not built" in capsys.readouterr().err

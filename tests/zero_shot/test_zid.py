@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import limpid
 from limpid.networks.zid import AirlightVAE, SkipNet, ZIDNets
+from limpid.profiling import cost
 from limpid.zero_shot.base import _Lines
 from limpid.zero_shot.zid import ZID, blur
 
@@ -237,6 +238,29 @@ def test_an_interruption_comes_through() -> None:
 
 
 def test_one_step_is_measured_instead_of_all() -> None:
-    method = ZID(steps=500)
-    assert method.with_steps(1).steps == 1
-    assert method.steps == 500
+    method = ZID(steps=10**6)
+    measured = cost(method, 64, 64, torch.device("cpu"), repeats=1)
+    assert measured.params == method.learnt_parameters(64, 64)
+    assert measured.gflops is not None
+    assert method.steps == 10**6
+
+
+def test_the_maps_of_the_last_image_are_not_learnt_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    method, x = ZID(steps=1), image(70, 67)
+    learnt = []
+    original = ZID.learn
+
+    def counted(self: ZID, image: Tensor) -> ZIDNets:
+        learnt.append(image.shape)
+        return original(self, image)
+
+    monkeypatch.setattr(ZID, "learn", counted)
+    restored = method(x)
+    assert torch.equal(method.estimate(x).restored, restored)
+    assert len(learnt) == 1
+    assert not torch.equal(method(image(70, 67, seed=1)), restored)
+    assert torch.equal(method(x), restored)
+    assert len(learnt) == 3
+    forgetful = method.with_steps(1)
+    assert torch.equal(forgetful(x), forgetful(x))
+    assert len(learnt) == 5

@@ -16,18 +16,21 @@ from limpid.networks.padding import pad_to_multiple
 from limpid.priors.base import Estimate, stacked
 
 Nets = TypeVar("Nets", bound=nn.Module)
+#: What networks found in the image that they learnt on.
+Found = TypeVar("Found")
 #: One number of the networks; the generator draws what is random in it.
 Objective: TypeAlias = Callable[[Nets, torch.Generator], Tensor]
 #: What is told after each step: its number, of how many.
 Progress = Callable[[int, int], None]
 
 
-class LearnsOnEachImage(nn.Module, Generic[Nets]):
-    """Makes new networks for each image, and optimises them on it; subclasses write how in three methods.
+class LearnsOnEachImage(nn.Module, Generic[Nets, Found]):
+    """Makes new networks for each image, and optimises them on it; subclasses write how in four methods.
 
-    These are `make` (the networks for a size), `objective` (what is minimised) and `estimate_with` (the result). The
-    image that is learnt on is reduced where it is large, and cut to sides that fit the networks. The same seed gives
-    the same bits on a CPU with the same number of threads, and torch's own generator stays as it was.
+    These are `make` (the networks for a size), `objective` (what is minimised), `found_by` (what they found) and
+    `estimate_with` (the result). The image that is learnt on is reduced where it is large, and cut to sides that fit
+    the networks. The same seed gives the same bits on a CPU with the same number of threads, and torch's own generator
+    stays as it was. What was found in the last image is remembered: its maps are often asked for after its result.
 
     Args:
         steps: of the optimiser on each image.
@@ -48,6 +51,9 @@ class LearnsOnEachImage(nn.Module, Generic[Nets]):
         super().__init__()
         self.steps, self.lr, self.megapixels, self.seed = steps, lr, megapixels, seed
         self.register_buffer("place", torch.zeros(0), persistent=False)
+        #: Whether what was found in the last image is taken for the same image again.
+        self.remembers = True
+        self._last: tuple[Tensor, Found] | None = None
         #: What is told after each step; a line on stderr from time to time, unless it is changed.
         self.progress: Callable[[], Progress] = _Lines
 
@@ -59,12 +65,15 @@ class LearnsOnEachImage(nn.Module, Generic[Nets]):
         """What is minimised on `image` `(1, 3, H, W)` in [0, 1]."""
         raise NotImplementedError
 
-    def estimate_with(self, nets: Nets, learnt: Tensor, small: Tensor, image: Tensor) -> Estimate:
-        """The estimate of one image, without the batch axis, by networks that have learnt on it.
+    def found_by(self, nets: Nets, image: Tensor) -> Found:
+        """What networks find in the `image` `(1, 3, h, w)` that they have learnt on."""
+        raise NotImplementedError
+
+    def estimate_with(self, found: Found, small: Tensor, image: Tensor) -> Estimate:
+        """The estimate of one image, without the batch axis.
 
         Args:
-            nets: the networks.
-            learnt: what they learnt on, `(1, 3, h, w)`: the middle of `small`, or a continuation of it.
+            found: by networks in the middle of `small`, or in a continuation of it; see `spread`.
             small: the image reduced, `(1, 3, H, W)`.
             image: the image at full size, `(1, 3, H, W)`.
         """
@@ -85,10 +94,11 @@ class LearnsOnEachImage(nn.Module, Generic[Nets]):
         with torch.device("meta"):
             return sum(p.numel() for p in self.make(*sides).parameters())
 
-    def with_steps(self, steps: int) -> LearnsOnEachImage[Nets]:
-        """The same method with so many steps."""
+    def with_steps(self, steps: int) -> LearnsOnEachImage[Nets, Found]:
+        """The same method with so many steps, which remembers no image."""
         changed = copy.copy(self)
-        changed.steps = steps
+        changed.steps, changed.remembers = steps, False
+        changed._last = None
         return changed
 
     def learn(self, image: Tensor) -> Nets:
@@ -124,9 +134,21 @@ class LearnsOnEachImage(nn.Module, Generic[Nets]):
             image = x.detach().float().to(self.place.device)
             small = reduced(image, self.megapixels)
             learnt = self._fitting(small).clone()  # which gradients may be taken of
-            nets = self.learn(learnt)
+            found = self._found(learnt)
             with torch.no_grad():
-                return self.estimate_with(nets, learnt, small, image)
+                return self.estimate_with(found, small, image)
+
+    def _found(self, image: Tensor) -> Found:
+        """What networks find in `image` after they have learnt on it, or what they found where it was the last."""
+        last = self._last
+        if last is not None and last[0].device == image.device and torch.equal(last[0], image):
+            return last[1]
+        nets = self.learn(image)
+        with torch.no_grad():
+            found = self.found_by(nets, image)
+        if self.remembers:
+            self._last = (image, found)
+        return found
 
     def _sides(self, height: int, width: int) -> tuple[int, int]:
         """The sides that networks take of an image of this size."""

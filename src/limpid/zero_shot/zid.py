@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limpid.inference.carried import ROWS, enlarged_rows
-from limpid.networks.zid import ZIDNets
+from limpid.networks.zid import Layers, ZIDNets
 from limpid.priors.airlight import brightest_of_haziest
 from limpid.priors.base import Estimate
 from limpid.priors.filters import colour_guided_coefficients
 from limpid.zero_shot.base import LearnsOnEachImage, Objective
 
 
-class ZID(LearnsOnEachImage[ZIDNets]):
+class ZID(LearnsOnEachImage[ZIDNets, Layers]):
     """Three networks that learn on each image for so many steps; the last step's result is taken.
 
     The scene that its network draws is not the result: the haze model is solved for it, with the refined transmission.
@@ -88,11 +88,15 @@ class ZID(LearnsOnEachImage[ZIDNets]):
 
         return loss
 
-    def estimate_with(self, nets: ZIDNets, learnt: Tensor, small: Tensor, image: Tensor) -> Estimate:
+    def found_by(self, nets: ZIDNets, image: Tensor) -> Layers:
+        """The layers of the `image` that the networks have learnt on, `(1, 3, h, w)`."""
+        layers: Layers = nets(image, self._noise(torch.Generator(image.device).manual_seed(self.seed)))
+        return layers
+
+    def estimate_with(self, found: Layers, small: Tensor, image: Tensor) -> Estimate:
         """See `LearnsOnEachImage`; the airlight is the mean colour of its map, the depth is ``-log t``."""
-        layers = nets(learnt, self._noise(torch.Generator(image.device).manual_seed(self.seed)))
-        found, airlight = (self.spread(part, small.shape[-2:]) for part in (layers.transmission, layers.airlight))
-        slope, offset = colour_guided_coefficients(small[0], found[0], self.guided_radius, self.guided_epsilon)
+        rough, airlight = (self.spread(part, small.shape[-2:]) for part in (found.transmission, found.airlight))
+        slope, offset = colour_guided_coefficients(small[0], rough[0], self.guided_radius, self.guided_epsilon)
         restored, transmission = torch.empty_like(image), torch.empty_like(image[:, :1])
         for top in range(0, image.shape[-2], ROWS):
             rows = slice(top, min(top + ROWS, image.shape[-2]))
