@@ -12,12 +12,16 @@ import importlib
 import inspect
 import sys
 import typing
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from limpid.config.kinds import refuse_kinds
 from limpid.errors import UserError, nearest
+
+# PyTorch says it of each layer; `_refuse_empty` does in a sentence.
+warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
 
 #: Packages a `_target_` may name without being listed in `allow_targets`.
 ALLOWED = ("limpid", "torch", "lightning", "torchmetrics", "albumentations", "kornia")

@@ -41,6 +41,19 @@ def gaussian_weights(module: nn.Module, std: float) -> None:
             nn.init.zeros_(layer.bias)
 
 
+def refuse_small(image: Tensor, smallest: int) -> None:
+    """Refuse images `(N, C, H, W)` that are too small for a discriminator of patches.
+
+    Raises:
+        UserError: a side is below `smallest`.
+    """
+    if min(image.shape[-2:]) < smallest:
+        raise UserError(
+            f"The discriminator needs images of at least {smallest} pixels a side, and this one is "
+            f"{image.shape[-1]}x{image.shape[-2]}; train on larger ones (data.crop)."
+        )
+
+
 class PatchGAN(nn.Module):
     """The discriminator of pix2pix and CycleGAN (Isola et al., CVPR 2017, section 3.2.2): 2,764,737 parameters.
 
@@ -86,11 +99,7 @@ class PatchGAN(nn.Module):
         Raises:
             UserError: a side of the image is below 24 pixels (3 * 2^layers), so that no patch is left.
         """
-        if min(image.shape[-2:]) < self.smallest:
-            raise UserError(
-                f"PatchGAN needs images of at least {self.smallest} pixels a side, and this one is "
-                f"{image.shape[-1]}x{image.shape[-2]}; train on larger ones (data.crop), or give it fewer layers."
-            )
+        refuse_small(image, self.smallest)
         scores: Tensor = self.body(2 * image - 1)
         return scores
 
