@@ -89,3 +89,35 @@ def test_a_class_that_hands_its_settings_on_has_its_bases_arguments() -> None:
         instantiate.check(
             {"_target_": f"{here}.Derived", "first": 1, "second": "many"}, "x", allow=[here.split(".")[0]]
         )
+
+
+PATCHGAN = {"_target_": "limpid.networks.patchgan.PatchGAN", "channels": 4}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (
+            {"norm": "group"},
+            r"discriminator cannot be made with channels=4, norm=group \(norm is 'group', but it must be",
+        ),
+        ({"channels": 0}, r"with channels=0 \(body.0.weight would have no numbers in it\); change what does not fit\."),
+        ({"channels": -1}, r"with channels=-1 \(Trying to create tensor with negative dimension"),
+        ({"layers": -1}, r"with channels=4, layers=-1 \(list index out of range\)"),
+        ({"weight_std": -1.0}, r"weight_std=-1.0 \(normal expects std >= 0.0"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_what_cannot_be_made_is_told_with_its_settings(settings: dict[str, object], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        instantiate.construct(PATCHGAN | settings, "model.discriminator")
+
+
+class Broken:
+    def __init__(self) -> None:
+        raise ValueError("a mistake in one's own code")
+
+
+def test_a_class_of_ones_own_shows_where_it_fails() -> None:
+    with pytest.raises(ValueError, match="own code"):
+        instantiate.construct({"_target_": f"{__name__}.Broken"}, "model", allow=[__name__.split(".")[0]])

@@ -9,12 +9,15 @@ import torch
 from tests.losses.steps import step
 from torch import Tensor
 
+from limpid.errors import UserError
+from limpid.losses import L1
 from limpid.losses.adversarial import (
     Adversarial,
     CrossEntropy,
     Game,
     LeastSquares,
     Wasserstein,
+    game_of,
     gradient_penalty,
 )
 
@@ -80,3 +83,11 @@ def test_the_penalty_looks_between_the_images_and_where_nothing_changes_it_has_a
     weight = torch.zeros(1, requires_grad=True)
     gradient_penalty(lambda x: weight * x, clear, restored).backward()
     assert torch.isfinite(weight.grad).all()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("game", ["wasserstein", {"clear": 0.9}, L1()])
+def test_what_is_no_game_is_refused(game: object) -> None:
+    with pytest.raises(UserError, match=r"is (.wasserstein.|.*0.9.*|L1), which is none; write it as .*LeastSquares"):
+        game_of(game, LeastSquares())  # type: ignore[arg-type]
+    usual = CrossEntropy()
+    assert game_of(None, usual) is usual

@@ -67,3 +67,15 @@ def test_the_distance_is_the_weighted_sum_over_layers() -> None:
     assert term(step(x, {"target": x})).item() == 0
     with pytest.raises(ValueError, match="must be l1 or l2"):
         Perceptual(layers, "cosine", weights="random")
+
+
+def test_images_of_which_the_poolings_leave_nothing_are_refused() -> None:
+    term = Perceptual({"pool3": 1.0}, weights="random", depth=16)
+    small, enough = torch.rand(1, 3, 7, 9), torch.rand(1, 3, 8, 9)
+    assert term.between(enough, enough) == 0
+    with pytest.raises(
+        UserError, match="Images of 9x7 pixels are too small to be compared in VGG's pool3, which needs 8"
+    ):
+        term.between(small, small)
+    with pytest.raises(ValueError, match="side is 0, but it must be 1 or more"):
+        Perceptual({"pool3": 1.0}, weights="random", depth=16, side=0)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tests.losses.steps import step
-from tests.specs import spec_of
+from tests.specs import config, spec_of
 
 import limpid
 from limpid.config import instantiate
@@ -85,3 +85,9 @@ def test_a_row_of_dcpdn_tells_where_transmissions_are_missing(tmp_path: Path) ->
     spec = spec_of("rfd/table5/dcpdn", tmp_path)
     model = instantiate.construct(spec.config["loss"], "loss")
     assert model.requires == {"transmission", "airlight", "scores"}
+
+
+@pytest.mark.parametrize(("budget", "channels"), [("paper", 64), ("mini", 8), ("smoke", 4)])
+@pytest.mark.parametrize("row", ["rfd/table5/dcpdn", "rfd/retrained/dcpdn"])
+def test_the_discriminator_is_narrowed_with_the_network(row: str, budget: str, channels: int) -> None:
+    assert config(row, f"budget={budget}")["model"]["discriminator"]["channels"] == channels

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 import limpid
 from limpid.errors import UserError
+from limpid.models.decaying_loss_weights import DecayingLossWeights
 from limpid.models.terms_in_turn import TermsInTurn
 
 
@@ -57,3 +58,17 @@ def test_a_turn_of_no_term_is_refused() -> None:
         UserError, match=r"model\.turns names 'corse', which is no term of the loss; did you mean 'coarse'"
     ):
         limpid.model("mscnn", "data=scenes", "model.turns=[[corse],[fine]]")
+
+
+@pytest.mark.parametrize("turns", [[], [[]], ["coarse", "fine"]])
+def test_turns_without_names_are_refused(turns: list[list[str]]) -> None:
+    with pytest.raises(UserError, match="a list of lists, each with the name of at least one term"):
+        TermsInTurn(torch.nn.Conv2d(3, 3, 1), turns=turns)
+
+
+@pytest.mark.parametrize(
+    "decay", [{"factor": 0.9}, {"factor": 0.9, "of": 0}, {"factor": -1, "of": 2}, {"factor": 1, "of": "x"}]
+)
+def test_decays_that_are_none_are_refused(decay: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=r"model.decay.fine is .*, but it must have a factor, 0 or more"):
+        DecayingLossWeights(torch.nn.Conv2d(3, 3, 1), decay={"fine": decay})  # type: ignore[dict-item]

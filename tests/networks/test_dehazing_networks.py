@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import limpid
+from limpid.errors import UserError
 from limpid.networks import dehazing_4k, mscnn
 from limpid.networks.dcpdn import DCPDNDiscriminator
 from limpid.networks.dehazing_4k import applied, rows, sliced
@@ -417,6 +418,9 @@ def test_dcpdn_gives_the_same_picture_twice_and_drops_in_training_alone() -> Non
 def test_the_discriminator_of_dcpdn_has_its_parameters() -> None:
     assert sum(p.numel() for p in DCPDNDiscriminator().parameters()) == 2_768_640
     assert DCPDNDiscriminator(4)(torch.rand(2, 6, 64, 64)).shape == (2, 1, 6, 6)
+    assert DCPDNDiscriminator(4)(torch.rand(2, 6, 24, 30)).shape == (2, 1, 1, 1)
+    with pytest.raises(UserError, match="at least 24 pixels a side, and this one is 30x23"):
+        DCPDNDiscriminator(4)(torch.rand(2, 6, 23, 30))
 
 
 def test_the_first_weights_of_famed_net_are_caffes() -> None:

@@ -12,12 +12,16 @@ import importlib
 import inspect
 import sys
 import typing
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from limpid.config.kinds import refuse_kinds
 from limpid.errors import UserError, nearest
+
+# PyTorch says it of each layer; `_refuse_empty` does in a sentence.
+warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
 
 #: Packages a `_target_` may name without being listed in `allow_targets`.
 ALLOWED = ("limpid", "torch", "lightning", "torchmetrics", "albumentations", "kornia")
@@ -127,7 +131,8 @@ def construct(config: object, where: str, allow: Sequence[str] = (), **extra: An
     Lists and dicts without a `_target_` come back with their members made.
 
     Raises:
-        UserError: as in `locate`.
+        UserError: as in `locate`; or an object of Limpid or of a library that it builds on cannot be made of these
+            settings. What a class of one's own raises passes as it is, with its traceback.
     """
     if isinstance(config, Mapping):
         members = {k: construct(v, f"{where}.{k}", allow) for k, v in config.items() if k not in _DIRECTIVES}
@@ -135,10 +140,43 @@ def construct(config: object, where: str, allow: Sequence[str] = (), **extra: An
             return {**members, **extra}
         target = locate(config["_target_"], where, allow)
         arguments = {**members, **extra}
-        return functools.partial(target, **arguments) if config.get("_partial_") else target(**arguments)
+        return functools.partial(target, **arguments) if config.get("_partial_") else _made(target, where, arguments)
     if isinstance(config, list | tuple):
         return [construct(member, f"{where}[{i}]", allow) for i, member in enumerate(config)]
     return config
+
+
+#: What a class raises that is given numbers or lists it can make nothing of.
+_UNFIT = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def _made(target: Any, where: str, arguments: Mapping[str, Any]) -> Any:
+    """The object that `target` makes of `arguments`."""
+    try:
+        made = target(**arguments)
+        if target.__module__.startswith("limpid."):
+            _refuse_empty(made)
+    except _UNFIT as error:
+        if target.__module__.split(".", 1)[0] not in ALLOWED:
+            raise
+        plain = {name: value for name, value in arguments.items() if _is_plain(value)}
+        settings = ", ".join(f"{name}={value}" for name, value in plain.items()) or "its settings"
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise UserError(f"{where} cannot be made with {settings} ({reason}); change what does not fit.") from error
+    return made
+
+
+def _refuse_empty(made: object) -> None:
+    """Refuse a network with a layer of no channels, which PyTorch makes but cannot use."""
+    for name, parameter in getattr(made, "named_parameters", tuple)():
+        if not parameter.numel():
+            raise ValueError(f"{name} would have no numbers in it")
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):
+        return all(_is_plain(member) for member in value)
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _targets(config: object, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -6,19 +6,21 @@ tensors where several discriminators, or one at several scales, judge; then the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limpid.errors import UserError
 from limpid.losses.step import LossTerm, Step
 
 #: Scores of one discriminator, any shape, or of several.
 Scores: TypeAlias = Tensor | Sequence[Tensor]
 
 
+@runtime_checkable
 class Game(Protocol):
     """One kind of adversarial training. Losses are float32; restored images are detached where they are made."""
 
@@ -27,6 +29,22 @@ class Game(Protocol):
 
     def generator_loss(self, restored_scores: Scores) -> Tensor:
         """What the network that restores minimises."""
+
+
+def game_of(game: Game | None, usual: Game) -> Game:
+    """The `game`, or the `usual` one in the place of None.
+
+    Raises:
+        UserError: it is something else than a game.
+    """
+    chosen = usual if game is None else game
+    if not isinstance(chosen, Game):
+        given = repr(chosen) if isinstance(chosen, str | Mapping) else type(chosen).__name__
+        raise UserError(
+            f"The game between the network and its discriminator is {given}, which is none; write it as "
+            "{_target_: limpid.losses.adversarial.LeastSquares}, or as CrossEntropy or Wasserstein there."
+        )
+    return chosen
 
 
 class LeastSquares:
@@ -123,7 +141,7 @@ class Adversarial(LossTerm):
 
     def __init__(self, game: Game | None = None) -> None:
         super().__init__()
-        self.game = game or LeastSquares()
+        self.game = game_of(game, LeastSquares())
 
     def forward(self, step: Step) -> Tensor:
         """The mean over all scores, in float32."""

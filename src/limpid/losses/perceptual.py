@@ -146,7 +146,7 @@ class Perceptual(LossTerm):
         side: both images are first resized to this many pixels a side, bilinearly; None leaves them.
 
     Raises:
-        ValueError: the distance is neither.
+        ValueError: the distance is neither, or the side is below 1.
         CannotRun: VGG's weights are not there.
     """
 
@@ -164,6 +164,8 @@ class Perceptual(LossTerm):
         super().__init__()
         if distance not in ("l1", "l2"):
             raise ValueError(f"distance is {distance!r}, but it must be l1 or l2.")
+        if side is not None and side < 1:
+            raise ValueError(f"the images' side is {side}, but it must be 1 or more, or null.")
         self.layers, self.distance = dict(layers), F.l1_loss if distance == "l1" else F.mse_loss
         self.vgg = frozen_vgg(weights, list(layers), normalise, depth, origin, image_range)
         self.side = side

@@ -1,6 +1,7 @@
 """Terms that judge what a network makes of real degraded images, which have no references.
 
 SSID (Li et al., IEEE TIP 29, 2020): the dark channel of a clear image is nearly black, and its gradients are sparse.
+Its release adds up the images of a batch; means do not depend on how many images, batches or processes share a step.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def _of_real(step: Step) -> Tensor:
 
 
 class DarkChannel(LossTerm):
-    """``-sum (1 - dark)`` of the restored real images, over all pixels of the batch: the sum of the dark channel.
+    """``-sum (1 - dark)`` over all pixels of a restored real image: the sum of the dark channel, the mean over images.
 
     Args:
         patch: side of the window of the dark channel in pixels, odd; cut at the border.
@@ -33,14 +34,14 @@ class DarkChannel(LossTerm):
         self.patch = patch
 
     def forward(self, step: Step) -> Tensor:
-        """The sum over the batch, in float32; below 0 where the images are not white."""
+        """The mean over the batch, in float32; below 0 where the images are not white."""
         brightness = _of_real(step).amin(1, keepdim=True)
         dark = -F.max_pool2d(-brightness, self.patch, stride=1, padding=self.patch // 2)
-        return -(1 - dark).sum()
+        return -(1 - dark).sum() / len(dark)
 
 
 class TotalVariation(LossTerm):
-    """The sum of absolute differences of neighbours in the restored real images, of values in [-1, 1].
+    """The sum of absolute differences of neighbours in a restored real image in [-1, 1]; the mean over images.
 
     Before the first row and the first column there are zeros, the grey of [-1, 1], as in the release.
     """
@@ -48,8 +49,8 @@ class TotalVariation(LossTerm):
     requires = frozenset({"real_output"})
 
     def forward(self, step: Step) -> Tensor:
-        """The sum over the batch, in float32."""
+        """The mean over the batch, in float32."""
         images = 2 * _of_real(step) - 1
         down = images - F.pad(images, (0, 0, 1, 0))[..., :-1, :]
         right = images - F.pad(images, (1, 0))[..., :-1]
-        return torch.stack([down.abs().sum(), right.abs().sum()]).sum()
+        return torch.stack([down.abs().sum(), right.abs().sum()]).sum() / len(images)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from limpid.errors import UserError
 from limpid.inference import restored_image
-from limpid.losses.adversarial import Game, LeastSquares
+from limpid.losses.adversarial import Game, LeastSquares, game_of
 from limpid.losses.step import Cycle
 from limpid.models.adversarial import Adversarial, clear_images
 from limpid.models.batches import Batch
@@ -62,7 +62,7 @@ class CycleModel(Adversarial):
             )
         self.degrading = degrading
         self.discriminator = nn.ModuleDict(dict(discriminators))
-        self.game = game or LeastSquares()
+        self.game = game_of(game, LeastSquares())
         self.pools = nn.ModuleDict({name: ImagePool(pool) for name in discriminators})
 
     def configure_network(self, memory_format: str = "channels_last", compile: bool = False) -> None:

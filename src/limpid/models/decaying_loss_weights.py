@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypedDict
 
+from limpid.errors import UserError
 from limpid.models import run_length
 from limpid.models.batches import Batch
 from limpid.models.restorer import Restorer
@@ -32,7 +33,7 @@ class DecayingLossWeights(Restorer):
         settings: see `Restorer`.
 
     Raises:
-        UserError: (when training begins) nothing says how long the training is.
+        UserError: a decay is no such pair; or (when training begins) nothing says how long the training is.
     """
 
     #: How many optimizers step in turns.
@@ -41,6 +42,12 @@ class DecayingLossWeights(Restorer):
     def __init__(self, *arguments: Any, decay: Mapping[str, Decay] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.decay = dict(decay or {})
+        for name, by in self.decay.items():
+            if set(by) != {"factor", "of"} or not _is_fit(by):
+                raise UserError(
+                    f"model.decay.{name} is {dict(by)}, but it must have a factor, 0 or more, and in `of` the number "
+                    "of equal parts of the training, 1 or more, such as {factor: 0.99, of: 90}."
+                )
         self.full_weights = {} if self.loss is None else dict(self.loss.weights)
 
     @property
@@ -65,3 +72,9 @@ class DecayingLossWeights(Restorer):
         for name, by in self.decay.items():
             if name in self.full_weights:
                 self.loss.weights[name] = self.full_weights[name] * by["factor"] ** (done * int(by["of"]) // steps)
+
+
+def _is_fit(by: Mapping[str, object]) -> bool:
+    """Whether both values are numbers, and large enough."""
+    numbers = all(isinstance(value, int | float) for value in by.values())
+    return numbers and by["factor"] >= 0 and by["of"] >= 1  # type: ignore[operator]

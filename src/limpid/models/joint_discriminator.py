@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from limpid.losses.adversarial import CrossEntropy, Game
+from limpid.errors import UserError
+from limpid.losses.adversarial import CrossEntropy, Game, game_of
 from limpid.losses.haze_maps import found_map, known_map
 from limpid.losses.perceptual import PublishedWeights, published_state
 from limpid.models.adversarial import Adversarial, conditioned
@@ -38,7 +39,7 @@ class JointDiscriminator(Adversarial):
 
     Raises:
         CannotRun: the weights are not there.
-        UserError: the file is not the published one.
+        UserError: the file is not the published one, or the decay is below 0.
     """
 
     def __init__(
@@ -52,8 +53,12 @@ class JointDiscriminator(Adversarial):
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
+        if discriminator_weight_decay < 0:
+            raise UserError(
+                f"model.discriminator_weight_decay is {discriminator_weight_decay}, but a decay is 0 or more."
+            )
         self.discriminator = discriminator
-        self.game = game or CrossEntropy()
+        self.game = game_of(game, CrossEntropy())
         self.pool = ImagePool(pool)
         self.discriminator_weight_decay = discriminator_weight_decay
         if self.loss is not None and encoder_weights != "random":  # what is only tested has weights of its own

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from limpid.errors import UserError
 from limpid.losses import Step
-from limpid.losses.adversarial import CrossEntropy, Game, Scores
+from limpid.losses.adversarial import CrossEntropy, Game, Scores, game_of
 from limpid.models.adversarial import Adversarial, conditioned
 from limpid.models.batches import Batch
 from limpid.models.restorer import StepOutput
@@ -49,7 +49,7 @@ class Pix2pix(Adversarial):
     ) -> None:
         super().__init__(*arguments, **settings)
         self.discriminator = discriminator
-        self.game = game or CrossEntropy()
+        self.game = game_of(game, CrossEntropy())
         self.judged = judged
         self.discriminator_layers = [] if self.loss is None else self.loss.discriminator_layers
 

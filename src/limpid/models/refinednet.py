@@ -9,7 +9,7 @@ from torch import nn
 
 from limpid.errors import UserError
 from limpid.losses import Step
-from limpid.losses.adversarial import Game, LeastSquares
+from limpid.losses.adversarial import Game, LeastSquares, game_of
 from limpid.models.adversarial import Adversarial, clear_images
 from limpid.models.batches import Batch, known_of
 from limpid.models.image_pool import ImagePool
@@ -53,7 +53,7 @@ class UnpairedRefinement(Adversarial):
                 "choose network=refinednet, or another model."
             )
         self.discriminator = discriminator
-        self.game = game or LeastSquares()
+        self.game = game_of(game, LeastSquares())
         self.pool = ImagePool(pool)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:

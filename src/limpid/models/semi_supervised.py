@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from limpid.errors import UserError
 from limpid.inference import restored_image
-from limpid.losses.adversarial import Game, Wasserstein, gradient_penalty
+from limpid.losses.adversarial import Game, Wasserstein, game_of, gradient_penalty
 from limpid.models.adversarial import Adversarial
 from limpid.models.batches import Batch
 from limpid.models.decaying_loss_weights import DecayingLossWeights
@@ -40,6 +41,9 @@ class SemiSupervised(Adversarial, DecayingLossWeights):
         penalty_per_pixel: see `gradient_penalty`.
         discriminator_steps: how many steps the discriminator makes for each of the network.
         settings: see `DecayingLossWeights`; optimizer and learning-rate scheduler are made twice.
+
+    Raises:
+        UserError: `discriminator_steps` is below 1, or `penalty` below 0.
     """
 
     PROVIDES = Adversarial.PROVIDES | {"real_output"}
@@ -55,8 +59,13 @@ class SemiSupervised(Adversarial, DecayingLossWeights):
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
+        if discriminator_steps < 1 or penalty < 0:
+            raise UserError(
+                f"model.discriminator_steps is {discriminator_steps} and model.penalty {penalty}, but the "
+                "discriminator makes at least 1 step for each of the network, with a penalty of 0 or more."
+            )
         self.discriminator = discriminator
-        self.game = game or Wasserstein()
+        self.game = game_of(game, Wasserstein())
         self.penalty, self.penalty_per_pixel = penalty, penalty_per_pixel
         self.discriminator_steps = discriminator_steps
 

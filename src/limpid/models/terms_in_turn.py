@@ -20,11 +20,16 @@ class TermsInTurn(DecayingLossWeights):
         settings: see `Restorer`.
 
     Raises:
-        UserError: a name is that of no term.
+        UserError: a name is that of no term, or there is a turn without a name.
     """
 
     def __init__(self, *arguments: Any, turns: Sequence[Sequence[str]], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
+        if not turns or any(isinstance(turn, str) or not turn for turn in turns):
+            raise UserError(
+                f"model.turns is {turns}, but it must be a list of lists, each with the name of at least one term of "
+                "the loss, such as [[coarse], [fine]]."
+            )
         self.turns = [list(turn) for turn in turns]
         for name in {name for turn in self.turns for name in turn} if self.loss is not None else ():
             if name not in self.full_weights:

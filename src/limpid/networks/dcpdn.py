@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from limpid.networks.densenet import DenseEncoder, DenseLayer, affine_norm
 from limpid.networks.padding import pad_to_multiple
-from limpid.networks.patchgan import gaussian_weights
+from limpid.networks.patchgan import gaussian_weights, refuse_small
 from limpid.networks.pyramid_pooling import PyramidPooling
 
 _SLOPE = 0.2
@@ -220,7 +221,18 @@ class DCPDNDiscriminator(nn.Sequential):
             layers += [nn.Conv2d(before, after, 4, stride, padding=1, bias=False)]
             layers += [nn.BatchNorm2d(after)] if 0 < number < len(strides) - 1 else []
         super().__init__(*layers)
+        self.smallest = 3 * math.prod(strides)
         gaussian_weights(self, weight_std)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The scores of `input` `(N, 6, H, W)`, `(N, 1, h, w)`.
+
+        Raises:
+            UserError: a side is below 24 pixels, so that no patch is left.
+        """
+        refuse_small(input, self.smallest)
+        scores: Tensor = super().forward(input)
+        return scores
 
 
 def normalized(norm: nn.Module, x: Tensor) -> Tensor:

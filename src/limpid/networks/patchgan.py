@@ -7,6 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limpid.errors import UserError
+
 #: Normalisations by name; one with parameters of its own makes the convolution's bias needless.
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "instance": nn.InstanceNorm2d,
@@ -37,6 +39,19 @@ def gaussian_weights(module: nn.Module, std: float) -> None:
             continue
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def refuse_small(image: Tensor, smallest: int) -> None:
+    """Refuse images `(N, C, H, W)` that are too small for a discriminator of patches.
+
+    Raises:
+        UserError: a side is below `smallest`.
+    """
+    if min(image.shape[-2:]) < smallest:
+        raise UserError(
+            f"The discriminator needs images of at least {smallest} pixels a side, and this one is "
+            f"{image.shape[-1]}x{image.shape[-2]}; train on larger ones (data.crop)."
+        )
 
 
 class PatchGAN(nn.Module):
@@ -82,13 +97,9 @@ class PatchGAN(nn.Module):
         """Scores `(N, 1, h, w)` of the patches of `image` `(N, C, H, W)` in [0, 1]; inside it is [-1, 1].
 
         Raises:
-            ValueError: a side of the image is below 24 pixels (3 * 2^layers), so that no patch is left.
+            UserError: a side of the image is below 24 pixels (3 * 2^layers), so that no patch is left.
         """
-        if min(image.shape[-2:]) < self.smallest:
-            raise ValueError(
-                f"PatchGAN needs images of at least {self.smallest} pixels a side; this one is "
-                f"{image.shape[-1]}x{image.shape[-2]}."
-            )
+        refuse_small(image, self.smallest)
         scores: Tensor = self.body(2 * image - 1)
         return scores
 
@@ -106,6 +117,9 @@ class MultiScalePatchGAN(nn.Module):
         norm: ``instance``, ``batch`` or ``none``.
         weight_std: deviation of the initial weights.
         padding: of every convolution.
+
+    Raises:
+        ValueError: there is no scale, or no normalisation of that name.
     """
 
     def __init__(
@@ -119,6 +133,8 @@ class MultiScalePatchGAN(nn.Module):
         padding: int = 1,
     ) -> None:
         super().__init__()
+        if scales < 1:
+            raise ValueError(f"It has {scales} scales, but there is at least one")
         settings = (image_channels, channels, layers, norm, weight_std, padding)
         self.scales = nn.ModuleList([PatchGAN(*settings) for _ in range(scales)])
 
@@ -126,7 +142,7 @@ class MultiScalePatchGAN(nn.Module):
         """The scores of each scale for `image` `(N, C, H, W)` in [0, 1].
 
         Raises:
-            ValueError: the image is too small for the last scale.
+            UserError: the image is too small for the last scale.
         """
         scores: list[Tensor] = []
         for discriminator in self.scales:

@@ -78,6 +78,7 @@ class VGGFeatures(nn.Module):
             raise UserError(f"The origin of VGG's weights is {origin!r}, but it must be one of {', '.join(ORIGINS)}.")
         self.layer_names = {indices[name]: name for name in layers}
         self.features = nn.Sequential(*everything[: max(self.layer_names) + 1])
+        self.smallest = 2 ** sum(isinstance(layer, nn.MaxPool2d) for layer in self.features)
         for index in self.layer_names:
             after = self.features[index + 1] if index + 1 < len(self.features) else None
             if isinstance(after, nn.ReLU):  # it would overwrite what is asked for
@@ -98,7 +99,17 @@ class VGGFeatures(nn.Module):
                     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """The activations of `images` `(N, 3, H, W)` in [0, 1], by layer; sides of 16 pixels or more."""
+        """The activations of `images` `(N, 3, H, W)` in [0, 1], by layer.
+
+        Raises:
+            UserError: a side is so small that the poolings before the deepest layer leave nothing of it.
+        """
+        if min(images.shape[-2:]) < self.smallest:
+            raise UserError(
+                f"Images of {images.shape[-1]}x{images.shape[-2]} pixels are too small to be compared in VGG's "
+                f"{self.layer_names[max(self.layer_names)]}, which needs {self.smallest} a side; train on larger ones "
+                "(data.crop), or compare them larger (the term's `side`)."
+            )
         x = self._scaled(images)
         activations: dict[str, Tensor] = {}
         for i, layer in enumerate(self.features):
