@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import limpid
+from limpid.errors import UserError
 from limpid.networks import dehazing_4k, mscnn
 from limpid.networks.dcpdn import DCPDNDiscriminator
 from limpid.networks.dehazing_4k import applied, rows, sliced
@@ -230,6 +231,14 @@ def test_strips_of_mscnn_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         close(network.estimate(x).transmission, whole)
 
 
+def test_official_mscnn_takes_a_row_of_pixels() -> None:
+    network, x = built("mscnn", form="official"), image(2, 40)
+    x[..., 1, :] = x[..., 0, :]
+    with torch.no_grad():
+        for row in (x[..., :1, :], x[..., :1, :].transpose(2, 3)):
+            assert network(row).shape == row.shape and network(row).isfinite().all()
+
+
 def test_mscnn_in_training_gives_what_it_is_trained_on() -> None:
     for form in mscnn.FORMS:
         network = limpid.build("mscnn", form=form).train()
@@ -417,3 +426,6 @@ def test_dcpdn_gives_the_same_picture_twice_and_drops_in_training_alone() -> Non
 def test_the_discriminator_of_dcpdn_has_its_parameters() -> None:
     assert sum(p.numel() for p in DCPDNDiscriminator().parameters()) == 2_768_640
     assert DCPDNDiscriminator(4)(torch.rand(2, 6, 64, 64)).shape == (2, 1, 6, 6)
+    assert DCPDNDiscriminator(4)(torch.rand(2, 6, 24, 31)).shape == (2, 1, 1, 1)
+    with pytest.raises(UserError, match=r"at least 24 pixels a side; this one is 40x23: give a larger data\.crop"):
+        DCPDNDiscriminator(4)(torch.rand(2, 6, 23, 40))

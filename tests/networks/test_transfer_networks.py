@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import limpid
+from limpid.errors import UserError
 from limpid.networks.aosr import AOSRNet, Mixup, integrated_variable, post_restoring
 from limpid.networks.frozen import Frozen
 from limpid.networks.mprnet import Lift, MPRNet, _resize
@@ -150,7 +151,7 @@ def test_patchgan_judges_patches_of_70_pixels() -> None:
 def test_patchgan_needs_24_pixels_and_says_so() -> None:
     network = PatchGAN(channels=4)
     assert network(torch.rand(1, 3, 24, 24)).shape == (1, 1, 1, 1)
-    with pytest.raises(ValueError, match=r"at least 24 pixels a side; this one is 30x23"):
+    with pytest.raises(UserError, match=r"at least 24 pixels a side; this one is 30x23: give a larger data.crop"):
         network(torch.rand(1, 3, 23, 30))
     with pytest.raises(ValueError, match="norm is 'group'"):
         PatchGAN(norm="group")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from limpid.networks.densenet import DenseEncoder, DenseLayer, affine_norm
 from limpid.networks.padding import pad_to_multiple
-from limpid.networks.patchgan import gaussian_weights
+from limpid.networks.patchgan import gaussian_weights, refuse_small
 from limpid.networks.pyramid_pooling import PyramidPooling
 
 _SLOPE = 0.2
@@ -221,6 +221,15 @@ class DCPDNDiscriminator(nn.Sequential):
             layers += [nn.BatchNorm2d(after)] if 0 < number < len(strides) - 1 else []
         super().__init__(*layers)
         gaussian_weights(self, weight_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The scores of `x`.
+
+        Raises:
+            UserError: a side is below 24 pixels, so that no patch is left.
+        """
+        refuse_small(x, 24)
+        return super().forward(x)
 
 
 def normalized(norm: nn.Module, x: Tensor) -> Tensor:

@@ -150,7 +150,9 @@ class MSCNN(nn.Module):
             coarse, found = (_full_size(net(x / divisor), x.shape[-2:]).float() for net in (self.coarse, self.fine))
             return MSCNNOutput((image - A) / found + A, found, coarse, airlight)
         with torch.autocast(x.device.type, enabled=False):
-            found = _full_size(_in_strips(lambda strip: self.fine(strip / divisor), image), x.shape[-2:])
+            two = pad_to_multiple(image, 1, least=2)  # pixels a side, of which its pooling leaves one
+            found = _full_size(_in_strips(lambda strip: self.fine(strip / divisor), two), two.shape[-2:])
+            found = found[..., : x.shape[-2], : x.shape[-1]]
             transmission = self._refined(image, found, airlight)
             restored = (image - A).div_(transmission**self.gamma).add_(A)
         return MSCNNOutput(restored, transmission, transmission, airlight)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limpid.errors import UserError
+
 #: Normalisations by name; one with parameters of its own makes the convolution's bias needless.
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "instance": nn.InstanceNorm2d,
@@ -24,6 +26,19 @@ def norm_layer(norm: str) -> tuple[Callable[[int], nn.Module], bool]:
     if norm not in NORMS:
         raise ValueError(f"norm is {norm!r}, but it must be one of {', '.join(NORMS)}.")
     return NORMS[norm], norm != "batch"
+
+
+def refuse_small(image: Tensor, smallest: int) -> None:
+    """Refuse an `image` `(N, C, H, W)` that leaves a discriminator nothing to judge.
+
+    Raises:
+        UserError: a side is below `smallest` pixels.
+    """
+    if min(image.shape[-2:]) < smallest:
+        raise UserError(
+            f"The discriminator needs images of at least {smallest} pixels a side; this one is "
+            f"{image.shape[-1]}x{image.shape[-2]}: give a larger data.crop."
+        )
 
 
 def gaussian_weights(module: nn.Module, std: float) -> None:
@@ -82,13 +97,9 @@ class PatchGAN(nn.Module):
         """Scores `(N, 1, h, w)` of the patches of `image` `(N, C, H, W)` in [0, 1]; inside it is [-1, 1].
 
         Raises:
-            ValueError: a side of the image is below 24 pixels (3 * 2^layers), so that no patch is left.
+            UserError: a side of the image is below 24 pixels (3 * 2^layers), so that no patch is left.
         """
-        if min(image.shape[-2:]) < self.smallest:
-            raise ValueError(
-                f"PatchGAN needs images of at least {self.smallest} pixels a side; this one is "
-                f"{image.shape[-1]}x{image.shape[-2]}."
-            )
+        refuse_small(image, self.smallest)
         scores: Tensor = self.body(2 * image - 1)
         return scores
 
@@ -121,13 +132,16 @@ class MultiScalePatchGAN(nn.Module):
         super().__init__()
         settings = (image_channels, channels, layers, norm, weight_std, padding)
         self.scales = nn.ModuleList([PatchGAN(*settings) for _ in range(scales)])
+        #: At half the size, rounded up, each scale has at least what one needs.
+        self.smallest = (3 * 2**layers - 1) * 2 ** (scales - 1) + 1
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The scores of each scale for `image` `(N, C, H, W)` in [0, 1].
 
         Raises:
-            ValueError: the image is too small for the last scale.
+            UserError: the image is too small for the last scale.
         """
+        refuse_small(image, self.smallest)
         scores: list[Tensor] = []
         for discriminator in self.scales:
             scores.append(discriminator(image))
