@@ -88,7 +88,8 @@ class Rain:
     """Rain streaks of a drawn density, direction and brightness.
 
     Args:
-        level: ``light``, ``medium`` or ``heavy``; ``any``, which draws one of the three; or ``sparse``, less than light.
+        level: ``light``, ``medium`` or ``heavy``; ``any``, which draws one of the three; or ``sparse``, less than
+            light.
         angle: range of the direction, in degrees from the vertical, within -90 and 90.
         length: range of a streak's length in pixels.
         width: range of a streak's standard deviation across, in pixels.
