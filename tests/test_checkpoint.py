@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from pathlib import Path
@@ -113,6 +114,17 @@ def test_a_truncated_file_says_so(tmp_path: Path, share: float) -> None:
     file.write_bytes(content[: int(share * len(content))])
     with pytest.raises(UserError, match="cut short or damaged"):
         checkpoint.read(file)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_whichever_byte_is_wrong_no_other_error_is_raised(tmp_path: Path) -> None:
+    file = tmp_path / "a.pth"
+    torch.save({"weight": torch.ones(1)}, file, _use_new_zipfile_serialization=False)  # as older releases are
+    content = file.read_bytes()
+    for place in range(len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with contextlib.suppress(UserError):
+            checkpoint.unpickled(file)
 
 
 @pytest.mark.parametrize("content", [b"hello", b"a note\n", b"\x80\x02.", b"{}", b"0" * 5000])

@@ -200,6 +200,25 @@ def test_safetensors_are_a_checkpoint_with_a_card(tmp_path: Path) -> None:
     assert files.tensors(written.path)[1]["network"] == "aod_net"
 
 
+def test_weights_are_written_where_no_graph_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Subject) -> None:
+        raise CannotRun("no graph")
+
+    monkeypatch.setattr("limpid.exporting.recorded", fails)
+    files_written = export(subject("aod_net"), {"torch": tmp_path / "n.pt2", "safetensors": tmp_path / "n.safetensors"})
+    assert next(files_written).path == tmp_path / "n.safetensors"
+    with pytest.raises(CannotRun, match="no graph"):
+        next(files_written)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.md", "n.safetensors"]
+
+
+def test_a_form_of_a_network_may_have_no_graph(tmp_path: Path) -> None:
+    why = "The method mscnn cannot be exported to onnx: its official form takes a photograph strip by strip in a loop."
+    official = Subject(limpid.build("mscnn", form="official"), "mscnn", {"form": "official"}, {})
+    with pytest.raises(CannotRun, match=why):
+        list(export(official, {"onnx": tmp_path / "n.onnx"}))
+
+
 def test_a_prior_has_no_weights_to_write(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="The method gamma cannot be exported to safetensors: it has no weights."):
         list(export(subject("gamma"), {"safetensors": tmp_path / "n.safetensors"}))

@@ -131,8 +131,7 @@ def unpickled(path: Path, device: str = "cpu") -> Any:
             f"The checkpoint {path} holds Python objects or is not a checkpoint at all, so it is not opened: such a "
             "file can run any code. Save plain tensors (a state dict) and try again."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        # Bytes that are no pickle at all are read as one, and any step of it may fail.
+    except Exception as error:  # bytes that are no pickle at all are read as one, and any step of it may fail
         raise UserError(
             f"The checkpoint {path} is cut short or damaged; copy it again, or use {previous(path).name} beside it "
             "if that is there."

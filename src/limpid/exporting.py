@@ -102,7 +102,8 @@ def reason(subject: Subject, form: str) -> str | None:
             return None
         why: str | None = "it has no weights"
     else:
-        why = NO_GRAPH.get(subject.name) or (NO_ONNX.get(subject.name) if form == "onnx" else None)
+        why = NO_GRAPH.get(subject.name) or getattr(subject.network, "no_graph", None)
+        why = why or (NO_ONNX.get(subject.name) if form == "onnx" else None)
     return None if why is None else f"The method {subject.name} cannot be exported to {form}: {why}."
 
 
@@ -130,14 +131,16 @@ def export(
             raise CannotRun(why)
     if "onnx" in places:
         _require_onnx()
-    program = recorded(subject) if set(places) - {"safetensors"} else None
-    if program is not None and check:  # it asks what torch could not prove of all sizes; ONNX would not
+    if "safetensors" in places:  # before a graph is tried, which may fail
+        _write_weights(subject, places["safetensors"])
+        yield Exported(places["safetensors"], None)
+    graphs = {form: path for form, path in places.items() if form != "safetensors"}
+    if not graphs:
+        return
+    program = recorded(subject)
+    if check:  # it asks what torch could not prove of all sizes; ONNX would not
         _largest_difference(subject, program.module(), "graph", tolerance)
-    for form, path in places.items():
-        if program is None or form == "safetensors":
-            _write_weights(subject, path)
-            yield Exported(path, None)
-            continue
+    for form, path in graphs.items():
         difference = None
         try:
             # The suffix stays: a runner goes by it.

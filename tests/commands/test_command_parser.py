@@ -46,6 +46,18 @@ def test_what_is_right_is_parsed() -> None:
     assert (chosen.names, chosen.photos, chosen.sides) == (["a", "b=c"], "photos=2024", [3, 5])
 
 
+def test_several_things_may_stand_before_and_behind_flags() -> None:
+    chosen = parser().parse_args(["a", "--photos", "p", "blocks=3", "--fast", "c"])
+    assert (chosen.names, chosen.photos, chosen.fast) == (["a", "blocks=3", "c"], "p", True)
+    outer = CommandParser(prog="limpid toy")
+    inner = outer.add_subparsers(dest="what").add_parser("add")
+    inner.add_argument("source")
+    inner.add_argument("settings", nargs="*")
+    inner.add_argument("--task")
+    chosen = outer.parse_args(["add", "--task", "haze", "net.pth", "--task", "rain", "form=official"])
+    assert (chosen.source, chosen.settings, chosen.task) == ("net.pth", ["form=official"], "rain")
+
+
 def test_a_command_of_a_command_answers_for_itself() -> None:
     outer = CommandParser(prog="limpid toy")
     commands = outer.add_subparsers(dest="what", required=True, metavar="list|show")

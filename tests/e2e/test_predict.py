@@ -243,6 +243,7 @@ def test_grey_photographs_and_narrow_ones_work(tmp_path: Path) -> None:
         (["model=wmcp", "input=a.png", "output=out", "inference=padded", "inference.multiple=x"], "inference.multiple is 'x', but"),
         (["model=[dcp,wmcp]", "input=a.png", "output=out", "allow_targets=3"], "allow_targets is 3, but it must be a list"),
         (["model=gamma", "input=a.png", "output=out", "save=[depth]"], "The model gamma does not estimate the depth;"),
+        (["ckpt=dehazenet.ckpt", "input=a.png", "output=out", "save=[transmission]"], "does not estimate the transmission"),
         (["model=uni_removal_teachers", "input=a.png", "output=out"], "The model uni_removal_teachers has no network of its own"),
         (["model=wmcp", "input=a.png", "output=out", "data=scenes"], "limpid predict does not use 'data'"),
         (["model=wmcp", "input=a.png", "output=out", "device=tpu9"], "There is no device 'tpu9' here"),
@@ -255,6 +256,7 @@ def test_mistakes_get_one_sentence(
     arguments: list[str], sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     photograph(tmp_path / "a.png")
+    saved_network(tmp_path / "dehazenet.ckpt", "dehazenet")
     assert status(["predict", *arguments]) == 2
     out, err = capfd.readouterr()
     assert sentence in err

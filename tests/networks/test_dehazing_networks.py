@@ -231,6 +231,16 @@ def test_strips_of_mscnn_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         close(network.estimate(x).transmission, whole)
 
 
+def test_official_mscnn_takes_a_row_of_pixels() -> None:
+    network, x = built("mscnn", form="official"), image(2, 40)
+    x[..., 1, :] = x[..., 0, :]
+    with torch.no_grad():
+        for row in (x[..., :1, :], x[..., :1, :].transpose(2, 3)):
+            restored = network(row)
+            assert restored.shape == row.shape
+            assert restored.isfinite().all()
+
+
 def test_mscnn_in_training_gives_what_it_is_trained_on() -> None:
     for form in mscnn.FORMS:
         network = limpid.build("mscnn", form=form).train()

@@ -59,3 +59,7 @@ def test_without_weights_it_changes_nothing() -> None:
             p.zero_()
         x = torch.rand(1, 3, 17, 22)
         torch.testing.assert_close(network(x), x)
+
+
+def test_a_photograph_goes_through_it_half_a_megapixel_at_a_time() -> None:
+    assert SSIDNet.largest_megapixels == 0.5

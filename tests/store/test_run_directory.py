@@ -170,6 +170,34 @@ def test_csv_takes_the_union_of_columns(tmp_path: Path) -> None:
     assert (tmp_path / "x.csv").read_text() == 'name,v\n"a,""b""",1.5\n'
 
 
+def test_a_run_that_never_began_its_first_step_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    run = Run(tmp_path / "runs" / "free" / "a" / "seed-0")
+    with run.locked():
+        run.begin({"run": {"fingerprint": "a"}}, {})
+        run.withdraw("the crop is missing")
+    assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize("before", ["another run", "a step", "an earlier start"])
+def test_what_was_there_or_got_further_stays(before: str, tmp_path: Path) -> None:
+    run = Run(tmp_path / "free" / "a" / "seed-0")
+    if before == "an earlier start":
+        with run.locked():
+            run.begin({"run": {"fingerprint": "a"}}, {})
+    with run.locked():
+        run.begin({"run": {"fingerprint": "a"}}, {})
+        if before == "a step":
+            run.progress(1, 10)
+        if before == "another run":
+            (tmp_path / "free" / "b").mkdir()
+        run.withdraw("the disk is full")
+    if before == "another run":
+        assert [path.name for path in (tmp_path / "free").iterdir()] == ["b"]
+    else:
+        assert (run.status()["status"], run.status()["message"]) == ("failed", "the disk is full")
+
+
 def test_a_finished_run_of_which_something_more_fails_stays_finished(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     with run.locked():

@@ -41,9 +41,13 @@ class CommandParser(argparse.ArgumentParser):
                 self._refuse_old_word(word)
             before = word
         parsed, left_over = super().parse_known_args(args, namespace)
+        several = next((a for a in self._actions if not a.option_strings and a.nargs in ("*", "+")), None)
         for word in left_over:
-            raise UserError(f"`{self.prog}` does not take {word!r}{self._hint(word)}")
-        return parsed, left_over
+            if several is None or word.startswith("-"):
+                raise UserError(f"`{self.prog}` does not take {word!r}{self._hint(word)}")
+            # argparse gives such arguments only what stands before the first flag behind them.
+            setattr(parsed, several.dest, [*getattr(parsed, several.dest), word])
+        return parsed, []
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's complaint as one sentence."""

@@ -172,7 +172,9 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
     else:
         methods = [_composed(config, inference)]
     for one in methods:
-        if chosen.save and not hasattr(one.network, "estimate"):
+        # What a network with weights finds beside its result is for its training: not the maps of a prior.
+        trained = any(True for _ in one.network.parameters())
+        if chosen.save and (trained or not hasattr(one.network, "estimate")):
             raise UserError(
                 f"The model {one.name} does not estimate the {chosen.save[0]}; save works with wmcp, dcp, kim2020, mof "
                 "and zid."

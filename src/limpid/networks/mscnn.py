@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.networks.guided_filter import guided_filter
-from limpid.networks.padding import pad_to_multiple
+from limpid.networks.padding import any_size, pad_to_multiple
 
 FORMS = ("port", "official")
 #: Grey of R, G, B as MATLAB's rgb2gray has it; of the airlight, as the release has it.
@@ -120,6 +120,11 @@ class MSCNN(nn.Module):
         """Whether an image is to come whole, however large: the official form looks for its airlight."""
         return self.official
 
+    @property
+    def no_graph(self) -> str | None:
+        """Why it has no graph for images of every size, or None."""
+        return "its official form takes a photograph strip by strip in a loop" if self.official else None
+
     def forward(self, x: Tensor) -> Tensor | MSCNNOutput:
         """The restored image of `x`, `(N, 3, H, W)` in [0, 1], not clamped; in training with all that is found."""
         return self.estimate(x) if self.training else self.estimate(x).restored
@@ -150,7 +155,10 @@ class MSCNN(nn.Module):
             coarse, found = (_full_size(net(x / divisor), x.shape[-2:]).float() for net in (self.coarse, self.fine))
             return MSCNNOutput((image - A) / found + A, found, coarse, airlight)
         with torch.autocast(x.device.type, enabled=False):
-            found = _full_size(_in_strips(lambda strip: self.fine(strip / divisor), image), x.shape[-2:])
+            # Pooling halves, so a side of one pixel would be none; a graph for any size is given none so small.
+            two = image if any_size(image) else pad_to_multiple(image, 1, least=2)
+            found = _full_size(_in_strips(lambda strip: self.fine(strip / divisor), two), two.shape[-2:])
+            found = found[..., : x.shape[-2], : x.shape[-1]]
             transmission = self._refined(image, found, airlight)
             restored = (image - A).div_(transmission**self.gamma).add_(A)
         return MSCNNOutput(restored, transmission, transmission, airlight)

@@ -137,6 +137,8 @@ class MultiScalePatchGAN(nn.Module):
             raise ValueError(f"It has {scales} scales, but there is at least one")
         settings = (image_channels, channels, layers, norm, weight_std, padding)
         self.scales = nn.ModuleList([PatchGAN(*settings) for _ in range(scales)])
+        #: At half the size, rounded up, each scale has at least what one needs.
+        self.smallest = (3 * 2**layers - 1) * 2 ** (scales - 1) + 1
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The scores of each scale for `image` `(N, C, H, W)` in [0, 1].
@@ -144,6 +146,7 @@ class MultiScalePatchGAN(nn.Module):
         Raises:
             UserError: the image is too small for the last scale.
         """
+        refuse_small(image, self.smallest)
         scores: list[Tensor] = []
         for discriminator in self.scales:
             scores.append(discriminator(image))

@@ -27,6 +27,8 @@ class SSIDNet(nn.Module):
         weight_std: deviation of the initial weights.
     """
 
+    largest_megapixels = 0.5  # in one pass: 0.6 hold 2.1 GB
+
     def __init__(self, channels: int = 64, blocks: tuple[int, int, int] = (3, 3, 6), weight_std: float = 0.02) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels]

@@ -79,7 +79,8 @@ def recover(image: Tensor, airlight: Tensor, transmission: Tensor, floor: float,
         exponent: below 1 it removes less haze than the model says; 1 is the recovery of He et al. 2011.
     """
     A = airlight.view(3, 1, 1)
-    return ((image - A) / transmission.clamp(min=floor) ** exponent + A).clamp(0, 1)
+    divisor = transmission.clamp(min=floor)
+    return ((image - A) / (divisor if exponent == 1 else divisor**exponent)).add_(A).clamp_(0, 1)
 
 
 def choice(name: str, value: str, known: tuple[str, ...]) -> str:

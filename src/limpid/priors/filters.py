@@ -15,6 +15,9 @@ from torch import Tensor
 
 from limpid.errors import UserError
 
+#: How many rows or columns of running sums are held at once.
+_LINES = 256
+
 
 def min_filter(x: Tensor, size: int, off_centre: bool = False) -> Tensor:
     """The smallest value of the `size` x `size` window around each pixel (a grey-scale erosion by a square).
@@ -122,12 +125,17 @@ def colour_guided_coefficients(guide: Tensor, source: Tensor, radius: int, epsil
 
 def _linear_coefficients(guide: Tensor, source: Tensor, radius: int, epsilon: float) -> tuple[Tensor, Tensor]:
     """Means over the windows that hold a pixel of the a and b of `source = a guide + b`."""
-    g, p = guide.double(), source.double()
-    mean_g, mean_p = box_mean(g, radius), box_mean(p, radius)
-    variance = (box_mean(g * g, radius) - mean_g**2).clamp(min=0)
-    a = (box_mean(g * p, radius) - mean_g * mean_p) / (variance + epsilon)
-    b = mean_p - a * mean_g
-    return box_mean(a, radius).to(source.dtype), box_mean(b, radius).to(source.dtype)
+    g = guide.double()
+    mean_g, mean_p = box_mean(g, radius), box_mean(source.double(), radius)
+    # Planes in float64 are large: few are held at once.
+    a = box_mean(g * source, radius).sub_(mean_g * mean_p)
+    a = a / box_mean(g.square(), radius).sub_(mean_g.square()).clamp_(min=0).add_(epsilon)
+    del g
+    b = mean_p.sub_(mean_g * a)
+    del mean_g
+    slope = box_mean(a, radius).to(source.dtype)
+    del a
+    return slope, box_mean(b, radius).to(source.dtype)
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -152,7 +160,12 @@ def _running_min(x: Tensor, size: int, dim: int) -> Tensor:
 
 
 def _running_mean(x: Tensor, radius: int, dim: int) -> Tensor:
-    """Mean along one axis over the neighbours within `radius` and inside, by differences of running sums."""
+    """Mean along one axis over the neighbours within `radius` and inside, a few lines at a time."""
+    return torch.cat([_line_means(lines, radius, dim) for lines in x.split(_LINES, -3 - dim)], -3 - dim)
+
+
+def _line_means(x: Tensor, radius: int, dim: int) -> Tensor:
+    """`_running_mean` by differences of running sums."""
     length = x.shape[dim]
     before = F.pad(x.cumsum(dim), (1, 0) if dim == -1 else (0, 0, 1, 0))
     index = torch.arange(length, device=x.device)

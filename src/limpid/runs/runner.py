@@ -312,7 +312,10 @@ class Runner:
             self.run_directory.begin(self.spec.stored(), {**describe(), "processes": world})
             try:
                 yield
-            except (UserError, ProcessFailed) as error:
+            except UserError as error:
+                self.run_directory.withdraw(str(error), was_done)
+                raise
+            except ProcessFailed as error:
                 self.run_directory.fail(str(error), was_done)
                 raise
             except Exception:

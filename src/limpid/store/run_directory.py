@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +69,8 @@ class Run:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        #: The folders that `locked` made, the innermost first.
+        self._made: list[Path] = []
 
     @property
     def last_checkpoint(self) -> Path:
@@ -118,6 +121,7 @@ class Run:
         Raises:
             InUse: another process holds it.
         """
+        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         lock = self._lock()
         try:
@@ -180,10 +184,23 @@ class Run:
         """Say that the run failed, and why; where it `was_done` and only something more failed, it stays done."""
         self._write_status("done" if was_done else "failed", ended=_now(), message=message)
 
+    def withdraw(self, message: str, was_done: bool = False) -> None:
+        """Leave nothing of a run that never got to its first step; one that got further, or was there before, failed.
+
+        Args:
+            message: why.
+            was_done: see `fail`.
+        """
+        if self.path not in self._made or self.status().get("step") or self.last_checkpoint.is_file():
+            self.fail(message, was_done)
+            return
+        shutil.rmtree(self.path)
+        with contextlib.suppress(OSError):  # another run is in it by now
+            for folder in self._made[1:]:
+                folder.rmdir()
+
     def clear(self) -> None:
         """Remove everything the run wrote, so that it starts over."""
-        import shutil
-
         for entry in self.path.iterdir() if self.path.is_dir() else ():
             if entry.name == ".lock":
                 continue
