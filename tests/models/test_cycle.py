@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.models.first_step import assert_first_steps, logged
 from tests.models.interruption import interrupted, parts
 from tests.specs import config, spec_of
 from torch import Tensor
@@ -69,17 +70,8 @@ def test_a_step_is_the_generators_then_the_discriminators(tmp_path: Path) -> Non
     judged = judged + 0.5 * (squared(of_hazy(x), 0.9) + squared(of_hazy(made_hazy.detach()), 0))
     gradients["discriminator"] = torch.autograd.grad(judged, list(judges.parameters()))
     state = checkpoint.read(tmp_path / "checkpoints" / "last.ckpt")["state_dict"]
-    for part, module in seen["before"].items():
-        greatest, moved = max(float(gradient.abs().max()) for gradient in gradients[part]), 0
-        for (name, parameter), gradient in zip(module.named_parameters(), gradients[part], strict=True):
-            # Adam's first step is the gradient's sign, which rounding decides where there is next to none.
-            clearly = gradient.abs() > 1e-3 * greatest
-            expected = parameter.detach() - 1e-4 * gradient.sign()
-            torch.testing.assert_close(state[f"{part}.{name}"][clearly], expected[clearly], rtol=1e-4, atol=2e-6)
-            moved += int(clearly.sum())
-        assert moved > 100, part
-    lines = (tmp_path / "curves.csv").read_text().splitlines()[1:]
-    values = {line.split(",")[1]: float(line.split(",")[2]) for line in lines}
+    assert_first_steps(seen["before"], gradients, state, 1e-4)
+    values = logged(tmp_path)
     assert values["train/loss"] == pytest.approx(total.item(), rel=1e-4)
     assert values["train/discriminator"] == pytest.approx(judged.item(), rel=1e-4)
     assert values["lr"] == 1e-4

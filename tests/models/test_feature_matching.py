@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tests.losses.steps import step
+from tests.models.first_step import assert_first_steps, logged
 from tests.models.interruption import interrupted, parts
 from tests.specs import config, spec_of
 from torch import Tensor, nn
@@ -86,17 +87,8 @@ def test_a_step_is_the_discriminators_then_the_generators(tmp_path: Path) -> Non
     for weight, layer in zip((1 / 32, 1 / 16, 1 / 8, 1 / 4, 1), range(1, 6), strict=True):
         total = total + 10 * weight * F.l1_loss(a[f"relu{layer}_1"], b[f"relu{layer}_1"])
     gradients["network"] = torch.autograd.grad(total, list(network.parameters()))
-    for part, module in seen["before"].items():
-        greatest, moved = max(float(gradient.abs().max()) for gradient in gradients[part]), 0
-        for (name, parameter), gradient in zip(module.named_parameters(), gradients[part], strict=True):
-            # Adam's first step is the gradient's sign, which rounding decides where there is next to none.
-            clearly = gradient.abs() > 1e-3 * greatest
-            expected = parameter.detach() - 2e-4 * gradient.sign()
-            torch.testing.assert_close(state[f"{part}.{name}"][clearly], expected[clearly], rtol=1e-4, atol=2e-6)
-            moved += int(clearly.sum())
-        assert moved > 100, part
-    lines = (tmp_path / "curves.csv").read_text().splitlines()[1:]
-    values = {line.split(",")[1]: float(line.split(",")[2]) for line in lines}
+    assert_first_steps(seen["before"], gradients, state, 2e-4)
+    values = logged(tmp_path)
     assert values["train/loss"] == pytest.approx(float(total), rel=1e-4)
     assert values["train/discriminator"] == pytest.approx(float(judged), rel=1e-4)
 
