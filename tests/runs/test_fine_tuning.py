@@ -93,7 +93,7 @@ def test_a_row_is_trained_first_and_then_its_weights_name_the_run(store: Path) -
     [
         (["model=aod_net", "ckpt=there/is/none.ckpt"], "There is no checkpoint there/is/none.ckpt"),
         (["model=aod_net", "ckpt=zoo:rfd_student_scenes"], "choose model=rfd_student"),
-        (["model=rfd_student", "ckpt=zoo:rfd_student_scenes", "network.dim=8"], "type network.dim=16"),
+        (["model=rfd_student", "ckpt=zoo:rfd_student_scenes", "network.dim=32"], "type network.dim=16"),
         (["model=dncnn", "ckpt=zoo:rfd_student_scenes", "strict_loading=false"], "None of the"),
     ],
 )
