@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from limpid.errors import UserError, nearest
@@ -31,8 +32,8 @@ class TermsInTurn(DecayingLossWeights):
                 "the loss, such as [[coarse], [fine]]."
             )
         self.turns = [list(turn) for turn in turns]
-        for name in {name for turn in self.turns for name in turn} if self.loss is not None else ():
-            if name not in self.full_weights:
+        for name in chain.from_iterable(self.turns):
+            if self.loss is not None and name not in self.full_weights:
                 known = nearest(name, self.full_weights) or f"; there are {', '.join(self.full_weights)}."
                 raise UserError(f"model.turns names {name!r}, which is no term of the loss{known}")
 

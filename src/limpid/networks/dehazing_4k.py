@@ -119,7 +119,8 @@ class Dehazing4K(nn.Module):
                 f"The sides {grid_side} and {image_side} of 4K-Dehazing must be multiples of 16, and 4 x {grid}^3, the "
                 f"numbers of its grid for each channel, a multiple of {grid_side}."
             )
-        self.grid, self.grid_side, self.image_side = grid, grid_side, image_side
+        self.grid = grid
+        self.grid_side, self.image_side = grid_side, image_side
         self.u_net, self.u_net_mini = UNet(channels), UNet(channels)
         self.guides = nn.ModuleList([Guide(guide_channels) for _ in range(3)])
         self.points = nn.ModuleList([nn.Conv2d(3, 3, 1) for _ in range(3)])

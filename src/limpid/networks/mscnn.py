@@ -108,7 +108,8 @@ class MSCNN(nn.Module):
         if form not in FORMS:
             raise ValueError(f"The form of MSCNN is {form!r}, but it must be one of {', '.join(FORMS)}.")
         self.official = form == "official"
-        self.dark_window, self.fidelity, self.gamma = dark_window, fidelity, gamma
+        self.dark_window = dark_window
+        self.fidelity, self.gamma = fidelity, gamma
         self.guided_share, self.guided_epsilon = guided_share, guided_epsilon
         self.transmission_range = tuple(transmission_range)
         self.coarse = TransmissionNet((11, 9, 7), (5, 5, 10), official=self.official)

@@ -151,7 +151,8 @@ class RefineDNet(nn.Module):
         self.transmission_refiner = TransmissionUNet(channels, levels)
         self.image_refiner = ResnetGenerator(6, 3, channels, halvings=2, blocks=blocks)
         self.patch, self.omega = patch, omega
-        self.prior_radius, self.refined_radius, self.guided_epsilon = prior_radius, refined_radius, guided_epsilon
+        self.prior_radius, self.refined_radius = prior_radius, refined_radius
+        self.guided_epsilon = guided_epsilon
         self.transmission_floor = transmission_floor
         self.smallest = 2**levels
         gaussian_weights(self, weight_std)

@@ -42,8 +42,7 @@ class SSIDNet(nn.Module):
             for fine, coarse in ((widths[1], widths[2]), (widths[0], widths[1]))
         )
         self.at_full, self.at_half, self.at_quarter = (
-            nn.Sequential(*(ResidualBlock(width, norm=False) for _ in range(count)))
-            for width, count in zip(widths, blocks, strict=True)
+            _residual_blocks(width, count) for width, count in zip(widths, blocks, strict=True)
         )
         self.tail = nn.Sequential(nn.Conv2d(widths[0], 3, 7, padding=3), nn.Tanh())
         gaussian_weights(self, weight_std)
@@ -58,3 +57,7 @@ class SSIDNet(nn.Module):
         e = self.up_full(self.at_half(c)) + a
         clear = (hazy + self.tail(self.at_full(e))).clamp(-1, 1)
         return (0.5 * clear + 0.5)[..., :height, :width]
+
+
+def _residual_blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width, norm=False) for _ in range(count)))

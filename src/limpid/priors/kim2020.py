@@ -53,10 +53,12 @@ class Kim2020(Prior):
         clahe_tiles: int = 8,
     ) -> None:
         super().__init__()
-        self.patch, self.airlight_bins, self.airlight_share = patch, airlight_bins, airlight_share
+        self.patch = patch
+        self.airlight_bins, self.airlight_share = airlight_bins, airlight_share
         self.colour_margin, self.saturation_gamma = colour_margin, saturation_gamma
         self.low, self.high = low, high
-        self.clahe, self.clahe_clip, self.clahe_tiles = clahe, clahe_clip, clahe_tiles
+        self.clahe = clahe
+        self.clahe_clip, self.clahe_tiles = clahe_clip, clahe_tiles
 
     def statistics(self, image: Tensor) -> dict[str, Tensor]:
         """What is found over the whole of one image `(3, H, W)` in [0, 1].

@@ -28,9 +28,8 @@ from limpid.models import Restorer
 from limpid.models.build import WORDS, ModelConfig, build_model, model_words
 from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
-from limpid.priors.trivial import Identity
 from limpid.results.rows import NO_SET
-from limpid.runs import continuing, distributed, fine_tuning
+from limpid.runs import continuing, distributed, fine_tuning, untrained
 from limpid.runs.comparable import judge
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.environment import describe, quieten
@@ -39,7 +38,6 @@ from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, read_spec
 from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
-from limpid.zero_shot import LearnsOnEachImage
 
 
 @dataclass
@@ -100,9 +98,10 @@ class Runner:
         loggers.require(self.config["logger"])
         if self.spec.mode == "profile":
             return self._profile()
-        self._refuse_untrained()
+        network = self._construct("network")
+        untrained.refuse(self.spec, network)
         if self.spec.initial is not None:
-            fine_tuning.refuse_unfitting(self.spec.initial, self._construct("network"), self.spec)
+            fine_tuning.refuse_unfitting(self.spec.initial, network, self.spec)
         place = distributed.place(self.config["trainer"])
         data = self.build_data(place.world)
         if place.watched or place.rank > 0:
@@ -331,37 +330,6 @@ class Runner:
             return False
         has_weights = self.spec.mode != "train" or self.run_directory.last_checkpoint.is_file()
         return has_weights and set(data.test) > set(results["metrics"]) and len(absent) < len(results["absent"])
-
-    def _refuse_untrained(self) -> None:
-        """Refuse to test a network that learns without weights, or to train what learns nothing beforehand.
-
-        Raises:
-            UserError: the network of a test has parameters, and nothing trained them; that of a training has none.
-        """
-        self._refuse_untrainable()
-        if self.spec.mode != "test" or self.spec.tested is not None:
-            return
-        if any(True for _ in self._construct("network").parameters()):
-            if self.spec.without:
-                raise UserError(
-                    f"The run tests the weights of {self.spec.without[0]}, but prerequisites=none starts without them; "
-                    "give prerequisites=run, which makes them first, or ckpt=PATH."
-                )
-            raise UserError(
-                f"The network {self.spec.network} has no weights to test; give ckpt=PATH, or train it first with "
-                f"`limpid train model={self.spec.choices['model']}`."
-            )
-
-    def _refuse_untrainable(self) -> None:
-        network = self._construct("network") if self.spec.mode == "train" else None
-        if network is None or isinstance(network, Identity) or any(True for _ in network.parameters()):
-            return
-        name = self.spec.choices["model"]
-        why = "learns on each image anew" if isinstance(network, LearnsOnEachImage) else "learns nothing"
-        raise UserError(
-            f"The method {name} {why}, so there is nothing to train; use it as it is, with `limpid test model={name}` "
-            f"or `limpid predict model={name}`."
-        )
 
 
 def perform(spec: RunSpec, show: Callable[[Results], None] | None = None) -> Results:
