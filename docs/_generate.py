@@ -22,7 +22,7 @@ from mkdocs.structure.files import File, Files
 from limpid import cli
 from limpid.commands import data
 from limpid.config import recipes
-from limpid.config.registry import build, registered
+from limpid.config.registry import build, network_config, registered
 from limpid.errors import UserError
 from limpid.figures import FIGURES
 from limpid.metrics import METRICS
@@ -292,8 +292,9 @@ def _kind(target: str) -> str:
 
 
 def _parameters(name: str) -> int:
+    allowed = {"allow_nonfree": True} if "allow_nonfree" in network_config(name) else {}
     with torch.device("meta"):  # their number needs no values
-        return sum(p.numel() for p in build(name).parameters())
+        return sum(p.numel() for p in build(name, **allowed).parameters())
 
 
 def configuration(written: set[str]) -> Iterator[tuple[str, str]]:

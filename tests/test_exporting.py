@@ -22,6 +22,8 @@ from limpid.zoo import files
 
 #: Settings that make a large network quick to export; its kinds of steps stay the same.
 SMALL: dict[str, dict[str, Any]] = {
+    "rop": {"allow_nonfree": True},
+    "rop_plus": {"allow_nonfree": True},
     "ffa_net": {"dim": 16, "blocks": 1, "groups": 2},
     "rfd_student": {"blocks": 1, "groups": 2},
     "srresnet": {"blocks": 1, "channels": 16},

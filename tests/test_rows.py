@@ -44,7 +44,8 @@ def test_a_row_says_what_the_paper_prints(place: str) -> None:
         for name, column in values.items()
     }
     assert row.printed == expected
-    assert (row.label, row.kind) == (fact["label"], fact["kind"])
+    # Of a method that is known in part the label says so.
+    assert (row.label.removesuffix(" (partial)"), row.kind) == (fact["label"], fact["kind"])
     assert row.order == list(table["rows"]).index(row.name) + 1
 
 
@@ -75,7 +76,7 @@ def test_rows_refer_to_rows_that_exist() -> None:
 def test_a_row_that_is_built_or_prints_nothing_says_so() -> None:
     assert len(ROWS) == 155
     assert sum(not row.printed for row in ROWS.values()) == 21
-    assert sum(row.not_built is not None for row in ROWS.values()) == 13
+    assert sum(row.not_built is not None for row in ROWS.values()) == 10
     assert sum(row.alias_of is not None for row in ROWS.values()) == 17
     assert all(row.model for row in ROWS.values() if not row.not_built)
 

@@ -41,10 +41,13 @@ RANGE = "float32 in [0, 1], as sRGB images are stored, divided by 255"
 _ONE_BY_ONE = "it treats the images of a batch in a loop, and a graph has no loop whose length is the batch's"
 #: Why a method has no graph. The tests try all others, and these too: a method that can is not listed.
 NO_GRAPH = {
+    "cbcs": f"{_ONE_BY_ONE}; its equalisation is OpenCV's",
     "dcp": _ONE_BY_ONE,
     "kim2020": f"{_ONE_BY_ONE}; its medians and percentiles run in numpy",
     "mof": _ONE_BY_ONE,
     "percentile_stretch": _ONE_BY_ONE,
+    "rop": f"{_ONE_BY_ONE}; its percentiles run in numpy",
+    "rop_plus": f"{_ONE_BY_ONE}; its percentiles run in numpy",
     "wmcp": f"{_ONE_BY_ONE}; its weighted median runs in numpy",
     "zid": "it learns on each image anew, and a graph learns nothing",
 }

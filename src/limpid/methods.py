@@ -15,7 +15,7 @@ from torch import Tensor
 
 import limpid
 from limpid import checkpoint, hints, zoo
-from limpid.config.registry import build, registered
+from limpid.config.registry import build, network_config, registered
 from limpid.errors import UserError
 from limpid.inference import Adaptive
 
@@ -70,7 +70,11 @@ def made_by(method: Method, strength: float) -> str:
 
 
 def method(
-    name: str, device: str = "auto", inference: Inference | None = None, allow_targets: Sequence[str] = ()
+    name: str,
+    device: str = "auto",
+    inference: Inference | None = None,
+    allow_targets: Sequence[str] = (),
+    allow_nonfree: bool = False,
 ) -> Method:
     """The method of a name, ready to use.
 
@@ -80,8 +84,10 @@ def method(
         device: where the network works; ``auto`` is the first accelerator there is, else the CPU.
         inference: how images go through it; by default as conf/inference/adaptive.yaml says.
         allow_targets: packages besides Limpid's usual ones that a network's config may take it from.
+        allow_nonfree: that a method may be used whose use others restrict.
 
     Raises:
+        CannotRun: others restrict the use of the method, and nothing says that it may be used.
         UserError: there is no such method, its weights are damaged, or there is no such device.
     """
     where = device_named(device)
@@ -89,7 +95,8 @@ def method(
         hints.refuse_unknown(name, registered())
     place = checkpoint.place_of(name, allow_targets)
     if place is None:
-        network = build(name, allow_targets=allow_targets)
+        restricted = {"allow_nonfree"} & set(network_config(name))
+        network = build(name, allow_targets=allow_targets, **dict.fromkeys(restricted, allow_nonfree))
         return method_of(network, name, None, where, inference)
     content = checkpoint.read(Path(place))
     network = checkpoint.network(content, Path(place), allow_targets)

@@ -90,7 +90,9 @@ SMALL: dict[str, dict[str, Any]] = {
 #: Networks that divide by what may be near 0, so that rounding shows: they are compared in float64.
 DIVIDING = {"dcpdn"}
 #: Priors learn nothing; their own tests are in tests/priors.
-PRIORS = {"dcp", "wmcp", "mof", "kim2020", "gamma", "identity", "percentile_stretch"}
+PRIORS = {"dcp", "wmcp", "mof", "kim2020", "cbcs", "rop", "rop_plus", "gamma", "identity", "percentile_stretch"}
+#: What says that a method whose use others restrict may be used.
+NONFREE = dict.fromkeys(("rop", "rop_plus"), {"allow_nonfree": True})
 #: What learns on each image anew, with its parameters on one of 460 x 620; tests/zero_shot has the tests.
 ZERO_SHOT = {"zid": 42_950_552}
 
@@ -117,7 +119,7 @@ def test_what_learns_on_each_image_counts_what_it_learns_there(name: str) -> Non
 
 @pytest.mark.parametrize("name", sorted(PRIORS))
 def test_priors_keep_a_networks_contract(name: str) -> None:
-    prior = limpid.build(name)
+    prior = limpid.build(name, **NONFREE.get(name, {}))
     assert parameters(prior) == 0
     x = torch.rand(2, 3, 61, 83)
     y = prior(x)

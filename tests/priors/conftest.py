@@ -63,3 +63,15 @@ def synthetic() -> Callable[[tuple[float, float, float]], torch.Tensor]:
         return torch.from_numpy(levels).float() / 255
 
     return make
+
+
+@pytest.fixture(scope="session")
+def sandy() -> torch.Tensor:
+    """The made image `(3, 120, 160)` of 8 bit for which the results of other implementations are known."""
+    y, x = np.mgrid[:120, :160].astype(float)
+    light = 0.5 + 0.22 * np.sin(0.06 * x + 0.03 * y) + 0.12 * np.cos(0.11 * y - 0.02 * x)
+    light += 0.08 * np.sin(0.5 * x) * np.cos(0.4 * y)
+    colours = np.stack([0.95 * light + 0.10, 0.75 * light + 0.08, 0.45 * light + 0.06])
+    levels = np.floor(255 * colours.clip(0, 1) + 0.5)
+    assert levels.mean((1, 2)) == pytest.approx([145.22125, 114.918125, 72.011198], abs=1e-6)
+    return torch.from_numpy(levels).float() / 255

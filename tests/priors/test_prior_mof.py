@@ -10,7 +10,8 @@ from limpid.errors import UserError
 from limpid.priors.decolorization import grey_weights
 from limpid.priors.filters import gaussian_filter
 from limpid.priors.gradient_guided_filter import half_size_gradient_guided_filter
-from limpid.priors.mof import MOF, _last_of_sorted
+from limpid.priors.mof import MOF
+from limpid.priors.order_statistics import places_of_largest
 from limpid.priors.resizing import lanczos, nearest
 
 TINTED = (0.92, 0.90, 0.88)
@@ -84,8 +85,8 @@ def test_the_tanh_pushes_like_the_threshold(synthetic):
 
 def test_equal_values_count_in_their_order():
     values = torch.tensor([3, 1, 3, 2, 3, 2])
-    assert sorted(_last_of_sorted(values, 2).tolist()) == [2, 4]
-    assert sorted(_last_of_sorted(values, 4).tolist()) == [0, 2, 4, 5]
+    assert sorted(places_of_largest(values, 2).tolist()) == [2, 4]
+    assert sorted(places_of_largest(values, 4).tolist()) == [0, 2, 4, 5]
 
 
 @pytest.mark.parametrize("size", [5, 11])

@@ -168,7 +168,8 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
         chooser = Chooser()
         methods = [method(name, device, inference, allow) for name in chooser.names]
     elif wanted.names:
-        methods = [method(name, device, inference, allow) for name in wanted.networks()]
+        nonfree = bool(config.allow_nonfree)
+        methods = [method(name, device, inference, allow, nonfree) for name in wanted.networks()]
     else:
         methods = [_composed(config, inference)]
     for one in methods:
@@ -176,8 +177,8 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
         trained = any(True for _ in one.network.parameters())
         if chosen.save and (trained or not hasattr(one.network, "estimate")):
             raise UserError(
-                f"The model {one.name} does not estimate the {chosen.save[0]}; save works with wmcp, dcp, kim2020, mof "
-                "and zid."
+                f"The model {one.name} does not estimate the {chosen.save[0]}; save works with wmcp, dcp, kim2020, mof, "
+                "rop, rop_plus and zid."
             )
     return methods, chooser
 

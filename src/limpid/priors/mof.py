@@ -16,6 +16,7 @@ from limpid.priors.channels import dark_channel
 from limpid.priors.decolorization import grey_weights
 from limpid.priors.filters import gaussian_filter, min_filter
 from limpid.priors.gradient_guided_filter import half_size_gradient_guided_filter
+from limpid.priors.order_statistics import places_of_largest
 
 #: How far the map that fuses the two transmissions is pushed to its ends.
 FUSIONS = ("threshold", "tanh")
@@ -147,7 +148,7 @@ class MOF(Prior):
         """The airlight, and the weights of the guide's grey."""
         dark = dark_channel(image, self.airlight_patch)[0].T.flatten()
         count = max(1, math.floor(self.airlight_share * len(dark)))
-        haziest = _last_of_sorted(dark, count)
+        haziest = places_of_largest(dark, count)
         height = image.shape[1]
         airlight = image[:, haziest % height, haziest // height].mean(1)
         return {"airlight": airlight, "grey": grey_weights(image, self.seed)}
@@ -164,11 +165,3 @@ class MOF(Prior):
     def _finished(self, radiance: Tensor, transmission: Tensor, found: dict[str, Tensor]) -> Estimate:
         restored = radiance.div_(found["peak"].clamp(min=1 / 255)).clamp_(0, 1)
         return Estimate(restored, -transmission.log(), transmission, found["airlight"])
-
-
-def _last_of_sorted(values: Tensor, count: int) -> Tensor:
-    """Positions of the last `count` of `values` in a stable ascending sort, in no order."""
-    threshold = values.kthvalue(len(values) - count + 1).values
-    larger = (values > threshold).nonzero()[:, 0]
-    equal = (values == threshold).nonzero()[:, 0]
-    return torch.cat([larger, equal[len(equal) - (count - len(larger)) :]])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: The keys that choose a network, besides those of a command's own.
-CHOOSING = ("model", "network", "ckpt", "allow_targets")
+CHOOSING = ("model", "network", "ckpt", "allow_targets", "allow_nonfree")
 #: With a row's weights, what says which of its runs.
 CHOOSING_RUN = ("budget", "seed", "data")
 
