@@ -90,6 +90,7 @@ class Step:
         reapplications: of the network to its own output, for the degraded images and for the clear ones.
         cycles: of the degraded images and of the clear ones.
         real_output: what the network returned for real degraded images, which have no references.
+        log_likelihood: of the references given the degraded images, in nats, `(N,)`.
     """
 
     input: Tensor
@@ -112,6 +113,7 @@ class Step:
     reapplications: Sequence[Reapplication] | None = None
     cycles: Sequence[Cycle] | None = None
     real_output: NetworkOutput | None = None
+    log_likelihood: Tensor | None = None
 
     @property
     def restored(self) -> Tensor:
