@@ -88,7 +88,7 @@ class DehazeFlow(nn.Module):
         UserError: a number is too small, or a kept block is none.
     """
 
-    #: In one pass: the encoder holds about 1.9 GB for each megapixel.
+    #: In one pass: it holds about 2.6 GB for each megapixel.
     largest_megapixels = 0.5
 
     def __init__(
