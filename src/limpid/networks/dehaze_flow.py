@@ -145,6 +145,11 @@ class DehazeFlow(nn.Module):
 
     def log_likelihood(self, hazy: Tensor, clear: Tensor) -> Tensor:
         """The log-likelihood of `clear` images given `hazy` ones, `(N,)` in nats; see `forward`."""
+        if any(side % _MULTIPLE for side in clear.shape[-2:]):
+            raise UserError(
+                f"The flow takes images whose sides are multiples of {_MULTIPLE}, and these are "
+                f"{clear.shape[-1]}x{clear.shape[-2]}; give data.crop such a number."
+            )
         latent, standard, logarithm = self.encode(self.encoder(hazy), clear)
         del standard  # its likelihood is in the logarithm
         return logarithm + log_normal(latent)
@@ -154,7 +159,7 @@ class DehazeFlow(nn.Module):
 
         Args:
             conditions: of the encoder.
-            clear: `(N, 3, H, W)` in [0, 1].
+            clear: `(N, 3, H, W)` in [0, 1], sides of multiples of 8.
 
         Returns:
             The latent numbers `(N, 96, H / 8, W / 8)`; those that leave the first level, `(N, 6, H / 2, W / 2)`; and
@@ -163,11 +168,6 @@ class DehazeFlow(nn.Module):
         Raises:
             UserError: a side is no multiple of 8.
         """
-        if any(side % _MULTIPLE for side in clear.shape[-2:]):
-            raise UserError(
-                f"The flow takes images whose sides are multiples of {_MULTIPLE}, and these are "
-                f"{clear.shape[-1]}x{clear.shape[-2]}; give data.crop such a number."
-            )
         z = clear.to(torch.promote_types(clear.dtype, torch.float32))
         logarithm = torch.zeros(len(z), dtype=z.dtype, device=z.device)
         standard = z[:, :0]
