@@ -55,9 +55,7 @@ SETTINGS = {
     "cycle_dehaze": ["training.mini.vgg16_weights=random"],
     "epdn": ["training.mini.vgg19_weights=random"],
     "refinednet": [],
-    "dehaze_flow": [],
     "da_net_translators": [],
-    "da_net_dehazing": ["training.mini.start_weights=random"],
     "da_net": ["training.mini.start_weights=random"],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)

@@ -191,7 +191,9 @@ def test_a_stage_starts_from_the_weights_of_the_one_before_and_of_no_other(tmp_p
 def test_weights_that_are_missing_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match=r"train them \(`limpid train \+uni_removal/baselines=da_net_translators`"):
         perform(spec_of(SECOND[0], tmp_path / "a", *SHORT, "training.smoke.start_weights=null"))
-    with pytest.raises(CannotRun, match=r"for real haze; train it \(`limpid train \+uni_removal/baselines=da_net_real`"):
+    with pytest.raises(
+        CannotRun, match=r"for real haze; train it \(`limpid train \+uni_removal/baselines=da_net_real`"
+    ):
         perform(spec_of(LAST, tmp_path / "b", *SHORT, "training.smoke.start_weights=null"))
 
 
@@ -218,7 +220,11 @@ def test_depth_is_given_or_follows_from_the_transmission() -> None:
 def test_the_recipes_are_the_releases() -> None:
     first, last = config(FIRST, "budget=paper"), config(LAST, "budget=paper")
     seconds = [config(place, "budget=paper") for place in SECOND]
-    lengths = [(first, 90, [0.5, 0.999]), *((second, 90, [0.9, 0.999]) for second in seconds), (last, 50, [0.95, 0.999])]
+    lengths = [
+        (first, 90, [0.5, 0.999]),
+        *((second, 90, [0.9, 0.999]) for second in seconds),
+        (last, 50, [0.95, 0.999]),
+    ]
     for plain, epochs, betas in lengths:
         assert (plain["trainer"]["max_epochs"], plain["data"]["batch_size"], plain["data"]["crop"]) == (epochs, 2, 256)
         assert (plain["optimizer"]["lr"], plain["optimizer"]["betas"]) == (1e-4, betas)

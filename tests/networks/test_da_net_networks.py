@@ -102,7 +102,12 @@ def test_other_sides_are_continued_by_reflection() -> None:
     network, x = drawn(DANet(channels=2)), torch.rand(1, 3, 100, 125).double()
     whole = F.pad(x, (0, 3, 0, 12), mode="reflect")
     torch.testing.assert_close(network(x), network(whole)[..., :100, :125])
-    assert [tuple(image.shape[-2:]) for image in network.returns(x).stages] == [(13, 16), (25, 32), (50, 63), (100, 125)]  # type: ignore[operator]
+    assert [tuple(image.shape[-2:]) for image in network.returns(x).stages] == [
+        (13, 16),
+        (25, 32),
+        (50, 63),
+        (100, 125),
+    ]  # type: ignore[operator]
     assert network(x[..., :16, :16]).shape == (1, 3, 16, 16)
 
 
@@ -113,7 +118,9 @@ def test_the_u_net_has_one_slope_and_begins_as_its_release_does() -> None:
     assert 0.02 <= scales.min() < 0.1
     assert 0.9 < scales.max() <= 1
     wide = network.centre[0].join[1].weight  # type: ignore[union-attr, index]
-    assert float(wide.detach().std()) == pytest.approx((2 / (9 * wide.shape[1])) ** 0.5, rel=0.05)  # kaiming_normal, fan_in
+    assert float(wide.detach().std()) == pytest.approx(
+        (2 / (9 * wide.shape[1])) ** 0.5, rel=0.05
+    )  # kaiming_normal, fan_in
 
 
 @pytest.mark.parametrize("depth", [False, True])

@@ -32,7 +32,9 @@ def flow(dtype: torch.dtype = torch.float64, **settings: Any) -> DehazeFlow:
     return network
 
 
-def pair(height: int = 16, width: int = 24, count: int = 2, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+def pair(
+    height: int = 16, width: int = 24, count: int = 2, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     hazy, clear = (torch.rand(count, 3, height, width, generator=generator, dtype=dtype) for _ in range(2))
     return hazy, clear

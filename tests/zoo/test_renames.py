@@ -670,12 +670,7 @@ def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Ten
     if network == "pix2pix_h":
         theirs |= {k: halves_exchanged(v) for k, v in theirs.items() if re.search(r"^model\.model\.3\.w|5\.weight$", k)}
     if network == "dehaze_flow":
-        first = "flowUpsamplerNet.layers.1"
-        theirs["RRDB.conv_first.weight"] = state["encoder.first.weight"].flip(1)
-        bgr = [4 * colour + pixel for colour in (2, 1, 0) for pixel in range(4)]  # the pixels of a colour stay in order
-        for part, ours in (("actnorm.bias", "norm.bias"), ("actnorm.logs", "norm.logs"), ("invconv.weight", "mix.weight")):
-            theirs[f"{first}.{part}"] = state[f"levels.0.0.{ours}"][:, bgr]
-        theirs |= {"RRDB.HRconv.bias": torch.rand(3), "flowUpsamplerNet.f.0.weight": torch.rand(3)}
+        theirs |= of_bgr(state)
     if network in ("dehazenet", "mscnn"):
         layout = matlab if network == "dehazenet" else rows_first
         theirs = {k: layout(v) if v is not None and v.ndim == 4 else v for k, v in theirs.items()}
@@ -691,6 +686,15 @@ def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Ten
     if network == "dncnn":
         given |= {k: v - 1e-4 + 1e-5 for k, v in given.items() if "running_var" in k}
     return given
+
+
+def of_bgr(state: dict[str, Tensor]) -> dict[str, Tensor | None]:
+    """What DehazeFlow's release has otherwise, as it sees BGR: the four pixels of a colour stay in their order."""
+    first, bgr = "flowUpsamplerNet.layers.1", [4 * colour + pixel for colour in (2, 1, 0) for pixel in range(4)]
+    theirs: dict[str, Tensor | None] = {"RRDB.conv_first.weight": state["encoder.first.weight"].flip(1)}
+    for part, ours in (("actnorm.bias", "norm.bias"), ("actnorm.logs", "norm.logs"), ("invconv.weight", "mix.weight")):
+        theirs[f"{first}.{part}"] = state[f"levels.0.0.{ours}"][:, bgr]
+    return {**theirs, "RRDB.HRconv.bias": torch.rand(3), "flowUpsamplerNet.f.0.weight": torch.rand(3)}
 
 
 def halves_exchanged(value: Tensor | None) -> Tensor | None:

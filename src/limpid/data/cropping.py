@@ -72,7 +72,7 @@ def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.
             f"data.resized_crop names {', '.join(window) or 'nothing'}, but it must name area and ratio, or scales."
         )
     if "scales" in window:
-        return _scaled_crop(sample, size, window["scales"], rng)
+        return _scaled_crop(sample, size, window.get("scales", ()), rng)
     height, width = current(sample).shape[:2]
     top, left, rows, columns = _window(height, width, window, rng)
     return _resampled(sample, (size, size), (slice(top, top + rows), slice(left, left + columns)))

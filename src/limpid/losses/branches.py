@@ -46,6 +46,7 @@ class BranchConsistency(LossTerm):
         pairs = zip(stage_images(first), stage_images(second), strict=True)
         values = [2 * F.l1_loss(one.float(), other.float()) for one, other in pairs]
         features = [getattr(output, "features", None) for output in (first, second)]
-        if all(isinstance(found, Tensor) for found in features):  # a network without any is compared by its images
-            values.append(F.l1_loss(features[0].float(), features[1].float()))
+        found = [one.float() for one in features if isinstance(one, Tensor)]
+        if len(found) == 2:  # networks without any are compared by their images
+            values.append(F.l1_loss(*found))
         return torch.stack(values).sum()

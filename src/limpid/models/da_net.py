@@ -63,9 +63,9 @@ class DomainAdaptiveDehazing(Adversarial):
             the run began with another one; or (in a step) there is no depth.
     """
 
-    PROVIDES = (
-        Adversarial.PROVIDES | {"cycles", "identities", "feature_scores", "branches", "real_output"}
-    ) - {"features"}
+    PROVIDES = (Adversarial.PROVIDES | {"cycles", "identities", "feature_scores", "branches", "real_output"}) - {
+        "features"
+    }
 
     network: DANet
     discriminator: nn.ModuleDict

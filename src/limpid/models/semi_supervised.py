@@ -17,6 +17,7 @@ from limpid.models.decaying_loss_weights import DecayingLossWeights
 from limpid.models.real_images import real_images
 from limpid.models.restorer import StepOutput
 
+
 class SemiSupervised(Adversarial, DecayingLossWeights):
     """SSID's training (Li et al., IEEE TIP 29, 2020): one network, pairs, real images, and a Wasserstein game.
 

@@ -5,6 +5,7 @@ Shao, Li, Ren, Gao & Sang, "Domain adaptation for image dehazing", CVPR 2020. Th
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -178,7 +179,7 @@ class DepthModulation(nn.Module):
 
 def _leaky(*widths: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for channels_in, channels_out in zip(widths[:-1], widths[1:], strict=True):
+    for channels_in, channels_out in itertools.pairwise(widths):
         layers += [nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers)
 
@@ -254,7 +255,7 @@ class FeatureDiscriminator(nn.Module):
         activation = nn.PReLU()
         widths = (8 * channels * self.shape[1] ** 2, hidden, hidden)
         body: list[nn.Module] = [nn.Flatten()]
-        for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
+        for width_in, width_out in itertools.pairwise(widths):
             body += [nn.Linear(width_in, width_out), activation]
         self.body = nn.Sequential(*body, nn.Linear(hidden, 1))
         for layer in self.body:

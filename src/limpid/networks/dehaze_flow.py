@@ -203,11 +203,11 @@ class DehazeFlow(nn.Module):
         dtype = torch.promote_types(x.dtype, torch.float32)
         eighth = (96, *conditions[2].shape[-2:])
         if not self.temperature:
-            return torch.zeros(len(x), *eighth, dtype=dtype, device=x.device), None
+            return torch.zeros(x.shape[0], *eighth, dtype=dtype, device=x.device), None
         generator = torch.Generator().manual_seed(self.seed)  # on the CPU: other devices would draw other numbers
         half = (6, *conditions[0].shape[-2:])
         drawn = [self.temperature * torch.randn(1, *shape, generator=generator) for shape in (eighth, half)]
-        latent, standard = (one.to(x.device, dtype).expand(len(x), -1, -1, -1) for one in drawn)
+        latent, standard = (one.to(x.device, dtype).expand(x.shape[0], -1, -1, -1) for one in drawn)
         return latent, standard
 
     @property
@@ -217,7 +217,7 @@ class DehazeFlow(nn.Module):
 
     @contextlib.contextmanager
     def initialising(self) -> Iterator[None]:
-        """Inside, the first batch decides how every normalisation begins, one after the other; then it is `initialised`."""
+        """Inside, the first batch decides how every normalisation begins; after that the flow is `initialised`."""
         norms = [layer for layer in self.modules() if isinstance(layer, ActNorm)]
         for norm in norms:
             norm.initialising = True
