@@ -55,6 +55,8 @@ SETTINGS = {
     "cycle_dehaze": ["training.mini.vgg16_weights=random"],
     "epdn": ["training.mini.vgg19_weights=random"],
     "refinednet": [],
+    "da_net_translators": [],
+    "da_net": ["training.mini.start_weights=random"],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps

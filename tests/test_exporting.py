@@ -52,6 +52,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "rescan": {"stages": 2, "depth": 4},
     "nlcl": {"channels": 8, "blocks": 1},
     "gca_net": {"channels": 16, "dilations": [2, 1], "gated": [0, 1]},
+    "dehaze_flow": {"channels": 4, "growth": 4, "blocks": 1, "kept": [0], "steps": 1, "hidden": 8, "attention": 2},
+    "da_net": {"channels": 4},
+    "da_net_translators": {"channels": 4, "blocks": 1},
 }
 #: Images besides those that an export is compared at: small ones, and long ones of which one side fits.
 FURTHER = ((1, 16, 33), (2, 17, 40), (1, 32, 99))

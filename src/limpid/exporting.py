@@ -54,6 +54,7 @@ NO_GRAPH = {
 #: Why a method has a graph for `torch.export`, but none for ONNX.
 NO_ONNX = {
     "dcpdn": "it divides by a transmission that may be near 0, where the rounding of another program shows",
+    "dehaze_flow": "it inverts matrices, which ONNX has no operator for",
     "famed_net": "it resizes the image inside, and ONNX resizes otherwise than PyTorch, by a few grey levels",
 }
 

@@ -18,6 +18,7 @@ from limpid.errors import UserError
 from limpid.losses import MSE, WeightedLoss
 from limpid.losses.adversarial import Adversarial, Wasserstein, gradient_penalty
 from limpid.losses.unlabelled import DarkChannel, TotalVariation
+from limpid.models.real_images import real_images
 from limpid.models.semi_supervised import SemiSupervised
 from limpid.networks.patchgan import PatchGAN
 from limpid.networks.ssid import SSIDNet
@@ -129,11 +130,11 @@ def test_other_pairs_stand_for_real_images_and_that_is_said_once(
     model, asked = small(), batch()
     turns(model, asked, monkeypatch, turn=True)
     assert "no real degraded images beside its pairs (such as a)" in capsys.readouterr().err
-    assert torch.equal(model._real(asked), asked["input"].roll(1, 0))  # type: ignore[arg-type]
+    assert torch.equal(real_images(model, asked), asked["input"].roll(1, 0))  # type: ignore[arg-type]
     assert not capsys.readouterr().err
     assert "stood for them" in model.provenance["real_images"]
     real = torch.rand(2, 3, 32, 32)
-    assert small()._real(batch(real=real)) is real  # type: ignore[arg-type]
+    assert real_images(small(), batch(real=real)) is real  # type: ignore[arg-type]
     assert not capsys.readouterr().err
 
 

@@ -67,7 +67,7 @@ def test_the_generators_size() -> None:
     # the places of CycleGAN's releases
     assert [int(name.split(".")[1]) for name in names[:3]] == [1, 4, 7]
     assert sorted({int(name.split(".")[1]) for name in names}) == [1, 4, 7, *range(10, 20), 22, 26]
-    assert parameters(ResidualBlock(8, norm=False)) == 2 * (9 * 64 + 8)
+    assert parameters(ResidualBlock(8, norm="none")) == 2 * (9 * 64 + 8)
 
 
 @torch.no_grad()

@@ -55,6 +55,9 @@ PARAMETERS = {
     "epdn": 17_378_849,
     "refinednet": 65_794_116,
     "ssid": 9_231_491,
+    "dehaze_flow": 39_291_664,
+    "da_net": 54_591_388,
+    "da_net_translators": 22_937_862,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -86,6 +89,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "pfdn": {"channels": 8, "blocks": 2},
     "dcpdn": {"stem": 8, "growth": 4, "blocks": [1, 1, 1], "decoder": 2},
     "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},
+    "dehaze_flow": {"channels": 4, "growth": 4, "blocks": 1, "kept": [0], "steps": 1, "hidden": 8, "attention": 2},
+    "da_net": {"channels": 4},
+    "da_net_translators": {"channels": 4, "blocks": 1},
 }
 #: Networks that divide by what may be near 0, so that rounding shows: they are compared in float64.
 DIVIDING = {"dcpdn"}

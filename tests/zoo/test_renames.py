@@ -277,6 +277,26 @@ def epdn() -> list[str]:
     return both(*names, *(f"{enhancer}.{part}" for enhancer in ("dehaze", "dehaze2") for part in parts))
 
 
+def dehaze_flow(blocks: int = 2) -> list[str]:
+    """What it does not use is left out: HRconv, conv_last and f."""
+    names = ["conv_first", "trunk_conv", "upconv1", "upconv2"]
+    names += [f"RRDB_trunk.{b}.RDB{d}.conv{c}" for b in range(blocks) for d in (1, 2, 3) for c in range(1, 6)]
+    found = both(*(f"RRDB.{name}" for name in names))
+    flow = "flowUpsamplerNet.layers"
+    for first in (1, 21, 40):
+        for step in range(first, first + 18):
+            found += [f"{flow}.{step}.{part}" for part in ("actnorm.bias", "actnorm.logs", "invconv.weight")]
+            if step >= first + 2:
+                found += [*coupling(f"{flow}.{step}.affine.fAffine"), *coupling(f"{flow}.{step}.affine.fFeatures")]
+    return [*found, *(f"{flow}.19.conv.{part}" for part in (*WB, "logs"))]
+
+
+def coupling(name: str) -> list[str]:
+    normed = [f"{name}.{i}.{part}" for i in (0, 2) for part in ("weight", "actnorm.bias", "actnorm.logs")]
+    attention = [f"{name}.4.{part}" for part in both("ChannelGate.mlp.1", "ChannelGate.mlp.3")]
+    return [*normed, *attention, f"{name}.4.SpatialGate.spatial.conv.weight", *(f"{name}.5.{p}" for p in (*WB, "logs"))]
+
+
 #: By network: all published names, the settings that go with them, and by hand what a few of them become.
 RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
     "aod_net": (aod_net(), {}, {"e_conv3.weight": "conv3.weight"}),
@@ -496,6 +516,28 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
             "dehaze.conv1040.weight": "enhancers.0.pooling.scales.3.weight",
         },
     ),
+    "dehaze_flow": (
+        dehaze_flow(),
+        {"channels": 4, "growth": 4, "blocks": 2, "kept": [0, 1], "hidden": 4, "attention": 2},
+        {
+            "RRDB.RRDB_trunk.1.RDB3.conv5.bias": "encoder.blocks.1.blocks.2.convolutions.4.bias",
+            "RRDB.upconv2.weight": "encoder.to_quarter.weight",
+            "flowUpsamplerNet.layers.1.invconv.weight": "levels.0.0.mix.weight",
+            "flowUpsamplerNet.layers.18.actnorm.logs": "levels.0.17.norm.logs",
+            "flowUpsamplerNet.layers.19.conv.weight": "split.conv.conv.weight",
+            "flowUpsamplerNet.layers.23.affine.fFeatures.2.weight": "levels.1.2.coupling.by_condition.body.3.weight",
+            "flowUpsamplerNet.layers.38.affine.fAffine.0.actnorm.bias": "levels.1.17.coupling.by_half.body.1.bias",
+            "flowUpsamplerNet.layers.57.affine.fAffine.2.actnorm.logs": "levels.2.17.coupling.by_half.body.4.logs",
+            "flowUpsamplerNet.layers.42.affine.fAffine.5.logs": "levels.2.2.coupling.by_half.body.7.logs",
+            "flowUpsamplerNet.layers.42.affine.fAffine.5.weight": "levels.2.2.coupling.by_half.body.7.conv.weight",
+            "flowUpsamplerNet.layers.42.affine.fFeatures.4.ChannelGate.mlp.3.bias": (
+                "levels.2.2.coupling.by_condition.body.6.channels.2.bias"
+            ),
+            "flowUpsamplerNet.layers.42.affine.fFeatures.4.SpatialGate.spatial.conv.weight": (
+                "levels.2.2.coupling.by_condition.body.6.pixels.weight"
+            ),
+        },
+    ),
     "gfn": (
         gfn(),
         {"channels": 8, "widest": 16},
@@ -573,7 +615,8 @@ def test_all_published_names_become_ours_and_no_others(network: str) -> None:
     of = {name: torch.zeros(()) for name in names}
     assert len(of) == len(names)
     assert set(renames.renamed(of, {**rules, "stack": [], "add": [], "scale": []}, {})) >= set(by_hand.values())
-    assert set(renames.renamed(of, rules, {})) == set(shapes)
+    filled = {name for name, _ in rules.get("fill", ())}
+    assert set(renames.renamed(of, rules, {})) == set(shapes) - filled
     for name, ours in by_hand.items():
         assert list(renames.renamed({name: torch.zeros(1)}, rules, {})) == [ours]
 
@@ -626,6 +669,8 @@ def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Ten
         theirs |= {f"SAM1.attention_layer.conv{c}.{part}": torch.rand(3) for c in (1, 2, 3) for part in WB}
     if network == "pix2pix_h":
         theirs |= {k: halves_exchanged(v) for k, v in theirs.items() if re.search(r"^model\.model\.3\.w|5\.weight$", k)}
+    if network == "dehaze_flow":
+        theirs |= of_bgr(state)
     if network in ("dehazenet", "mscnn"):
         layout = matlab if network == "dehazenet" else rows_first
         theirs = {k: layout(v) if v is not None and v.ndim == 4 else v for k, v in theirs.items()}
@@ -641,6 +686,15 @@ def inverse(network: str, theirs: dict[str, Tensor | None], state: dict[str, Ten
     if network == "dncnn":
         given |= {k: v - 1e-4 + 1e-5 for k, v in given.items() if "running_var" in k}
     return given
+
+
+def of_bgr(state: dict[str, Tensor]) -> dict[str, Tensor | None]:
+    """What DehazeFlow's release has otherwise, as it sees BGR: the four pixels of a colour stay in their order."""
+    first, bgr = "flowUpsamplerNet.layers.1", [4 * colour + pixel for colour in (2, 1, 0) for pixel in range(4)]
+    theirs: dict[str, Tensor | None] = {"RRDB.conv_first.weight": state["encoder.first.weight"].flip(1)}
+    for part, ours in (("actnorm.bias", "norm.bias"), ("actnorm.logs", "norm.logs"), ("invconv.weight", "mix.weight")):
+        theirs[f"{first}.{part}"] = state[f"levels.0.0.{ours}"][:, bgr]
+    return {**theirs, "RRDB.HRconv.bias": torch.rand(3), "flowUpsamplerNet.f.0.weight": torch.rand(3)}
 
 
 def halves_exchanged(value: Tensor | None) -> Tensor | None:
@@ -662,7 +716,7 @@ def test_an_imported_release_restores_what_ours_does(network: str, tmp_path: Pat
     assert card.source == f"published.pth of {renames.table(network)['source']}"
 
 
-@pytest.mark.parametrize("network", ["rescan", "spanet"])
+@pytest.mark.parametrize("network", ["rescan", "spanet", "dehaze_flow"])
 def test_a_release_that_sees_bgr_gives_on_rgb_what_it_gives_there(network: str, tmp_path: Path) -> None:
     """The imported network on an RGB image is the release's own order of weights on the BGR one."""
     theirs, module = released(network)
@@ -671,7 +725,7 @@ def test_a_release_that_sees_bgr_gives_on_rgb_what_it_gives_there(network: str, 
     original = limpid.build(network, **RELEASES[network][1]).eval()
     original.load_state_dict(renames.renamed(theirs, unturned, shapes))  # the release's weights as they are
     torch.save(theirs, tmp_path / "published.pth")
-    card = published(network, tmp_path / "published.pth", "imported", tmp_path / "zoo")
+    card = published(network, tmp_path / "published.pth", "imported", tmp_path / "zoo", RELEASES[network][1])
     imported = checkpoint.network(checkpoint.read(card.weights), card.weights)
     image = torch.rand(1, 3, 24, 32)
     with torch.no_grad():

@@ -38,12 +38,14 @@ def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
     return {k: v[window] if isinstance(v, np.ndarray) and v.ndim >= 2 else v for k, v in sample.items()}
 
 
-class ResizedCrop(TypedDict):
-    """What windows are drawn before they are resized.
+class ResizedCrop(TypedDict, total=False):
+    """What windows are drawn before they are resized: by `area` and `ratio`, or by `scales`.
 
     Attributes:
         area: range of a window's share of the image's area, drawn uniformly.
         ratio: range of its width divided by its height, drawn uniformly, then turned over every second time.
+        scales: factors of the image's size, at most 1, one of which is drawn: a square window is cut that has the
+            crop's size once the image is scaled by it.
     """
 
     area: Sequence[float]
@@ -53,17 +55,43 @@ class ResizedCrop(TypedDict):
 def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.random.Generator) -> Sample:
     """A random window of every image and map in the sample, resampled bicubically to `size` x `size`.
 
-    So SPANet's release cuts. Where ten windows in a row do not fit, it is the largest square in the middle.
+    By area and ratio SPANet's release cuts; where ten windows in a row do not fit, it is the largest square in the
+    middle. By scales DehazeFlow's release does; scales are left out at which the image is smaller than the window.
 
     Args:
         sample: `input`, or `target` where nothing was degraded yet, in [0, 1], and maps of the same size.
         size: side of the result in pixels.
         window: which windows are drawn.
-        rng: source of area, ratio, turn, first row and first column, in this order.
+        rng: source of area, ratio, turn, first row and first column, in this order; or of scale, row and column.
+
+    Raises:
+        UserError: `window` is neither area and ratio nor scales, or the image is smaller than every window.
     """
+    if set(window) not in ({"area", "ratio"}, {"scales"}):
+        raise UserError(
+            f"data.resized_crop names {', '.join(window) or 'nothing'}, but it must name area and ratio, or scales."
+        )
+    if "scales" in window:
+        return _scaled_crop(sample, size, window.get("scales", ()), rng)
     height, width = current(sample).shape[:2]
     top, left, rows, columns = _window(height, width, window, rng)
     return _resampled(sample, (size, size), (slice(top, top + rows), slice(left, left + columns)))
+
+
+def _scaled_crop(sample: Sample, size: int, scales: Sequence[float], rng: np.random.Generator) -> Sample:
+    """A random window of every image and map that is `size` x `size` at one of `scales`, resampled to that."""
+    if not scales or not all(0 < scale <= 1 for scale in scales):
+        raise UserError(
+            f"data.resized_crop.scales is {list(scales)}, but it must name factors above 0 and up to 1, such as "
+            "[0.5, 0.7, 1.0]."
+        )
+    sides = [round(size / scale) for scale in scales]
+    shortest = min(current(sample).shape[:2])
+    fitting = [side for side in sides if side <= shortest] or [min(sides)]  # the smallest is refused in a sentence
+    window = random_crop(sample, fitting[int(rng.integers(len(fitting)))], rng)
+    if current(window).shape[0] == size:
+        return window
+    return _resampled(window, (size, size), (slice(None), slice(None)))
 
 
 class Resize(TypedDict, total=False):

@@ -149,6 +149,21 @@ class Adversarial(LossTerm):
         return self.game.generator_loss(step.scores)
 
 
+class FeatureAdversarial(Adversarial):
+    """A game's loss of the network as a term, of the discriminators' scores of its features.
+
+    Args:
+        game: None is `LeastSquares`.
+    """
+
+    requires = frozenset({"feature_scores"})
+
+    def forward(self, step: Step) -> Tensor:
+        """The mean over all scores, in float32."""
+        assert step.feature_scores is not None
+        return self.game.generator_loss(step.feature_scores)
+
+
 def discriminator_loss(clear_scores: Scores, restored_scores: Scores) -> Tensor:
     """``(mean (D(clear) - 1)^2 + mean D(restored)^2) / 2``: that of `LeastSquares`.
 

@@ -90,6 +90,10 @@ class Step:
         reapplications: of the network to its own output, for the degraded images and for the clear ones.
         cycles: of the degraded images and of the clear ones.
         real_output: what the network returned for real degraded images, which have no references.
+        log_likelihood: of the references given the degraded images, in nats, `(N,)`.
+        identities: of images, and what a translator to their own domain made of them.
+        feature_scores: the discriminators' scores of the networks' features, a sequence.
+        branches: the same step as each of two networks sees it: its own input, output and real output.
     """
 
     input: Tensor
@@ -112,6 +116,10 @@ class Step:
     reapplications: Sequence[Reapplication] | None = None
     cycles: Sequence[Cycle] | None = None
     real_output: NetworkOutput | None = None
+    log_likelihood: Tensor | None = None
+    identities: Sequence[Cycle] | None = None
+    feature_scores: Sequence[Tensor] | None = None
+    branches: Sequence[Step] | None = None
 
     @property
     def restored(self) -> Tensor:

@@ -12,6 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 
 from limpid.errors import UserError
 from limpid.models import run_length
@@ -62,7 +63,7 @@ class Adversarial(Restorer):
 
     def configure_optimizers(self) -> Any:
         """An optimizer and a learning rate over the whole training for the generators, and for the discriminator."""
-        optimizers = [self.make_optimizer(_learnt(side)) for side in (self.generators(), [self.discriminator])]
+        optimizers = self.make_optimizers()
         make = self.lr_scheduler
         if make is None:
             return optimizers
@@ -70,6 +71,10 @@ class Adversarial(Restorer):
         lengths = (max(1, turns // self.discriminator_steps), turns)
         schedules = [make(optimizer, steps=steps) for optimizer, steps in zip(optimizers, lengths, strict=True)]
         return optimizers, [{"scheduler": schedule, "interval": "step"} for schedule in schedules]
+
+    def make_optimizers(self) -> list[Optimizer]:
+        """The optimizer of the generators and that of the discriminator."""
+        return [self.make_optimizer(_learnt(side)) for side in (self.generators(), [self.discriminator])]
 
     def generators(self) -> list[nn.Module]:
         """The modules that learn against the discriminator: the network, and the loss."""

@@ -25,6 +25,8 @@ class Batch(TypedDict, total=False):
         airlight: of the haze of each image, `(N, 3)` in [0, 1], where the data knows it.
         clear: clear images `(M, 3, H, W)` that belong to none of the inputs.
         real: real degraded images `(M, 3, H, W)`, without references, beside pairs.
+        depth: of each pair, `(N, 1, H, W)` in [0, 1], 1 the furthest point, where the data knows it.
+        real_depth: of each real image, likewise.
         small: what a network that enlarges sees; `limpid.models.SuperResolution` adds it.
     """
 
@@ -37,6 +39,8 @@ class Batch(TypedDict, total=False):
     airlight: Tensor
     clear: Tensor
     real: Tensor
+    depth: Tensor
+    real_depth: Tensor
     small: Tensor
 
 

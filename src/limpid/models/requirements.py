@@ -16,10 +16,14 @@ _PROVIDED_BY = {
     "background_features": "nlcl",
     "rain_features": "nlcl",
     "reapplications": "nlcl",
-    "cycles": "cycle_dehaze",
+    "cycles": "cycle_dehaze, da_net_translators or da_net",
     "judged_features": "pix2pix_h or epdn",
     "reference_features": "pix2pix_h or epdn",
-    "real_output": "ssid",
+    "real_output": "ssid, da_net_dehazing or da_net",
+    "identities": "da_net_translators or da_net",
+    "feature_scores": "da_net",
+    "branches": "da_net",
+    "log_likelihood": "dehaze_flow",
 }
 
 

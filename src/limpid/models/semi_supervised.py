@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +14,8 @@ from limpid.losses.adversarial import Game, Wasserstein, game_of, gradient_penal
 from limpid.models.adversarial import Adversarial
 from limpid.models.batches import Batch
 from limpid.models.decaying_loss_weights import DecayingLossWeights
+from limpid.models.real_images import real_images
 from limpid.models.restorer import StepOutput
-
-#: What is said once where a batch has no real images.
-_STAND_IN = (
-    "The data has no real degraded images beside its pairs (such as {name}); the degraded images of other pairs stand "
-    "for them, without their references. data=reside_its_real has real ones."
-)
 
 
 class SemiSupervised(Adversarial, DecayingLossWeights):
@@ -88,7 +82,7 @@ class SemiSupervised(Adversarial, DecayingLossWeights):
         if "scores" in self.loss.requires:
             step = replace(step, scores=self.discriminator(step.restored))
         if "real_output" in self.loss.requires:
-            step = replace(step, real_output=restored_image(self(self._real(batch))))
+            step = replace(step, real_output=restored_image(self(real_images(self, batch))))
         total, terms = self.loss(step)
         self.optimize(0, total, batch_idx)
         self.discriminator.requires_grad_(True)
@@ -101,13 +95,3 @@ class SemiSupervised(Adversarial, DecayingLossWeights):
             return judged
         bound = gradient_penalty(self.discriminator, clear, restored, self.penalty_per_pixel, unit=2.0)
         return judged + self.penalty * bound
-
-    def _real(self, batch: Batch) -> Tensor:
-        """The real images of `batch`, or what stands for them."""
-        if "real" in batch:
-            return batch["real"]
-        if "real_images" not in self.provenance:
-            self.provenance["real_images"] = "none; degraded images of other pairs stood for them"
-            if self.global_rank == 0:
-                print(_STAND_IN.format(name=batch["name"][0]), file=sys.stderr, flush=True)
-        return batch["input"].roll(1, 0)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from limpid import checkpoint
-from limpid.errors import CannotRun, UserError
 from limpid.losses.adversarial import discriminator_loss
 from limpid.models.adversarial import Adversarial, clear_images
 from limpid.models.batches import Batch
 from limpid.models.decaying_loss_weights import DecayingLossWeights
 from limpid.models.restorer import StepOutput
-from limpid.models.teachers import WeightsOrigin, refuse_another
+from limpid.models.start import load_start
+from limpid.models.teachers import refuse_another
+
+_REMEDY = (
+    "Adaptation starts from a student that knowledge transfer trained; train it (`limpid train "
+    "+uni_removal/table4=bkt_icl_fcl`) and give model.start.ckpt=RUN/checkpoints/best.ckpt, or set "
+    "model.start.weights=random to adapt a network that learnt nothing."
+)
 
 
 class DomainAdaptation(Adversarial, DecayingLossWeights):
@@ -62,7 +66,8 @@ class DomainAdaptation(Adversarial, DecayingLossWeights):
         """Load the student that adaptation starts from."""
         if stage == "fit" and "start" not in self.provenance:
             student = (self.network, self.network_name, self.network_config)
-            self.provenance["start"] = load_start(*student, self.start.get("ckpt"), self.start.get("weights"))
+            given = (self.start.get("ckpt"), self.start.get("weights"))
+            self.provenance["start"] = load_start(*student, *given, _REMEDY)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """The losses of one step of the student and one of the discriminator; the student's terms are logged."""
@@ -91,41 +96,3 @@ class DomainAdaptation(Adversarial, DecayingLossWeights):
         """
         before, now = (facts.get("start") for facts in (checkpoint["provenance"], self.provenance))
         refuse_another("student", "model.start.ckpt", before, now)
-
-
-def load_start(
-    network: nn.Module, name: str, settings: Mapping[str, object], ckpt: str | Path | None, weights: str | None
-) -> WeightsOrigin:
-    """The origin of the weights that adaptation starts from, which are put into `network`: plain facts.
-
-    Args:
-        network: the student.
-        name: its name in the registry.
-        settings: its settings there.
-        ckpt: the checkpoint of the knowledge transfer; it wins over `weights`.
-        weights: ``random`` leaves the network as it is where there is no checkpoint; None refuses.
-
-    Raises:
-        CannotRun: there is no checkpoint.
-        UserError: it holds another network, or `weights` is neither None nor ``random``.
-    """
-    if weights not in (None, "random"):
-        raise UserError(f"model.start.weights is {weights!r}, but it must be null or random; a file goes to ckpt.")
-    if ckpt is None and weights is None:
-        raise CannotRun(
-            "Adaptation starts from a student that knowledge transfer trained; train it (`limpid train "
-            "+uni_removal/table4=bkt_icl_fcl`) and give model.start.ckpt=RUN/checkpoints/best.ckpt, or set "
-            "model.start.weights=random to adapt a network that learnt nothing."
-        )
-    if ckpt is None:
-        return {"weights": checkpoint.weights_fingerprint(network.state_dict()), "random": True}
-    path = Path(ckpt)
-    loaded = checkpoint.read(path)
-    if (loaded["network"], loaded["network_config"]) != (name, dict(settings)):
-        raise UserError(
-            f"The checkpoint {path} holds {loaded['network']} with {loaded['network_config']}, but what is adapted is "
-            f"{name} with {dict(settings)}; give a checkpoint of that network, made at the same budget."
-        )
-    checkpoint.load(network, checkpoint.weights(loaded), path)
-    digest = checkpoint.weights_fingerprint(network.state_dict())
-    return {"weights": digest, "trained": dict(loaded["provenance"])}

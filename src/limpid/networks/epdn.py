@@ -85,7 +85,7 @@ class EPDN(nn.Module):
         self.fine_up = nn.Sequential(
             *(ResidualBlock(channels) for _ in range(fine_blocks)),
             *doubling_layers(channels, half),
-            *conv_layers(half, 3, 7, norm=False),
+            *conv_layers(half, 3, 7, norm="none"),
             nn.Tanh(),
         )
         self.enhancers = nn.ModuleList([Enhancer(enhancer_channels) for _ in range(2)])

@@ -9,18 +9,18 @@ import itertools
 
 from torch import Tensor, nn
 
-from limpid.networks.patchgan import gaussian_weights
+from limpid.networks.patchgan import gaussian_weights, norm_layer
 
 
 class ResidualBlock(nn.Module):
-    """``x + f(x)``: twice a reflection, a 3x3 convolution and instance norm, with a ReLU between.
+    """``x + f(x)``: twice a reflection, a 3x3 convolution and a normalisation, with a ReLU between.
 
     Args:
         channels: in and out.
-        norm: whether there is instance norm.
+        norm: ``instance``, ``batch`` or ``none``.
     """
 
-    def __init__(self, channels: int, norm: bool = True) -> None:
+    def __init__(self, channels: int, norm: str = "instance") -> None:
         super().__init__()
         first, second = (conv_layers(channels, channels, 3, norm) for _ in range(2))
         self.body = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
@@ -31,26 +31,31 @@ class ResidualBlock(nn.Module):
         return refined
 
 
-def conv_layers(channels_in: int, channels_out: int, kernel: int, norm: bool = True) -> list[nn.Module]:
-    """A reflection, a convolution that keeps the size, and instance norm."""
-    convolution = [nn.ReflectionPad2d(kernel // 2), nn.Conv2d(channels_in, channels_out, kernel)]
-    return [*convolution, nn.InstanceNorm2d(channels_out)] if norm else convolution
+def conv_layers(channels_in: int, channels_out: int, kernel: int, norm: str = "instance") -> list[nn.Module]:
+    """A reflection, a convolution that keeps the size, and the normalisation `norm`, or ``none``."""
+    make_norm, bias = norm_layer(norm)
+    convolution = [nn.ReflectionPad2d(kernel // 2), nn.Conv2d(channels_in, channels_out, kernel, bias=bias)]
+    return convolution if norm == "none" else [*convolution, make_norm(channels_out)]
 
 
-def halving_layers(channels_in: int, channels_out: int) -> list[nn.Module]:
-    """A 3x3 convolution of stride 2, instance norm and ReLU."""
-    convolution = nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1)
-    return [convolution, nn.InstanceNorm2d(channels_out), nn.ReLU(inplace=True)]
+def halving_layers(channels_in: int, channels_out: int, norm: str = "instance") -> list[nn.Module]:
+    """A 3x3 convolution of stride 2, the normalisation `norm` and ReLU."""
+    make_norm, bias = norm_layer(norm)
+    convolution = nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, bias=bias)
+    return [convolution, make_norm(channels_out), nn.ReLU(inplace=True)]
 
 
-def doubling_layers(channels_in: int, channels_out: int) -> list[nn.Module]:
-    """A transposed 3x3 convolution of stride 2, instance norm and ReLU."""
-    convolution = nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
-    return [convolution, nn.InstanceNorm2d(channels_out), nn.ReLU(inplace=True)]
+def doubling_layers(channels_in: int, channels_out: int, norm: str = "instance") -> list[nn.Module]:
+    """A transposed 3x3 convolution of stride 2, the normalisation `norm` and ReLU."""
+    make_norm, bias = norm_layer(norm)
+    convolution = nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1, bias=bias)
+    return [convolution, make_norm(channels_out), nn.ReLU(inplace=True)]
 
 
 class ResnetGenerator(nn.Module):
     """CycleGAN's generator: 7,837,699 parameters with 6 blocks; with 9 and six channels in 11,387,587.
+
+    With 9 blocks and batch norm it has 11,383,427.
 
     Args:
         channels_in: of what goes in.
@@ -59,6 +64,10 @@ class ResnetGenerator(nn.Module):
         halvings: how often the image is halved.
         blocks: residual blocks at the smallest size.
         weight_std: deviation of the initial weights.
+        norm: ``instance``, ``batch`` or ``none``.
+
+    Raises:
+        ValueError: there is no normalisation of that name.
     """
 
     def __init__(
@@ -69,16 +78,17 @@ class ResnetGenerator(nn.Module):
         halvings: int = 2,
         blocks: int = 9,
         weight_std: float = 0.02,
+        norm: str = "instance",
     ) -> None:
         super().__init__()
         widths = [channels * 2**i for i in range(halvings + 1)]
-        body = [*conv_layers(channels_in, channels, 7), nn.ReLU(inplace=True)]
+        body = [*conv_layers(channels_in, channels, 7, norm), nn.ReLU(inplace=True)]
         for narrow, wide in itertools.pairwise(widths):
-            body += halving_layers(narrow, wide)
-        body += [ResidualBlock(widths[-1]) for _ in range(blocks)]
+            body += halving_layers(narrow, wide, norm)
+        body += [ResidualBlock(widths[-1], norm) for _ in range(blocks)]
         for wide, narrow in itertools.pairwise(reversed(widths)):
-            body += doubling_layers(wide, narrow)
-        body += [*conv_layers(channels, channels_out, 7, norm=False), nn.Tanh()]
+            body += doubling_layers(wide, narrow, norm)
+        body += [*conv_layers(channels, channels_out, 7, norm="none"), nn.Tanh()]
         self.body = nn.Sequential(*body)
         self.multiple = 2**halvings
         gaussian_weights(self, weight_std)

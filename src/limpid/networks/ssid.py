@@ -60,4 +60,4 @@ class SSIDNet(nn.Module):
 
 
 def _residual_blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width, norm=False) for _ in range(count)))
+    return nn.Sequential(*(ResidualBlock(width, norm="none") for _ in range(count)))

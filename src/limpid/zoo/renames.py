@@ -17,10 +17,12 @@ A table `renames/NETWORK.yaml` says how the names of a release become ours; it i
 - `rows_first`: patterns of our names; what comes to them are filters as MatConvNet holds them, `(row, column, input,
   output)`.
 - `reverse`: pairs of a pattern of our names and an axis along which the colours are turned: of a release that sees BGR.
+  A third value says how many channels of one colour stand side by side there.
 - `rotate`: triples of a pattern of our names, an axis, and the share of its channels that go from its beginning to its
   end: of a release that concatenates two groups of features in the other order.
 - `tile`: how often what a release has once, for images of one channel, is laid along our first axis.
 - `scale`, `add`: pairs of a pattern of our names and a number that the values are multiplied by, or that is added.
+- `fill`: pairs of a name of ours that a release has nothing for, and the whole number that it holds.
 
 Names that become one must hold equal values (a module that is used in many places is stored as often). A tensor whose
 shape differs from ours by axes of length one alone is reshaped: a linear layer is a 1x1 convolution.
@@ -60,11 +62,12 @@ class RenameTable(TypedDict, total=False):
     stack: list[str]
     matlab: list[str]
     rows_first: list[str]
-    reverse: list[tuple[str, int]]
+    reverse: list[tuple[str, int] | tuple[str, int, int]]
     rotate: list[tuple[str, int, float]]
     tile: int
     scale: list[tuple[str, float]]
     add: list[tuple[str, float]]
+    fill: list[tuple[str, int]]
 
 
 def table(network: str) -> RenameTable:
@@ -137,6 +140,9 @@ def renamed(state: Mapping[str, Tensor], rules: RenameTable, shapes: Mapping[str
         ours = _stacked(ours, pattern)
     for pattern, change in _changes(rules):
         ours = _changed(ours, pattern, change)
+    for name, number in rules.get("fill", ()):
+        if name in shapes and name not in ours:
+            ours[name] = torch.tensor(number)
     return {name: _shaped(value, shapes.get(name), rules.get("tile", 1)) for name, value in ours.items()}
 
 
@@ -197,7 +203,8 @@ def _changes(rules: RenameTable) -> list[tuple[str, Callable[[Tensor], Tensor]]]
     changes: list[tuple[str, Callable[[Tensor], Tensor]]] = []
     changes += [(pattern, _filters) for pattern in rules.get("matlab", ())]
     changes += [(pattern, _filters_of_rows) for pattern in rules.get("rows_first", ())]
-    changes += [(pattern, functools.partial(_turned, axis=axis)) for pattern, axis in rules.get("reverse", ())]
+    for pattern, *where in rules.get("reverse", ()):
+        changes.append((pattern, functools.partial(_turned, where=where)))
     for pattern, axis, share in rules.get("rotate", ()):
         changes.append((pattern, functools.partial(_rotated, axis=axis, share=share)))
     changes += [(pattern, functools.partial(torch.mul, other=factor)) for pattern, factor in rules.get("scale", ())]
@@ -209,9 +216,17 @@ def _changed(state: Mapping[str, Tensor], pattern: str, change: Callable[[Tensor
     return {name: change(value) if re.search(pattern, name) else value for name, value in state.items()}
 
 
-def _turned(value: Tensor, axis: int) -> Tensor:
-    """`value` with the order along `axis` reversed; as it is where it has no such axis: it is of another network."""
-    return value.flip(axis) if axis < value.ndim else value
+def _turned(value: Tensor, where: Sequence[int]) -> Tensor:
+    """`value` with the order along an axis reversed; as it is where it has no such axis: it is of another network.
+
+    Args:
+        value: a tensor.
+        where: the axis, and how many of its channels stay together in their order, where there are several.
+    """
+    axis, together = where[0], where[1] if len(where) > 1 else 1
+    if axis >= value.ndim or value.shape[axis] % together:
+        return value
+    return value.unflatten(axis, (-1, together)).flip(axis).flatten(axis, axis + 1)
 
 
 def _rotated(value: Tensor, axis: int, share: float) -> Tensor:

@@ -25,10 +25,12 @@ class _Single(Files):
     Args:
         images: folders of the images inside the set's folder: one pattern, or several. Whole parts may hold ``*``.
         suffix: what the stems of the images end with, where the folder holds others too.
+        depth: folder of the depth maps, `<stem>.npy` `(H, W)`, inside the set's folder; None where there is none.
     """
 
     images: str | Sequence[str] = "."
     suffix: str = ""
+    depth: str | None = None
 
     def has_layout(self, folder: Path) -> bool:
         """Whether there is an image."""
@@ -74,6 +76,12 @@ class _Single(Files):
         depth = self.depth_file(Path(file))
         return (file,) if depth is None else (file, str(depth))
 
+    def depth_file(self, image: Path) -> Path | None:
+        """Where the depth of an image lies; None where the set has none."""
+        if self.depth is None:
+            return None
+        return self.require_root() / str(self.depth) / f"{image.stem}.npy"
+
     def wrap_files(self, wrap: Wrap) -> ImageSet:
         """The set as `wrap` gives it."""
         return wrap(self)
@@ -95,13 +103,18 @@ class Images(_Single):
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The keys of the images in a sample."""
-        return ("input",)
+        """The keys of the images and maps in a sample."""
+        return ("input",) if self.depth is None else ("input", "depth")
 
     def load(self, index: int, *rng: np.random.Generator) -> Sample:
-        """Image `index`: `input`, `name`."""
+        """Image `index`: `input`, `name`, and `depth` `(H, W)` in (0, 1] where the set has it, 1 the furthest point."""
         key, file = self._named[index]
-        return {"input": read_image(Path(file)), "name": key}
+        sample: Sample = {"input": read_image(Path(file)), "name": key}
+        depth = self.depth_file(Path(file))
+        if depth is not None:
+            metres = read_depth(depth, sample["input"].shape)
+            sample["depth"] = metres / metres.max()
+        return sample
 
 
 @dataclass(kw_only=True, eq=False)
@@ -109,7 +122,6 @@ class Clean(_Single):
     """Clean images to be degraded, with their depth where the set has it.
 
     Args:
-        depth: folder of the depth maps, `<stem>.npy` `(H, W)`, inside the set's folder; None where there is none.
         relative: divide the depth by the greatest of the image, so that 1 is the furthest point, as the
             degradations expect it (RESIDE, Li et al., TIP 2019, does so too); else it stays in metres.
         middle: height and width of the picture proper; of a larger file (a white frame) the middle is taken.
@@ -118,7 +130,6 @@ class Clean(_Single):
 
     kind: ClassVar[str] = "clean"
 
-    depth: str | None = None
     relative: bool = True
     middle: Sequence[int] | None = None
     half: str | None = None
@@ -146,12 +157,6 @@ class Clean(_Single):
             if self.relative:
                 sample["depth"] = sample["depth"] / sample["depth"].max()
         return sample
-
-    def depth_file(self, image: Path) -> Path | None:
-        """Where the depth of an image lies; None where the set has none."""
-        if self.depth is None:
-            return None
-        return self.require_root() / str(self.depth) / f"{image.stem}.npy"
 
     def _inner(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.middle is None:

@@ -10,8 +10,11 @@ import numpy as np
 
 from limpid.data.cropping import in_unit_range, random_crop, resized
 from limpid.data.datasets.base import ImageSet, Sample, Wrap, why_not_whole, wrap_files
+from limpid.data.degradations.pseudo_depth import checked_source, depth_of
 from limpid.errors import UserError
 
+#: Who needs a depth, for the sentence where there is none.
+_TRAINING = "A translation of haze"
 #: What samples of all sets have, so that they can stand in one batch.
 _COMMON = ("input", "target", "name")
 
@@ -147,12 +150,19 @@ class PairsBesideReal:
         real: the real images; one is drawn for each pair.
         crop: side of a random window that is cut from a pair, and of the square that a real image is brought to; None
             takes whole pairs, and real images as they are, which only works where all have one size.
+        depth: where the depth of the pairs comes from, and of the real images: ``sample``, where their sets have it;
+            ``stand_in``, which guesses it from the clear and from the real image (see `stand_in_depth`; it is no
+            measurement); ``either``, which guesses where a set has none. None gives none.
+
+    Raises:
+        UserError: `depth` is none of these, or (when loading) an image has none.
     """
 
-    def __init__(self, pairs: ImageSet, real: ImageSet, crop: int | None = None) -> None:
+    def __init__(self, pairs: ImageSet, real: ImageSet, crop: int | None = None, depth: str | None = None) -> None:
         self.pairs = pairs
         self.real = real
         self.crop = crop
+        self.depth = None if depth is None else checked_source("set", depth)
         self.name, self.domain = pairs.name, pairs.domain
 
     @property
@@ -164,14 +174,21 @@ class PairsBesideReal:
         return len(self.pairs)
 
     def load(self, index: int, rng: np.random.Generator) -> Sample:
-        """Pair `index`, and beside it `real`."""
+        """Pair `index`, and beside it `real`; and `depth` and `real_depth` `(H, W)` in [0, 1] where they are wanted."""
         sample = self.pairs.load(index, rng)
         other = self.real.load(int(rng.integers(len(self.real))), rng)
-        real = in_unit_range({"input": other["input"], "name": other["name"]})
+        real = in_unit_range({key: other[key] for key in ("input", "name", "depth") if key in other})
+        if self.depth is not None:
+            sample = in_unit_range(sample)
+            sample["depth"] = depth_of(sample, self.depth, _TRAINING)
+            real["depth"] = depth_of(real | {"target": real["input"]}, self.depth, _TRAINING)
         if self.crop is not None:
             sample = random_crop(sample, self.crop, rng)
             real = resized(real, {"height": self.crop, "width": self.crop})
-        return in_unit_range(sample) | {"real": real["input"]}
+        beside = {"real": real["input"]}
+        if self.depth is not None:
+            beside["real_depth"] = real["depth"]
+        return in_unit_range(sample) | beside
 
     def wrap_files(self, wrap: Wrap) -> PairsBesideReal:
         """This set, made from files as `wrap` gives them."""
