@@ -177,8 +177,8 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
         trained = any(True for _ in one.network.parameters())
         if chosen.save and (trained or not hasattr(one.network, "estimate")):
             raise UserError(
-                f"The model {one.name} does not estimate the {chosen.save[0]}; save works with wmcp, dcp, kim2020, mof, "
-                "rop, rop_plus and zid."
+                f"The model {one.name} does not estimate the {chosen.save[0]}; save works with wmcp, dcp, kim2020, "
+                "mof, rop, rop_plus and zid."
             )
     return methods, chooser
 

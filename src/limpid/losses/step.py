@@ -94,6 +94,8 @@ class Step:
         identities: of images, and what a translator to their own domain made of them.
         feature_scores: the discriminators' scores of the networks' features, a sequence.
         branches: the same step as each of two networks sees it: its own input, output and real output.
+        density: the number of the density of each image's rain, `(N,)`.
+        density_scores: what a classifier gives to the densities, `(N, classes)`.
     """
 
     input: Tensor
@@ -120,6 +122,8 @@ class Step:
     identities: Sequence[Cycle] | None = None
     feature_scores: Sequence[Tensor] | None = None
     branches: Sequence[Step] | None = None
+    density: Tensor | None = None
+    density_scores: Tensor | None = None
 
     @property
     def restored(self) -> Tensor:

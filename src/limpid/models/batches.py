@@ -27,6 +27,7 @@ class Batch(TypedDict, total=False):
         real: real degraded images `(M, 3, H, W)`, without references, beside pairs.
         depth: of each pair, `(N, 1, H, W)` in [0, 1], 1 the furthest point, where the data knows it.
         real_depth: of each real image, likewise.
+        rain_level: how dense the rain of each image is: ``light``, ``medium`` or ``heavy``, where the data knows it.
         small: what a network that enlarges sees; `limpid.models.SuperResolution` adds it.
     """
 
@@ -41,6 +42,7 @@ class Batch(TypedDict, total=False):
     real: Tensor
     depth: Tensor
     real_depth: Tensor
+    rain_level: Sequence[str]
     small: Tensor
 
 

@@ -23,6 +23,8 @@ _PROVIDED_BY = {
     "identities": "da_net_translators or da_net",
     "feature_scores": "da_net",
     "branches": "da_net",
+    "density": "did_mdn_classifier",
+    "density_scores": "did_mdn_classifier",
     "log_likelihood": "dehaze_flow",
 }
 

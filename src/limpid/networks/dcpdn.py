@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limpid.networks.densenet import DenseEncoder, DenseLayer, affine_norm
+from limpid.networks.densenet import DenseEncoder, DenseLayer, ResizingTransition, affine_norm
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.patchgan import gaussian_weights, refuse_small
 from limpid.networks.pyramid_pooling import PyramidPooling
@@ -36,25 +36,6 @@ class DCPDNOutput(NamedTuple):
     airlight: Tensor
 
 
-class UpTransition(nn.Module):
-    """Fewer channels at twice the size, after normalisation and ReLU.
-
-    Args:
-        channels_in: of the input.
-        channels_out: of the output.
-        norm: see `DenseEncoder`.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, norm: str) -> None:
-        super().__init__()
-        self.norm = affine_norm(norm, channels_in)
-        self.conv = nn.ConvTranspose2d(channels_in, channels_out, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, 2 H, 2 W)`."""
-        return F.interpolate(self.conv(F.relu(self.norm(x))), scale_factor=2, mode="nearest")
-
-
 class TransmissionNet(nn.Module):
     """A densely connected encoder-decoder that ends in a pyramid of means (DCPDN, section 3.1): 11,581,967 parameters.
 
@@ -77,7 +58,7 @@ class TransmissionNet(nn.Module):
         for channels, more, after in widths:
             # What lies between its two convolutions is four times the block's input in the release.
             block = DenseLayer(channels, more * d, norm, squeezed=4 * more * d)
-            self.decoder.append(nn.Sequential(block, UpTransition(channels + more * d, after * d, norm)))
+            self.decoder.append(nn.Sequential(block, ResizingTransition(channels + more * d, after * d, norm, 2)))
         self.refine = nn.Conv2d(d + 3, features, 3, padding=1)
         self.pyramid = PyramidPooling(features)
 

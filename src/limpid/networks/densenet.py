@@ -12,21 +12,22 @@ from limpid.networks.patchgan import NORMS
 
 
 class DenseLayer(nn.Module):
-    """``[x, growth more channels]``: a 1x1 and a 3x3 convolution, each after normalisation and ReLU.
+    """``[x, growth more channels]``: a 1x1 and a larger convolution, each after normalisation and ReLU.
 
     Args:
         channels: of x.
         growth: how many channels are added.
         norm: see `DenseEncoder`.
         squeezed: channels between the two convolutions; None for four times the growth.
+        kernel: side of the second convolution, odd.
     """
 
-    def __init__(self, channels: int, growth: int, norm: str, squeezed: int | None = None) -> None:
+    def __init__(self, channels: int, growth: int, norm: str, squeezed: int | None = None, kernel: int = 3) -> None:
         super().__init__()
         squeezed = squeezed or 4 * growth
         self.norm1, self.norm2 = affine_norm(norm, channels), affine_norm(norm, squeezed)
         self.conv1 = nn.Conv2d(channels, squeezed, 1, bias=False)
-        self.conv2 = nn.Conv2d(squeezed, growth, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(squeezed, growth, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` `(N, C, H, W)` with the new channels behind it."""
@@ -50,6 +51,30 @@ class Transition(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(N, C / 2, H / 2, W / 2)`."""
         return F.avg_pool2d(self.conv(F.relu(self.norm(x))), 2)
+
+
+class ResizingTransition(nn.Module):
+    """Other channels at half, the same or twice the size, after normalisation and ReLU.
+
+    Args:
+        channels_in: of the input.
+        channels_out: of the output.
+        norm: see `DenseEncoder`.
+        scale: 0.5 takes means of 2x2 pixels, 1 keeps the size, 2 repeats each pixel.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, norm: str, scale: float) -> None:
+        super().__init__()
+        self.norm = affine_norm(norm, channels_in)
+        self.conv = nn.ConvTranspose2d(channels_in, channels_out, 1, bias=False)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, C, scale H, scale W)`."""
+        x = self.conv(F.relu(self.norm(x)))
+        if self.scale == 2:
+            return F.interpolate(x, scale_factor=2, mode="nearest")
+        return F.avg_pool2d(x, 2) if self.scale == 0.5 else x
 
 
 class DenseEncoder(nn.Module):

@@ -1,7 +1,7 @@
 """CBCS: colour balance and contrast for sandstorm images, as far as it is known.
 
-Hua et al., IET Image Processing 16(14), 2022, page 3768. Its text and an official program were not at hand: the steps are
-those of a program by others, which may lack some of the paper's.
+Hua et al., IET Image Processing 16(14), 2022, page 3768. Its text and an official program were not at hand: the
+steps are those of a program by others, which may lack some of the paper's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Medians, percentiles and largest of many values, selected without sorting them all, which is several times as fast."""
+"""Medians, percentiles and the largest of many values, selected without sorting all, which is several times as fast."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def affecting(
     parts["callbacks"] = _callbacks(config.get("callbacks") or {})
     parts["metrics"] = {name: _metric(metric) for name, metric in scored_metrics(config).items()}
     named: dict[str, Any] = _named(parts, frozenset(without))
-    settings = {key: value for key, value in (named["network"] or {}).items() if key not in ("_target_", *_NETWORK_NEUTRAL)}
+    settings = _without(named["network"], ("_target_", *_NETWORK_NEUTRAL))
     named["network"] = {"name": network, **settings}
     return {**named, "mode": mode, "weights": weights}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limpid.data.datasets import file_index
-from limpid.data.datasets.base import Matched, Pair
+from limpid.data.datasets.base import Matched, Pair, Sample
 from limpid.data.datasets.paired import PairedFiles
 from limpid.data.image_io import read_image
 from limpid.errors import UserError
@@ -27,12 +28,14 @@ class SideBySidePairs(PairedFiles):
     Args:
         images: folders of the files inside the set's folder: one pattern, or several. Whole parts may hold ``*``.
         halves: what the left and the right half are: ``input`` and ``target`` in the file's order.
+        rain_level: a regular expression; what its group finds in a key, in small letters, is the sample's `rain_level`.
     """
 
     two_in_a_file: ClassVar[bool] = True
 
     images: str | Sequence[str]
     halves: Sequence[str] = ("input", "target")
+    rain_level: str | None = None
 
     def has_layout(self, folder: Path) -> bool:
         """Whether there is an image."""
@@ -46,6 +49,12 @@ class SideBySidePairs(PairedFiles):
         """
         files = file_index.images(self.require_root(), self.images)
         return Matched([Pair(key, self.scene_of(key), file, file) for key, file in files], [], [], [])
+
+    def facts_of(self, index: int) -> Sample:
+        """The `name` of pair `index`, and its `rain_level` where the key says it."""
+        facts = super().facts_of(index)
+        found = re.search(self.rain_level, facts["name"]) if self.rain_level else None
+        return facts if found is None else facts | {"rain_level": found[1].lower()}
 
     def read(self, pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The degraded half and the reference.

@@ -9,10 +9,12 @@ from torch import Tensor
 
 
 class Smoothing:
-    """Minimises over maps C, by the alternating direction method of multipliers (Liu et al., TPAMI 2023),
+    """Finds the map C of the least sum of three terms (Liu et al., TPAMI 2023).
 
-    ``edge_weight * sum W |n DC - DI| + flatness * sum |DC| + fidelity / 2 * |C - C0|^2``, where D are differences to
-    the next pixel that go on at the opposite border, and ``W = exp(-edges |DI|)`` per channel.
+        ``edge_weight * sum W |n DC - DI| + flatness * sum |DC| + fidelity / 2 * |C - C0|^2``
+
+    D are differences to the next pixel, which go on at the opposite border, and ``W = exp(-edges |DI|)`` per channel. It
+    is found by the alternating direction method of multipliers.
 
     Args:
         edges: how soon an edge of the image counts as one of its own, which the map need not follow.
