@@ -52,6 +52,7 @@ SETTINGS = {
     "pfdn": [],
     "dehazing_4k": ["data.batch_size=2"],
     "dcpdn": ["training.mini.vgg16_weights=random"],
+    "did_mdn": ["data=scenes_rain", "training.mini.vgg16_weights=random", "training.mini.start_weights=random"],
     "cycle_dehaze": ["training.mini.vgg16_weights=random"],
     "epdn": ["training.mini.vgg19_weights=random"],
     "refinednet": [],

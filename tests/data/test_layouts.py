@@ -158,6 +158,8 @@ def test_did_mdn_holds_rain_on_the_left(tmp_path: Path, split: str) -> None:
         assert sample["name"] == ("5" if split == "test" else folder.split("/")[1] + "/5")
         assert close(sample["input"], f"{folder} rain")
         assert close(sample["target"], f"{folder} clean")
+        level = None if split == "test" else folder.split("/")[1].removeprefix("Rain_").lower()
+        assert sample.get("rain_level") == level
     assert {pair.scene for pair in images.chosen} == {"5"}
 
 

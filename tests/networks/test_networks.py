@@ -49,6 +49,7 @@ PARAMETERS = {
     "pfdn": 11_268_611,
     "dehazing_4k": 34_547_655,
     "dcpdn": 12_439_726,
+    "did_mdn": 65_969_929,
     "aosr": 4_297_230,
     "pix2pix_h": 54_413_955,
     "cycle_dehaze": 7_837_699,
@@ -87,6 +88,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "epdn": {"channels": 4, "enhancer_channels": 4},
     "refinednet": {"channels": 4, "levels": 5, "blocks": 1},
     "pfdn": {"channels": 8, "blocks": 2},
+    "did_mdn": {"side": 16, "stem": 4, "classifier_channels": 2, "hidden": 4},
     "dcpdn": {"stem": 8, "growth": 4, "blocks": [1, 1, 1], "decoder": 2},
     "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},
     "dehaze_flow": {"channels": 4, "growth": 4, "blocks": 1, "kept": [0], "steps": 1, "hidden": 8, "attention": 2},
@@ -98,7 +100,7 @@ DIVIDING = {"dcpdn"}
 #: Priors learn nothing; their own tests are in tests/priors.
 PRIORS = {"dcp", "wmcp", "mof", "kim2020", "cbcs", "rop", "rop_plus", "gamma", "identity", "percentile_stretch"}
 #: What says that a method whose use others restrict may be used.
-NONFREE = dict.fromkeys(("rop", "rop_plus"), {"allow_nonfree": True})
+NONFREE = {name: {"allow_nonfree": True} for name in ("rop", "rop_plus")}
 #: What learns on each image anew, with its parameters on one of 460 x 620; tests/zero_shot has the tests.
 ZERO_SHOT = {"zid": 42_950_552}
 

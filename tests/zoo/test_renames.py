@@ -233,6 +233,23 @@ def dcpdn() -> list[str]:
     return [*names, *both(f"{t}.conv_refin", "refine1", "refine2", *pyramid, *(f"{t}.{part}" for part in pyramid))]
 
 
+def did_mdn() -> list[str]:
+    """Its three files, with layers and statistics that are left out."""
+    streams: list[str] = []
+    for k, b in product(range(3), range(1, 7)):
+        block, transition = f"dense{k}.dense_block{b}", f"dense{k}.trans_block{b}"
+        streams += both(f"{block}.bn1", f"{block}.bn2", f"{transition}.bn1")
+        streams += weights(f"{block}.conv1", f"{block}.conv2", f"{transition}.conv1")
+        streams += [f"{block}.bn1.running_mean", f"{block}.bn1.num_batches_tracked"]
+    streams += both(*(f"dense{k}.{layer}" for k in range(3) for layer in ("conv11", "conv_refin", "batchnorm20")))
+    pyramid = both("conv_refin", *(f"conv10{k}0" for k in (1, 2, 3, 4)), "refine3", "batchnorm1")
+    clear = both("refineclean1", "refineclean2")
+    classifier = both("feature.0", "feature.1", "feature.3", "conv16", "dense_classifier", "dense_classifier1")
+    files = {"netG_epoch_9": [*streams, *pyramid, *clear], "residual_heavy": [*streams, *pyramid, *clear]}
+    files["classification"] = classifier
+    return [f"{stem}/{name}" for stem, names in files.items() for name in names]
+
+
 def famed_net() -> list[str]:
     names = both("conv5-fusion-all")
     for scale in ("", "-ds2", "-ds4"):
@@ -563,6 +580,21 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
             "atp_est.layer1.layer1.weight": "airlight.down.0.weight",
             "atp_est.dlayer2.dlayer2.bn.bias": "airlight.up_norms.0.bias",
             "atp_est.dlayer8.dlayer8.tconv.weight": "airlight.up.7.weight",
+        },
+    ),
+    "did_mdn": (
+        did_mdn(),
+        {"side": 32, "stem": 2, "classifier_channels": 2, "hidden": 2},
+        {
+            "netG_epoch_9/dense2.dense_block6.conv1.weight": "derain.streams.2.levels.5.0.conv1.weight",
+            "netG_epoch_9/dense1.trans_block3.bn1.bias": "derain.streams.1.levels.2.1.norm.bias",
+            "netG_epoch_9/dense0.conv11.weight": "derain.details.0.weight",
+            "netG_epoch_9/conv1030.bias": "derain.pyramid.scales.2.bias",
+            "netG_epoch_9/refineclean2.weight": "derain.refine_clear2.weight",
+            "residual_heavy/conv_refin.weight": "density.residual.refine.weight",
+            "residual_heavy/dense0.trans_block1.conv1.weight": "density.residual.streams.0.levels.0.1.conv.weight",
+            "classification/feature.1.weight": "density.classifier.norm1.weight",
+            "classification/dense_classifier1.bias": "density.classifier.linear2.bias",
         },
     ),
     "famed_net": (

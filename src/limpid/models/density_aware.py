@@ -106,7 +106,7 @@ class DensityAwareDeraining(Restorer):
         total, terms = self.loss(step)
         if step.density_scores is None:
             return self.log_losses(total, terms)
-        right = (step.density_scores.argmax(1) == step.density).float().mean()
+        right = step.density_scores.argmax(1).eq(step.density).float().mean()
         return self.log_losses(total, terms, {"train/accuracy": right})
 
     def restore_batch(self, batch: Batch) -> Tensor:

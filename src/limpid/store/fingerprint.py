@@ -37,7 +37,7 @@ _CHECKPOINT = ("monitor", "mode")
 #: Of a metric protocol only these: the rest describes it.
 _PROTOCOL = ("metric", "options")
 #: Settings of data that change no image, at any depth: where files lie, and what describes them.
-_DATA_NEUTRAL = ("root", "roots", "how_to_get", "licence", "url", "version", "expected")
+_DATA_NEUTRAL = ("root", "roots", "how_to_get", "licence", "url", "version", "expected", "rain_level")
 #: Settings of the data module that enter where they are set.
 _DATA_WHERE_SET = ("resized_crop", "input_noise", "resize", "unpaired")
 #: Settings of the data module itself that change no result; the seed is named by the run's directory.

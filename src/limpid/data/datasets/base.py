@@ -141,7 +141,9 @@ def why_not_whole(images: object) -> str | None:
 _MANIFESTS = "manifest-*.jsonl"
 
 #: Settings of a set that do not change its pixels.
-_DESCRIBES = frozenset({"name", "domain", "root", "roots", "how_to_get", "licence", "url", "version", "expected"})
+_DESCRIBES = frozenset(
+    {"name", "domain", "root", "roots", "how_to_get", "licence", "url", "version", "expected", "rain_level"}
+)
 
 
 @dataclass(kw_only=True, eq=False)
