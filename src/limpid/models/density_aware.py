@@ -104,7 +104,7 @@ class DensityAwareDeraining(Restorer):
         assert self.loss is not None
         step = self.make_step(batch)
         total, terms = self.loss(step)
-        if step.density_scores is None:
+        if step.density_scores is None or step.density is None:
             return self.log_losses(total, terms)
         right = step.density_scores.argmax(1).eq(step.density).float().mean()
         return self.log_losses(total, terms, {"train/accuracy": right})

@@ -60,7 +60,7 @@ class CBCS(nn.Module):
     def _restored(self, image: Tensor) -> Tensor:
         balanced = self.balanced(image[None].double())[0].clamp_(0, 1)
         pixels = balanced.float().permute(1, 2, 0).contiguous().cpu().numpy()
-        hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+        hsv: NDArray[np.float32] = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV), np.float32)
         saturation = hsv[..., 1]
         hsv[..., 1] = (saturation + 1 / (1 + np.exp(1 - saturation))) / 2
         hsv[..., 2] = self._equalized(hsv[..., 2])
@@ -76,4 +76,5 @@ class CBCS(nn.Module):
         # OpenCV takes the limit in mean levels and rounds down.
         equalizer = cv2.createCLAHE((most + 0.5) * _LEVELS / pixels, (columns, rows))
         levels = (value * (_LEVELS - 1)).round().astype(np.uint8)
-        return equalizer.apply(levels).astype(np.float32) / (_LEVELS - 1)
+        equalized: NDArray[np.float32] = equalizer.apply(levels).astype(np.float32) / np.float32(_LEVELS - 1)
+        return equalized
