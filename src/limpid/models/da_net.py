@@ -29,9 +29,9 @@ from limpid.networks.da_net import DANet, DANetTranslators, DehazingReturns
 #: What the discriminators of features are called.
 FEATURES = ("real_features", "synthetic_features")
 _REMEDY = (
-    "DA-Net's last stage starts from a dehazing network for {kind} haze; train it (`limpid train "
-    "+uni_removal/baselines=da_net_{kind}`, or prerequisites=run) and give model.start.{key}=RUN/checkpoints/best.ckpt, "
-    "or set model.start.weights=random to start from one that learnt nothing."
+    "DA-Net's last stage starts from a dehazing network for {kind} haze; train it (`limpid train +uni_removal/baselines="
+    "da_net_{kind}`, or add prerequisites=run) and give model.start.{key}=RUN/checkpoints/last.ckpt, or set "
+    "model.start.weights=random to start from one that learnt nothing."
 )
 
 
@@ -141,7 +141,7 @@ class DomainAdaptiveDehazing(Adversarial):
         step = translated_step(batch, translation, self.discriminator)
         real = self._branch(step, self.network, translation.to_real, domains.real)
         synthetic = self._branch(step, self.synthetic, domains.synthetic, translation.to_synthetic)
-        # As real haze looks the pairs are made and the real images are not; as made haze looks it is the other way round.
+        # In the domain of real haze the pairs are translated; in that of made haze the real images are.
         made = {"real_features": _features(real.output), "synthetic_features": _features(synthetic.real_output)}
         seen = {"real_features": _features(real.real_output), "synthetic_features": _features(synthetic.output)}
         scores = [self.discriminator[name](made[name]) for name in FEATURES]
