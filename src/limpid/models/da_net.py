@@ -29,9 +29,10 @@ from limpid.networks.da_net import DANet, DANetTranslators, DehazingReturns
 #: What the discriminators of features are called.
 FEATURES = ("real_features", "synthetic_features")
 _REMEDY = (
-    "DA-Net's last stage starts from a dehazing network for {kind} haze; train it (`limpid train +uni_removal/baselines="
-    "da_net_{kind}`, or add prerequisites=run) and give model.start.{key}=RUN/checkpoints/last.ckpt, or set "
-    "model.start.weights=random to start from one that learnt nothing."
+    "DA-Net's last stage starts from a dehazing network for {kind} haze; train it (`limpid train "
+    "+uni_removal/baselines=da_net_{kind}`, or add prerequisites=run) and give "
+    "model.start.{key}=RUN/checkpoints/last.ckpt, or set model.start.weights=random to start from one that learnt "
+    "nothing."
 )
 
 
