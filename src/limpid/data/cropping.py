@@ -50,6 +50,7 @@ class ResizedCrop(TypedDict, total=False):
 
     area: Sequence[float]
     ratio: Sequence[float]
+    scales: Sequence[float]
 
 
 def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.random.Generator) -> Sample:
