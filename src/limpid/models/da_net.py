@@ -23,7 +23,7 @@ from limpid.models.haze_domains import haze_domains, translate
 from limpid.models.image_pool import ImagePool
 from limpid.models.restorer import StepOutput
 from limpid.models.start import load_start
-from limpid.models.teachers import refuse_another
+from limpid.models.teachers import WeightsOrigin, refuse_another
 from limpid.networks.da_net import DANet, DANetTranslators, DehazingReturns
 
 #: What the discriminators of features are called.
@@ -100,18 +100,16 @@ class DomainAdaptiveDehazing(Adversarial):
         """Load the networks that the training starts from."""
         if stage != "fit" or "start" in self.provenance:
             return
-        weights = self.start.get("weights")
-        parts = {
-            "real": (self.network, self.network_name, "ckpt", _REMEDY.format(kind="real", key="ckpt")),
-            "synthetic": (
-                self.synthetic, self.network_name, "synthetic", _REMEDY.format(kind="synthetic", key="synthetic")
-            ),
-            "translators": (self.translators, TRANSLATORS, "translators", TRANSLATORS_REMEDY),
-        }  # fmt: skip
         origins: dict[str, Any] = {}
-        for part, (module, name, key, remedy) in parts.items():
-            origins[part] = load_start(module, name, None, self.start.get(key), weights, remedy)
+        for part, key, module in (("real", "ckpt", self.network), ("synthetic", "synthetic", self.synthetic)):
+            remedy = _REMEDY.format(kind=part, key=key)
+            origins[part] = self._started(module, self.network_name, key, remedy)
+        origins["translators"] = self._started(self.translators, TRANSLATORS, "translators", TRANSLATORS_REMEDY)
         self.provenance["start"] = origins
+
+    def _started(self, module: nn.Module, name: str, key: str, remedy: str) -> WeightsOrigin:
+        """Where the weights of `module` come from, once they are in it; see `load_start`."""
+        return load_start(module, name, None, self.start.get(key), self.start.get("weights"), remedy)
 
     def configure_network(self, memory_format: str = "channels_last", compile: bool = False) -> None:
         """Say how the networks are computed; see `Restorer`."""
