@@ -194,6 +194,31 @@ def test_resized_windows_have_the_asked_area_and_the_asked_side() -> None:
     assert 0.7 < min(ratios) <= max(ratios) < 1.4
 
 
+def test_windows_of_scaled_images_are_as_large_as_the_scale_says() -> None:
+    """Of a ramp, the step between pixels of the result is that of the scale; what does not fit is left out."""
+    rng = np.random.default_rng(0)
+    sample = {key: value for key, value in Numbers(height=70, width=200).load(3, rng).items() if key != "depth"}
+
+    def steps(scales: list[float], draws: int = 30) -> set[float]:
+        found = set()
+        for _ in range(draws):
+            cut = random_resized_crop(sample, 32, {"scales": scales}, rng)
+            assert cut["input"].shape == cut["target"].shape == (32, 32, 3)
+            rows = cut["target"][..., 0] * 100
+            found.add(round(float(rows[20, 16] - rows[10, 16]) / 10, 1))
+        return found
+
+    assert steps([0.5, 0.8, 1.0]) == {2.0, 1.2, 1.0}  # 32 / 0.8 is 40 pixels
+    assert steps([0.25, 1.0]) == {1.0}, "128 pixels are more than 70"
+    with pytest.raises(UserError, match="is 200x70, smaller than the training crop of 128"):
+        random_resized_crop(sample, 32, {"scales": [0.25]}, rng)
+    for scales in ([], [0.0], [1.5]):
+        with pytest.raises(UserError, match="must name factors above 0 and up to 1"):
+            random_resized_crop(sample, 32, {"scales": scales}, rng)
+    with pytest.raises(UserError, match="names area, but it must name area and ratio, or scales"):
+        random_resized_crop(sample, 32, {"area": [1.0, 1.0]}, rng)
+
+
 def test_a_whole_square_is_only_resampled() -> None:
     sample = Numbers(height=24, width=24).load(0, np.random.default_rng(0))
     cut = random_resized_crop(sample, 12, {"area": [1.0, 1.0], "ratio": [1.0, 1.0]}, np.random.default_rng(0))

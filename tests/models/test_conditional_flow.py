@@ -26,6 +26,8 @@ ROW = "uni_removal/baselines/dehaze_flow"
 SHORT = (
     "trainer.max_steps=4", "trainer.precision=32-true", "log_every=1", "callbacks.checkpoint.every=1", "data.crop=32",
     "trainer.val_check_interval=4", "data.val.clean.count=1", "data.test_images=1", "data.resized_crop=null",
+    "metrics=standard", "pictures=0", "data.workers=0", "data.val.clean.height=32", "data.val.clean.width=32",
+    "data.test.scenes.clean.height=32", "data.test.scenes.clean.width=32",
 )  # fmt: skip
 NARROW: dict[str, Any] = {
     "channels": 4, "growth": 3, "blocks": 1, "kept": (0,), "plain_steps": 1, "steps": 1, "hidden": 6, "attention": 2,

@@ -103,7 +103,7 @@ def test_the_translators_learn_first_then_the_discriminators(tmp_path: Path) -> 
     assert values["train/discriminator"] == pytest.approx(loss.judged.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("place", SECOND)
+@pytest.mark.parametrize("place", [SECOND[0], pytest.param(SECOND[1], marks=pytest.mark.slow)])
 def test_a_u_net_learns_on_what_is_translated_to_its_domain(place: str, tmp_path: Path) -> None:
     seen = first_step(place, tmp_path, TranslatedDehazing, "network", "translators")
     network, translators = seen["before"]["network"], seen["before"].pop("translators").module
@@ -149,8 +149,9 @@ def test_the_last_stage_teaches_all_networks_at_once(tmp_path: Path) -> None:
 
 
 def test_runs_that_are_interrupted_end_as_others_do(tmp_path: Path) -> None:
-    """The last stage, which has all parts that the others have; the pools are full by then."""
-    states = interrupted(LAST, tmp_path, DomainAdaptiveDehazing, 3, *SHORT, "model.pool=2")
+    """The last stage, which has all parts that the others have, accumulating; the pools are full by then."""
+    more = ("model.pool=2", "trainer.accumulate_grad_batches=2")
+    states = interrupted(LAST, tmp_path, DomainAdaptiveDehazing, 2, *SHORT, *more)
     assert parts(states["cut"]) == {"network", "synthetic", "translators", "discriminator", "pools"}
     for name in ("real_images", "synthetic_images"):
         assert states["cut"]["state_dict"][f"pools.{name}._extra_state"].shape == (2, 3, 32, 32)
@@ -161,6 +162,7 @@ def test_runs_that_are_interrupted_end_as_others_do(tmp_path: Path) -> None:
     assert isinstance(checkpoint.network(states["whole"], tmp_path), DANet), "what restores is that for real haze"
 
 
+@pytest.mark.slow
 def test_the_second_stage_goes_on_too(tmp_path: Path) -> None:
     """With accumulation: it is cut between two steps."""
     states = interrupted(SECOND[0], tmp_path, TranslatedDehazing, 2, *SHORT, "trainer.accumulate_grad_batches=2")

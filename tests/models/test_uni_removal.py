@@ -23,9 +23,10 @@ from limpid.losses.contrastive import FeatureContrast, ImageContrast, contrastiv
 from limpid.losses.distillation import TeacherL1
 from limpid.metrics import psnr
 from limpid.models.adversarial import clear_images
+from limpid.models.start import load_start
 from limpid.models.teachers import load_teachers
 from limpid.models.uni_removal import KnowledgeTransfer, TeacherEnsemble
-from limpid.models.uni_removal_adaptation import DomainAdaptation, load_start
+from limpid.models.uni_removal_adaptation import REMEDY, DomainAdaptation
 from limpid.networks.mprnet import MPRNet
 from limpid.networks.patchgan import PatchGAN
 from limpid.runs.runner import perform
@@ -177,7 +178,7 @@ def test_what_is_missing_or_does_not_fit_is_said_in_a_sentence(tmp_path: Path) -
     with pytest.raises(UserError, match=r"model.teachers.haze.weights is 'zero'"):
         load_teachers(TEACHERS, "zero")
     with pytest.raises(CannotRun, match=r"Adaptation starts from a student .*`limpid train \+uni_removal/table4="):
-        load_start(MPRNet(**NARROW), "mprnet", NARROW, None, None)
+        load_start(MPRNet(**NARROW), "mprnet", NARROW, None, None, REMEDY)
     wide = {**TEACHERS, "rain": {"network": "aod_net", "ckpt": None}}
     loss = WeightedLoss({"feature_contrast": {"weight": 1, "term": FeatureContrast([TAP])}})
     made = KnowledgeTransfer(MPRNet(**NARROW), "mprnet", NARROW, loss, teachers=wide, weights="random")
@@ -309,7 +310,7 @@ def test_from_teachers_to_a_student_to_its_adaptation(tmp_path: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first), "without a learning rate it stays the start"
     network = MPRNet(**{**NARROW, "channels": 12})
     with pytest.raises(UserError, match="but what is adapted is mprnet with .*'channels': 12"):
-        load_start(network, "mprnet", {**NARROW, "channels": 12}, student, None)
+        load_start(network, "mprnet", {**NARROW, "channels": 12}, student, None, REMEDY)
     made = transfer()
     with pytest.raises(UserError, match="began with another teacher for haze"):
         made.on_load_checkpoint({"provenance": {"teachers": {"haze": {"weights": "0" * 64}}}})

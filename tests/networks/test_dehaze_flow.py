@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import pytest
@@ -168,6 +169,33 @@ def test_normalisations_begin_with_the_first_batch() -> None:
     assert before["initialised"] == 1
     for hook in hooks:
         hook.remove()
+
+
+def test_processes_begin_with_the_statistics_of_all_their_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads stand for processes, of which each has images of its own, and not as many as the other."""
+    images = torch.randn(5, 4, 6, 7, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    alone, shared = ActNorm(4), [ActNorm(4) for _ in range(2)]
+    alone.initialise(images)
+    values: list[Tensor] = []
+    barrier = threading.Barrier(2)
+
+    def all_reduce(value: Tensor) -> None:
+        values.append(value.clone())
+        barrier.wait()
+        value.copy_(values[-1] + values[-2])
+        barrier.wait()
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    parts = zip(shared, (images[:2], images[2:]), strict=True)
+    threads = [threading.Thread(target=norm.initialise, args=(part,)) for norm, part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    for norm in shared:
+        torch.testing.assert_close(norm.bias, alone.bias)
+        torch.testing.assert_close(norm.logs, alone.logs)
 
 
 def test_a_failed_beginning_is_none() -> None:

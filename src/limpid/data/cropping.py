@@ -50,6 +50,7 @@ class ResizedCrop(TypedDict, total=False):
 
     area: Sequence[float]
     ratio: Sequence[float]
+    scales: Sequence[float]
 
 
 def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.random.Generator) -> Sample:
@@ -67,19 +68,20 @@ def random_resized_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.
     Raises:
         UserError: `window` is neither area and ratio nor scales, or the image is smaller than every window.
     """
-    if set(window) not in ({"area", "ratio"}, {"scales"}):
+    if set(window) != {"scales"} and set(window) != {"area", "ratio"}:
         raise UserError(
             f"data.resized_crop names {', '.join(window) or 'nothing'}, but it must name area and ratio, or scales."
         )
     if "scales" in window:
-        return _scaled_crop(sample, size, window.get("scales", ()), rng)
+        return _scaled_crop(sample, size, window, rng)
     height, width = current(sample).shape[:2]
     top, left, rows, columns = _window(height, width, window, rng)
     return _resampled(sample, (size, size), (slice(top, top + rows), slice(left, left + columns)))
 
 
-def _scaled_crop(sample: Sample, size: int, scales: Sequence[float], rng: np.random.Generator) -> Sample:
-    """A random window of every image and map that is `size` x `size` at one of `scales`, resampled to that."""
+def _scaled_crop(sample: Sample, size: int, window: ResizedCrop, rng: np.random.Generator) -> Sample:
+    """A random window of every image and map that is `size` x `size` at one of the scales, resampled to that."""
+    scales = window["scales"]
     if not scales or not all(0 < scale <= 1 for scale in scales):
         raise UserError(
             f"data.resized_crop.scales is {list(scales)}, but it must name factors above 0 and up to 1, such as "
@@ -88,10 +90,10 @@ def _scaled_crop(sample: Sample, size: int, scales: Sequence[float], rng: np.ran
     sides = [round(size / scale) for scale in scales]
     shortest = min(current(sample).shape[:2])
     fitting = [side for side in sides if side <= shortest] or [min(sides)]  # the smallest is refused in a sentence
-    window = random_crop(sample, fitting[int(rng.integers(len(fitting)))], rng)
-    if current(window).shape[0] == size:
-        return window
-    return _resampled(window, (size, size), (slice(None), slice(None)))
+    cut = random_crop(sample, fitting[int(rng.integers(len(fitting)))], rng)
+    if current(cut).shape[0] == size:
+        return cut
+    return _resampled(cut, (size, size), (slice(None), slice(None)))
 
 
 class Resize(TypedDict, total=False):

@@ -48,5 +48,5 @@ class BranchConsistency(LossTerm):
         features = [getattr(output, "features", None) for output in (first, second)]
         found = [one.float() for one in features if isinstance(one, Tensor)]
         if len(found) == 2:  # networks without any are compared by their images
-            values.append(F.l1_loss(*found))
+            values.append(F.l1_loss(found[0], found[1]))
         return torch.stack(values).sum()

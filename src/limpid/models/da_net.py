@@ -23,15 +23,16 @@ from limpid.models.haze_domains import haze_domains, translate
 from limpid.models.image_pool import ImagePool
 from limpid.models.restorer import StepOutput
 from limpid.models.start import load_start
-from limpid.models.teachers import refuse_another
+from limpid.models.teachers import WeightsOrigin, refuse_another
 from limpid.networks.da_net import DANet, DANetTranslators, DehazingReturns
 
 #: What the discriminators of features are called.
 FEATURES = ("real_features", "synthetic_features")
 _REMEDY = (
     "DA-Net's last stage starts from a dehazing network for {kind} haze; train it (`limpid train "
-    "+uni_removal/baselines=da_net_{kind}`, or prerequisites=run) and give model.start.{key}=RUN/checkpoints/best.ckpt, "
-    "or set model.start.weights=random to start from one that learnt nothing."
+    "+uni_removal/baselines=da_net_{kind}`, or add prerequisites=run) and give "
+    "model.start.{key}=RUN/checkpoints/last.ckpt, or set model.start.weights=random to start from one that learnt "
+    "nothing."
 )
 
 
@@ -99,18 +100,16 @@ class DomainAdaptiveDehazing(Adversarial):
         """Load the networks that the training starts from."""
         if stage != "fit" or "start" in self.provenance:
             return
-        weights = self.start.get("weights")
-        parts = {
-            "real": (self.network, self.network_name, "ckpt", _REMEDY.format(kind="real", key="ckpt")),
-            "synthetic": (
-                self.synthetic, self.network_name, "synthetic", _REMEDY.format(kind="synthetic", key="synthetic")
-            ),
-            "translators": (self.translators, TRANSLATORS, "translators", TRANSLATORS_REMEDY),
-        }  # fmt: skip
         origins: dict[str, Any] = {}
-        for part, (module, name, key, remedy) in parts.items():
-            origins[part] = load_start(module, name, None, self.start.get(key), weights, remedy)
+        for part, key, module in (("real", "ckpt", self.network), ("synthetic", "synthetic", self.synthetic)):
+            remedy = _REMEDY.format(kind=part, key=key)
+            origins[part] = self._started(module, self.network_name, key, remedy)
+        origins["translators"] = self._started(self.translators, TRANSLATORS, "translators", TRANSLATORS_REMEDY)
         self.provenance["start"] = origins
+
+    def _started(self, module: nn.Module, name: str, key: str, remedy: str) -> WeightsOrigin:
+        """Where the weights of `module` come from, once they are in it; see `load_start`."""
+        return load_start(module, name, None, self.start.get(key), self.start.get("weights"), remedy)
 
     def configure_network(self, memory_format: str = "channels_last", compile: bool = False) -> None:
         """Say how the networks are computed; see `Restorer`."""
@@ -141,7 +140,7 @@ class DomainAdaptiveDehazing(Adversarial):
         step = translated_step(batch, translation, self.discriminator)
         real = self._branch(step, self.network, translation.to_real, domains.real)
         synthetic = self._branch(step, self.synthetic, domains.synthetic, translation.to_synthetic)
-        # As real haze looks the pairs are made and the real images are not; as made haze looks it is the other way round.
+        # In the domain of real haze the pairs are translated; in that of made haze the real images are.
         made = {"real_features": _features(real.output), "synthetic_features": _features(synthetic.real_output)}
         seen = {"real_features": _features(real.real_output), "synthetic_features": _features(synthetic.output)}
         scores = [self.discriminator[name](made[name]) for name in FEATURES]

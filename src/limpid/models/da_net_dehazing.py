@@ -24,8 +24,9 @@ from limpid.networks.frozen import Frozen
 TRANSLATORS = "da_net_translators"
 TRANSLATORS_REMEDY = (
     "DA-Net dehazes images that trained translators bring to one domain; train them (`limpid train "
-    "+uni_removal/baselines=da_net_translators`, or prerequisites=run) and give model.start.translators=RUN/checkpoints/"
-    "best.ckpt, or set model.start.weights=random to take translators that learnt nothing."
+    "+uni_removal/baselines=da_net_translators`, or add prerequisites=run) and give "
+    "model.start.translators=RUN/checkpoints/last.ckpt, or set model.start.weights=random to take translators that "
+    "learnt nothing."
 )
 
 

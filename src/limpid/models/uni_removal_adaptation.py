@@ -16,7 +16,8 @@ from limpid.models.restorer import StepOutput
 from limpid.models.start import load_start
 from limpid.models.teachers import refuse_another
 
-_REMEDY = (
+#: How to get a student, where there is none.
+REMEDY = (
     "Adaptation starts from a student that knowledge transfer trained; train it (`limpid train "
     "+uni_removal/table4=bkt_icl_fcl`) and give model.start.ckpt=RUN/checkpoints/best.ckpt, or set "
     "model.start.weights=random to adapt a network that learnt nothing."
@@ -67,7 +68,7 @@ class DomainAdaptation(Adversarial, DecayingLossWeights):
         if stage == "fit" and "start" not in self.provenance:
             student = (self.network, self.network_name, self.network_config)
             given = (self.start.get("ckpt"), self.start.get("weights"))
-            self.provenance["start"] = load_start(*student, *given, _REMEDY)
+            self.provenance["start"] = load_start(*student, *given, REMEDY)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """The losses of one step of the student and one of the discriminator; the student's terms are logged."""
