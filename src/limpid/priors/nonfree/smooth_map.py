@@ -13,8 +13,8 @@ class Smoothing:
 
         ``edge_weight * sum W |n DC - DI| + flatness * sum |DC| + fidelity / 2 * |C - C0|^2``
 
-    D are differences to the next pixel, which go on at the opposite border, and ``W = exp(-edges |DI|)`` per channel. It
-    is found by the alternating direction method of multipliers.
+    D are differences to the next pixel, which go on at the opposite border, and ``W = exp(-edges |DI|)`` per channel.
+    The map is found by the alternating direction method of multipliers.
 
     Args:
         edges: how soon an edge of the image counts as one of its own, which the map need not follow.
