@@ -82,6 +82,7 @@ class Step:
         clear_features: the network's features for `clear`.
         scores: the discriminator's scores of the restored images, any shape; of several discriminators, or of several
             scales of one, a sequence.
+        reference_scores: the discriminator's scores of the references, like `scores`.
         judged_features: the discriminator's features for the images that it judges.
         reference_features: the discriminator's features for the references.
         rain: the image of the rain layer, `(N, 3, H, W)`; see `limpid.losses.non_local.NO_RAIN`.
@@ -90,6 +91,7 @@ class Step:
         reapplications: of the network to its own output, for the degraded images and for the clear ones.
         cycles: of the degraded images and of the clear ones.
         real_output: what the network returned for real degraded images, which have no references.
+        worsened: what the second generator of a cycle returned for `clear`, an image or a named tuple with `.restored`.
     """
 
     input: Tensor
@@ -104,6 +106,7 @@ class Step:
     clear_output: NetworkOutput | None = None
     clear_features: Mapping[str, Tensor] | None = None
     scores: Tensor | Sequence[Tensor] | None = None
+    reference_scores: Tensor | Sequence[Tensor] | None = None
     judged_features: Mapping[str, Tensor] | None = None
     reference_features: Mapping[str, Tensor] | None = None
     rain: Tensor | None = None
@@ -112,6 +115,7 @@ class Step:
     reapplications: Sequence[Reapplication] | None = None
     cycles: Sequence[Cycle] | None = None
     real_output: NetworkOutput | None = None
+    worsened: NetworkOutput | None = None
 
     @property
     def restored(self) -> Tensor:
