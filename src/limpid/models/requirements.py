@@ -8,7 +8,8 @@ from limpid.losses import WeightedLoss
 #: The values of `model=` that provide an attribute of `limpid.losses.Step`, for the sentence.
 _PROVIDED_BY = {
     "teacher": "rfd, uni_removal_transfer or mawr",
-    "scores": "pix2pix_h, epdn, cycle_dehaze, refinednet, nlcl or uni_removal_adaptation",
+    "scores": "pix2pix_h, epdn, cycle_dehaze, refinednet, nlcl, deblurgan or uni_removal_adaptation",
+    "reference_scores": "deblurgan_v2",
     "clear": "cycle_dehaze, refinednet or uni_removal_adaptation",
     "clear_output": "refinednet or uni_removal_adaptation",
     "clear_features": "uni_removal_adaptation",
@@ -16,10 +17,11 @@ _PROVIDED_BY = {
     "background_features": "nlcl",
     "rain_features": "nlcl",
     "reapplications": "nlcl",
-    "cycles": "cycle_dehaze",
+    "cycles": "cycle_dehaze or derain_cycle_gan",
     "judged_features": "pix2pix_h or epdn",
     "reference_features": "pix2pix_h or epdn",
     "real_output": "ssid",
+    "worsened": "derain_cycle_gan or cycle_dehaze",
 }
 
 
