@@ -75,7 +75,7 @@ class DeblurGANv2(nn.Module):
         norm: of the backbone, ``instance`` or ``batch``; the pyramid's is instance normalisation.
 
     Raises:
-        UserError: there is no such backbone, or the two numbers of channels do not go together.
+        UserError: there is no such backbone, or a number is none of which it can be made.
         ValueError: there is no such normalisation.
     """
 
@@ -101,6 +101,8 @@ class DeblurGANv2(nn.Module):
             )
         if not width > 0:
             raise UserError(f"network.width is {width}, but a share of the backbone's channels is above 0.")
+        if len(blocks) != 2 or min(blocks) < 0:
+            raise UserError(f"network.blocks is {list(blocks)}, but it must be two numbers, each 0 or more.")
         self.backbone_name = backbone
         self.backbone: InceptionResNetV2 | MobileNetV2
         if backbone == "inception_resnet_v2":
