@@ -63,7 +63,7 @@ class DeblurGANv2(nn.Module):
     The authors restore in training mode, which takes the statistics of the image at hand for every normalisation. With
     `norm` ``instance`` so does this, in training too, where the authors' batch of one image makes no difference. With
     ``batch`` the backbone's statistics are those of the batch, and outside of training what was learnt. Sides are
-    padded to multiples of 32, at least 128 (64 with MobileNetV2), and cut back.
+    padded to multiples of 32, at least 128, and cut back.
 
     Args:
         backbone: ``inception_resnet_v2`` or ``mobilenet_v2``.

@@ -74,7 +74,7 @@ class MobileNetV2(nn.Module):
         self.features = nn.Sequential(*layers[: ENDS[-1]])
         #: Channels of the five outputs.
         self.channels = tuple(widths[end - 1] for end in ENDS)
-        self.smallest = 64  #: so that the last output has two positions a side
+        self.smallest = 128  #: so that the last output has 16 positions: of fewer, statistics make rounding visible
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size of `x` `(N, 3, H, W)` in [-1, 1], multiples of 32."""
