@@ -55,6 +55,9 @@ SETTINGS = {
     "cycle_dehaze": ["training.mini.vgg16_weights=random"],
     "epdn": ["training.mini.vgg19_weights=random"],
     "refinednet": [],
+    "deblurgan": ["training.mini.vgg19_weights=random"],
+    "deblurgan_v2": ["training.mini.vgg19_weights=random"],
+    "derain_cycle_gan": ["training.mini.vgg16_weights=random"],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps

@@ -71,7 +71,8 @@ def test_a_step_is_the_generators_then_the_discriminators(tmp_path: Path) -> Non
     gradients["degrading"] = torch.autograd.grad(total, list(back.parameters()))
     loss = torch.zeros(())
     for judge, real, made in ((of_clear, B, fA.detach()), (of_rainy, A, fB.detach())):
-        halves = [squared(one, 1) + squared(other, 0) for one, other in zip(judged(judge, real), judged(judge, made))]
+        scores = zip(judged(judge, real), judged(judge, made), strict=True)
+        halves = [squared(one, 1) + squared(other, 0) for one, other in scores]
         loss = loss + 0.5 * sum(halves) / 3
     gradients["discriminator"] = torch.autograd.grad(loss, list(judges.parameters()))
     for part, module in seen["before"].items():  # Adam's own decay is added to the gradient
@@ -113,6 +114,6 @@ def test_other_networks_and_discriminators_are_refused() -> None:
     judges = {name: MultiScaleDiscriminator(channels=4) for name in ("clear_images", "degraded_images")}
     with pytest.raises(UserError, match="CycleDehaze does not find that; choose network=derain_cycle_gan"):
         DerainCycle(CycleDehaze(4, 1, 16), degrading=back, discriminators=judges)
+    other = {**judges, "degraded_images": PatchGAN(channels=4)}
     with pytest.raises(UserError, match="degraded_images is a PatchGAN, but this training needs a"):
-        other = {**judges, "degraded_images": PatchGAN(channels=4)}
         DerainCycle(network, degrading=back, discriminators=other)

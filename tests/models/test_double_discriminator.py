@@ -103,7 +103,9 @@ def test_the_backbone_learns_after_its_epochs(tmp_path: Path) -> None:
     assert all(p.requires_grad for p in frozen.network.parameters()), "another training begins with all of it"
     learning = small(frozen={"epochs": 1, "of": 4})
     trainer(tmp_path, max_epochs=1).fit(learning, loader(8))
-    assert not torch.equal(learning.network.state_dict()["backbone.features.0.0.weight"], first["backbone.features.0.0.weight"])
+    assert not torch.equal(
+        learning.network.state_dict()["backbone.features.0.0.weight"], first["backbone.features.0.0.weight"]
+    )
     assert not small().depends_on_length
 
 
@@ -117,7 +119,9 @@ def test_accumulated_batches_make_one_step_of_either_side(tmp_path: Path) -> Non
 
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     """Interrupted while the backbone is frozen; the memory is full by then."""
-    states = interrupted(ROW, tmp_path, DoubleDiscriminator, 2, *SHORT, "training.smoke.frozen_epochs=150", "model.pool=3")
+    states = interrupted(
+        ROW, tmp_path, DoubleDiscriminator, 2, *SHORT, "training.smoke.frozen_epochs=150", "model.pool=3"
+    )
     assert parts(states["cut"]) == {"network", "discriminator", "memory"}
     for kind in ("clear", "restored"):
         assert len(states["cut"]["state_dict"][f"memory.{kind}.1._extra_state"]) == 3

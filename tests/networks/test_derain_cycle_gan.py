@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from limpid.errors import UserError
 from limpid.networks.derain_cycle_gan import (
     DerainCycleGAN,
-    DerainGenerator,
     Derained,
+    DerainGenerator,
     MultiScaleDiscriminator,
     RainAttention,
 )

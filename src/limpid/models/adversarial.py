@@ -131,7 +131,7 @@ class Adversarial(Restorer):
 def schedules(
     optimizers: Sequence[Optimizer], make: Callable[..., LRScheduler], lengths: Sequence[int]
 ) -> list[dict[str, object]]:
-    """The learning rates of `optimizers` that make so many steps each in the whole training, as Lightning takes them."""
+    """The learning rates of `optimizers` that make so many steps each in the whole training, for Lightning."""
     made = [make(optimizer, steps=steps) for optimizer, steps in zip(optimizers, lengths, strict=True)]
     return [{"scheduler": schedule, "interval": "step"} for schedule in made]
 

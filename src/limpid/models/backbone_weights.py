@@ -25,7 +25,8 @@ INCEPTION_URL = f"https://huggingface.co/timm/{INCEPTION_RESNET_V2}/resolve/main
 
 _SETTING = "model.backbone_weights (training.BUDGET.backbone_weights, such as training.mini.backbone_weights)"
 _PURPOSE = "DeblurGAN-v2 starts from {} as it was trained on ImageNet"
-#: Where torchvision's names of an inverted residual's layers are in a plain sequence; with the widening convolution and without.
+#: The layers of an inverted residual by torchvision's names, and their places in a plain sequence: of one that widens
+#: its features first, and of one that does not.
 _PLACES = {
     True: {"0.0": 0, "0.1": 1, "1.0": 3, "1.1": 4, "2": 6, "3": 7},
     False: {"0.0": 0, "0.1": 1, "1": 3, "2": 4},
@@ -53,6 +54,7 @@ def load_backbone(network: DeblurGANv2, weights: str | Path) -> None:
             f"{_SETTING} to random, or let it be as wide and deep as published."
         )
     path = None if weights == "imagenet" else Path(weights).expanduser()
+    state: Mapping[str, Tensor]
     if network.backbone_name == "mobilenet_v2":
         purpose = _PURPOSE.format("MobileNetV2")
         state = _in_sequence(published_state(path, MOBILENET_V2, purpose, _SETTING))
@@ -70,7 +72,7 @@ def load_backbone(network: DeblurGANv2, weights: str | Path) -> None:
 
 
 def _inception_state(path: Path | None) -> Mapping[str, Tensor]:
-    """timm's weights of Inception-ResNet-v2: those in a file, or those that timm fetches.
+    """The weights of Inception-ResNet-v2 as timm names them: those in a file, or those that timm fetches.
 
     Raises:
         CannotRun: they are not there.
@@ -84,10 +86,11 @@ def _inception_state(path: Path | None) -> Mapping[str, Tensor]:
         try:
             return _fetched_by_timm()
         except Exception as error:  # of any kind: timm or its torchvision is not installed, a proxy, a full disk
-            why = f" and timm could not fetch them ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            why = f" and timm could not fetch them ({type(error).__name__}: {error})".replace("\n", " ")
+    purpose = _PURPOSE.format("Inception-ResNet-v2")
     raise CannotRun(
-        f"{_PURPOSE.format('Inception-ResNet-v2')}, but its weights {str(file)!r} are not there{why}; download "
-        f"{INCEPTION_URL} to that place, or pip install 'limpid[deblurgan]' with a torchvision for your PyTorch, or set "
+        f"{purpose}, but its weights {str(file)!r} are not there{why}; download {INCEPTION_URL} to that place, or pip "
+        "install 'limpid[deblurgan]' with a torchvision for your PyTorch, or set "
         f"{_SETTING} to another path, or to random to go without them."
     )
 
@@ -115,7 +118,7 @@ def _fetched_by_timm() -> Mapping[str, Tensor]:
 
 
 def _in_sequence(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's weights of MobileNetV2 under the names of plain sequences: ``conv.1.0`` is ``conv.3``."""
+    """The weights of torchvision's MobileNetV2 under the names of plain sequences: ``conv.1.0`` is ``conv.3``."""
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
         match = re.fullmatch(r"(features\.(\d+)\.conv)\.([\d.]+)\.(\w+)", name)

@@ -47,4 +47,4 @@ class DerainCycle(CycleModel):
 
     def generators_scores(self, name: str, images: Tensor) -> Tensor:
         """See `CycleModel`: those of the finest scale."""
-        return self.discriminator[name].finest(images)  # type: ignore[operator,no-any-return]
+        return self.discriminator[name].finest(images)  # type: ignore[operator]

@@ -38,9 +38,7 @@ class FeaturePyramid(nn.Module):
     ) -> None:
         super().__init__()
         widths = [channels // 2, *(channels for _ in channels_in[1:])]
-        self.lateral = nn.ModuleList(
-            [nn.Conv2d(i, o, 1, bias=False) for i, o in zip(channels_in, widths, strict=True)]
-        )
+        self.lateral = nn.ModuleList([nn.Conv2d(i, o, 1, bias=False) for i, o in zip(channels_in, widths, strict=True)])
         self.smooth = nn.ModuleList([smoothing(channels, channels) for _ in range(3)])
         self.frames = frames
 

@@ -1,4 +1,4 @@
-"""MobileNetV2 up to 1/32 of the size: features at five sizes. Its weights are named as DeblurGAN-v2's release names them."""
+"""MobileNetV2 up to 1/32 of the size: features at five sizes, with the names that DeblurGAN-v2's release gives them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from limpid.networks.densenet import affine_norm
 from limpid.networks.inception_resnet_v2 import scaled
 
-#: Expansion, channels, number and first stride of the inverted residuals (Sandler et al., CVPR 2018, table 2), as far as needed.
+#: Expansion, channels, number and first stride of the inverted residuals, as far as they are needed (Sandler et al.,
+#: CVPR 2018, table 2).
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2))
 #: Before which of the layers each of the five outputs is taken: the last is after the second of three of 160 channels.
 ENDS = (2, 4, 7, 11, 16)
@@ -57,9 +58,7 @@ class MobileNetV2(nn.Module):
         ValueError: there is no normalisation of that name.
     """
 
-    def __init__(
-        self, width: float = 1.0, stages: Sequence[Sequence[int]] = STAGES, norm: str = "instance"
-    ) -> None:
+    def __init__(self, width: float = 1.0, stages: Sequence[Sequence[int]] = STAGES, norm: str = "instance") -> None:
         super().__init__()
         channels = scaled(32, width)
         stem = [nn.Conv2d(3, channels, 3, 2, 1, bias=False), affine_norm(norm, channels), nn.ReLU6(inplace=True)]

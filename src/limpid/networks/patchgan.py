@@ -103,8 +103,8 @@ class PatchGAN(nn.Module):
         """Scores `(N, 1, h, w)` of the patches of `image` `(N, C, H, W)` in [0, 1]; inside it is [-1, 1].
 
         Raises:
-            UserError: a side of the image is so small that no patch is left: below 24 pixels (3 * 2^layers) with a padding
-                of 1.
+            UserError: a side of the image is so small that no patch is left: with a padding of 1, below 24 pixels (3 *
+                2^layers).
         """
         refuse_small(image, self.smallest)
         scores: Tensor = self.body(2 * image - 1)

@@ -54,7 +54,9 @@ def doubling_layers(channels_in: int, channels_out: int) -> list[nn.Module]:
 
 
 class ResnetGenerator(nn.Module):
-    """CycleGAN's generator: 7,837,699 parameters with 6 blocks, 11,378,179 with 9; with 9 and six channels in 11,387,587.
+    """CycleGAN's generator: 7,837,699 parameters with 6 blocks, 11,378,179 with 9.
+
+    With 9 blocks and six channels in it has 11,387,587.
 
     Args:
         channels_in: of what goes in.
