@@ -22,7 +22,7 @@ class DeblurGAN(nn.Module):
         weight_std: deviation of the initial weights.
     """
 
-    largest_megapixels = 0.5  # in one pass: see `RefineDNet`, whose second refiner is of this form
+    largest_megapixels = 0.5  # in one pass: a megapixel holds 1.3 GB
 
     def __init__(self, channels: int = 64, blocks: int = 9, dropout: float = 0.5, weight_std: float = 0.02) -> None:
         super().__init__()

@@ -77,7 +77,7 @@ class DeblurGANv2(nn.Module):
         ValueError: there is no such normalisation.
     """
 
-    largest_megapixels = 0.5  # in one pass
+    largest_megapixels = 0.5  # in one pass: a megapixel holds 1.3 GB
 
     def __init__(
         self,

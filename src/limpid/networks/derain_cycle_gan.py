@@ -140,7 +140,7 @@ class DerainCycleGAN(nn.Module):
         weight_std: deviation of the initial weights; biases are as torch draws them.
     """
 
-    largest_megapixels = 0.5  # in one pass
+    largest_megapixels = 0.5  # in one pass: a megapixel holds 1.5 GB
 
     def __init__(
         self,
