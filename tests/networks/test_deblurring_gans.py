@@ -105,7 +105,7 @@ def test_deblurgan_is_its_formula() -> None:
     x = torch.rand(2, 3, 22, 24)
     padded = 2 * F.pad(x, (0, 0, 0, 2), mode="reflect") - 1
     expected = (padded + generated(padded, network.generator.body, 2)).clamp(-1, 1)[..., :22, :]
-    torch.testing.assert_close(network(x), (expected + 1) / 2, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(network(x), (expected + 1) / 2, rtol=1e-4, atol=1e-4)
 
 
 def test_dropout_draws_in_training_alone_and_changes_no_name() -> None:

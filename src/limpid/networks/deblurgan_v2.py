@@ -77,7 +77,9 @@ class DeblurGANv2(nn.Module):
         ValueError: there is no such normalisation.
     """
 
-    largest_megapixels = 0.5  # in one pass: a megapixel holds 1.3 GB
+    #: `limpid.inference` lets tiles share so many pixels: the frame that is reflected around the coarsest maps, and the
+    #: convolutions behind it, reach five positions of 32 pixels into a tile. A megapixel at once holds 1.3 GB.
+    least_overlap = 256
 
     def __init__(
         self,
