@@ -19,8 +19,8 @@ class Adaptive:
     So does a network that works at a size of its own inside, or looks for something in the whole image, and needs
     little memory for a large one: it says so by an attribute ``sees_whole_image = True``.
 
-    One that holds much of an image says how much may go through at once, by an attribute ``largest_megapixels``. One that
-    looks far says by ``least_overlap`` how much tiles share at least.
+    One that holds much of an image says how much may go through at once, by an attribute ``largest_megapixels``.
+    One that looks far says by ``least_overlap`` how much tiles share at least.
 
     Either way the image goes on beyond its border, reflected, so that no frame is seen. With `restore_at`, a larger
     image is restored reduced to that size, where a network sees a scene as it did in training, and the change is

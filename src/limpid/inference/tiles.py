@@ -33,8 +33,8 @@ class Tiled:
     A network that asks for the whole image gets it nevertheless.
     What a network finds of the whole image (see `limpid.inference.statistics`) it finds once for all tiles, of the
     image reduced to `statistics` megapixels and to half of them (see `continued`).
-    A network that looks further says by an attribute ``least_overlap`` how many pixels neighbours share at least; half a
-    tile is the most.
+    A network that looks further says by an attribute ``least_overlap`` how many pixels neighbours share at least; half
+    a tile is the most.
     So tiles give what the whole image gives if, that apart, a network looks no further than `(overlap - blend) / 2`
     pixels and works the same at positions that differ by `tile - overlap`.
 
