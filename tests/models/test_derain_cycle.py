@@ -26,6 +26,8 @@ ROW = "uni_removal/table2/derain_cycle_gan"
 SHORT = (
     "trainer.max_steps=4", "trainer.precision=32-true", "log_every=1", "callbacks.checkpoint.every=1", "model.pool=2",
     "trainer.val_check_interval=4", "data=scenes_rain", "data.val.clean.count=1", "data.test_images=1",
+    "data.val.clean.height=32", "data.val.clean.width=32", "pictures=0",
+    "data.test.scenes_rain.clean.height=32", "data.test.scenes_rain.clean.width=32",
 )  # fmt: skip
 
 

@@ -30,6 +30,8 @@ ROW = "fdr/table3/deblurgan"
 SHORT = (
     "trainer.max_steps=4", "trainer.precision=32-true", "log_every=1", "callbacks.checkpoint.every=1",
     "trainer.val_check_interval=4", "data=scenes_blur", "data.val.clean.count=1", "data.test_images=1",
+    "data.val.clean.height=32", "data.val.clean.width=32", "pictures=0",
+    "data.test.scenes_blur.clean.height=32", "data.test.scenes_blur.clean.width=32",
 )  # fmt: skip
 
 
