@@ -91,8 +91,8 @@ class ResidualBranches(Branches):
 class InceptionResNetV2(nn.Module):
     """The layers before the last ten residual blocks of Inception-ResNet-v2: 30,754,272 parameters.
 
-    Images are in [-1, 1], as those that its published weights were trained with. Beside the sheet of layers of the
-    paper's figures stands what TensorFlow's release has: ``repeat`` is scaled by 0.17, ``repeat_1`` by 0.10.
+    Images are in [-1, 1], as those that its published weights were trained with. What the residual blocks add is scaled
+    by 0.17 in ``repeat`` and by 0.10 in ``repeat_1``, as TensorFlow's release has it.
 
     Args:
         width: share of the channels of each layer; 1 is what the published weights fit.
