@@ -58,6 +58,9 @@ SETTINGS = {
     "refinednet": [],
     "da_net_translators": [],
     "da_net": ["training.mini.start_weights=random"],
+    "deblurgan": ["training.mini.vgg19_weights=random"],
+    "deblurgan_v2": ["training.mini.vgg19_weights=random"],
+    "derain_cycle_gan": ["training.mini.vgg16_weights=random"],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from limpid.lr_schedulers import milestones, polynomial, step
+from limpid.lr_schedulers import constant_then_linear, milestones, polynomial, step
 
 
 def rates(shape: object, steps: int, **settings: object) -> list[float]:
@@ -45,3 +45,10 @@ def test_a_decay_begins_anew_with_each_stage() -> None:
     found = rates(step, 14, factor=0.1, every=20, of=70, stages=2)
     assert found == pytest.approx(2 * [1, 1, 0.1, 0.1, 0.01, 0.01, 0.001])
     assert rates(step, 7, factor=0.1, every=20, of=70) == pytest.approx(found[:7])
+
+
+def test_a_rate_that_falls_may_end_above_zero() -> None:
+    found = rates(constant_then_linear, 11, constant=5 / 11, floor=0.001)
+    assert found[:6] == [1.0] * 6
+    assert found[6:] == pytest.approx([0.001 + 0.999 * (11 - i) / 6 for i in range(6, 11)])
+    assert rates(constant_then_linear, 4, constant=0.0) == [1.0, 0.75, 0.5, 0.25]

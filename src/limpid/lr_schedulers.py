@@ -55,16 +55,22 @@ def step(optimizer: Optimizer, steps: int, factor: float, every: float, of: floa
     return LambdaLR(optimizer, multiplied)
 
 
-def constant_then_linear(optimizer: Optimizer, steps: int, constant: float) -> LambdaLR:
-    """The learning rate stays as it is, then falls linearly to 0 at the end of the run.
+def constant_then_linear(optimizer: Optimizer, steps: int, constant: float, floor: float = 0.0) -> LambdaLR:
+    """The learning rate stays as it is, then falls linearly to `floor` times itself at the end of the run.
 
     Args:
         optimizer: whose learning rate is scaled.
         steps: length of the whole run.
         constant: share of the run before it falls.
+        floor: share of the learning rate that is left in the end.
     """
     first = constant * steps
-    return LambdaLR(optimizer, lambda now: 1.0 if now <= first else max(0.0, (steps - now) / (steps - first)))
+
+    def factor(now: int) -> float:
+        left = 1.0 if now <= first else max(0.0, (steps - now) / (steps - first))
+        return floor + (1 - floor) * left
+
+    return LambdaLR(optimizer, factor)
 
 
 def milestones(optimizer: Optimizer, steps: int, factor: float, at: Sequence[float], of: float) -> LambdaLR:

@@ -150,6 +150,19 @@ def test_adaptive_inference_cuts_only_large_images_of_what_learns() -> None:
     assert narrow.sizes == [(16, 40)], "networks take sides of 16 pixels and more"
 
 
+def test_a_network_that_looks_far_is_given_tiles_that_share_more() -> None:
+    near, far = Seen(), Seen()
+    far.least_overlap = 24
+    x = torch.rand(1, 3, 40, 100)
+    for network in (near, far):
+        torch.testing.assert_close(Tiled(48, 8, 4)(network, x), x)
+    assert [width for _, width in near.sizes] == [48, 48, 20]
+    assert [width for _, width in far.sizes] == [48, 48, 48, 28]
+    far.least_overlap, far.sizes = 1000, []
+    torch.testing.assert_close(Tiled(32, 9, 3)(far, x[:, :, :30]), x[:, :, :30])
+    assert [width for _, width in far.sizes][:2] == [32, 32], "half a tile is the most"
+
+
 def test_results_are_clamped_float32_on_the_images_own_device() -> None:
     class Wild(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -59,6 +59,10 @@ PARAMETERS = {
     "dehaze_flow": 39_291_664,
     "da_net": 54_591_388,
     "da_net_translators": 22_937_862,
+    "deblurgan": 11_378_179,
+    "deblurgan_v2": 35_840_099,
+    "deblurgan_v2_mobilenet": 2_106_627,
+    "derain_cycle_gan": 6_233_988,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -85,6 +89,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "pix2pix_h": {"channels": 4},
     "ssid": {"channels": 4, "blocks": [1, 1, 1]},
     "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
+    "deblurgan": {"channels": 4, "blocks": 1},
+    "deblurgan_v2": {"width": 0.0625, "blocks": [1, 1], "pyramid_channels": 8, "head_channels": 4},
+    "deblurgan_v2_mobilenet": {"width": 0.125, "pyramid_channels": 8, "head_channels": 4},
+    "derain_cycle_gan": {"channels": 4, "attention_channels": 4, "attention_blocks": 1, "rounds": 2},
     "epdn": {"channels": 4, "enhancer_channels": 4},
     "refinednet": {"channels": 4, "levels": 5, "blocks": 1},
     "pfdn": {"channels": 8, "blocks": 2},

@@ -314,6 +314,55 @@ def coupling(name: str) -> list[str]:
     return [*normed, *attention, f"{name}.4.SpatialGate.spatial.conv.weight", *(f"{name}.5.{p}" for p in (*WB, "logs"))]
 
 
+def deblurgan() -> list[str]:
+    """With dropout in its blocks."""
+    blocks = [f"model.{k}.conv_block.{part}" for k in range(10, 19) for part in (1, 6)]
+    return both("model.1", "model.4", "model.7", *blocks, "model.19", "model.22", "model.26")
+
+
+def deblurgan_v2_top() -> list[str]:
+    names = weights(*(f"fpn.lateral{k}" for k in range(5)))
+    names += weights(*(f"head{k}.block{part}" for k in (1, 2, 3, 4) for part in (0, 1)))
+    names += [f"fpn.td1.1.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")]
+    return names + both(*(f"fpn.td{k}.0" for k in (1, 2, 3)), "smooth.0", "smooth2.0", "final")
+
+
+def deblurgan_v2() -> list[str]:
+    """With one residual block of either kind."""
+    convolutions = ["conv2d_1a", "conv2d_2a", "conv2d_2b", "conv2d_3b", "conv2d_4a", "mixed_5b.branch0"]
+    convolutions += [f"mixed_5b.{part}" for part in ("branch1.0", "branch1.1", "branch2.0", "branch2.1", "branch2.2")]
+    convolutions += ["mixed_5b.branch3.1", "repeat.0.branch0", "repeat.0.branch1.0", "repeat.0.branch1.1"]
+    convolutions += [*(f"repeat.0.branch2.{k}" for k in (0, 1, 2)), "mixed_6a.branch0", "repeat_1.0.branch0"]
+    convolutions += [f"{block}.branch1.{k}" for block in ("mixed_6a", "repeat_1.0") for k in (0, 1, 2)]
+    convolutions += [f"mixed_7a.branch{b}.{k}" for b in (0, 1) for k in (0, 1)]
+    convolutions += [f"mixed_7a.branch2.{k}" for k in (0, 1, 2)]
+    inception = weights(*(f"{name}.conv" for name in convolutions)) + both(*(f"{name}.bn" for name in convolutions))
+    inception += [f"{name}.bn.running_var" for name in convolutions]
+    inception += both("repeat.0.conv2d", "repeat_1.0.conv2d", "block8.conv2d", "last_linear")
+    aliased = ["fpn.enc0.conv.weight", "fpn.enc3.0.branch0.bn.bias"]
+    return [f"fpn.inception.{name}" for name in inception] + aliased + deblurgan_v2_top()
+
+
+def deblurgan_v2_mobilenet() -> list[str]:
+    names = weights("features.0.0") + both("features.0.1")
+    for layer in range(1, 19):
+        convolutions, norms = ((0, 3), (1, 4)) if layer == 1 else ((0, 3, 6), (1, 4, 7))
+        if layer == 18:  # the last one is plain
+            convolutions, norms = (0,), (1,)
+        names += weights(*(f"features.{layer}.conv.{k}" for k in convolutions))
+        names += both(*(f"features.{layer}.conv.{k}" for k in norms))
+        names += [f"features.{layer}.conv.{k}.running_mean" for k in norms]
+    return [f"fpn.{name}" for name in names] + ["fpn.enc1.0.conv.0.weight"] + deblurgan_v2_top()
+
+
+def derain_cycle_gan() -> list[str]:
+    attention = ["det_conv0.0", *(f"conv_{gate}.0" for gate in "ifgo"), "det_conv_mask.0"]
+    attention += [f"det_conv{k}.{part}" for k in range(1, 6) for part in (0, 2)]
+    generator = [f"conv{k}" for k in range(1, 11)] + [f"diconv{k}" for k in range(1, 5)]
+    generator += ["deconv1", "deconv2", "outframe1", "outframe2", "output"]
+    return both(*(f"atten.{name}" for name in attention), *(f"genA.{name}.0" for name in generator))
+
+
 #: By network: all published names, the settings that go with them, and by hand what a few of them become.
 RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
     "aod_net": (aod_net(), {}, {"e_conv3.weight": "conv3.weight"}),
@@ -555,6 +604,49 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
             ),
         },
     ),
+    "deblurgan": (
+        deblurgan(),
+        {"channels": 4},
+        {
+            "model.4.bias": "generator.body.4.bias",
+            "model.10.conv_block.6.weight": "generator.body.10.body.5.weight",
+            "model.18.conv_block.1.bias": "generator.body.18.body.1.bias",
+            "model.12.conv_block.5.bias": "generator.body.12.body.5.bias",  # of a training without dropout
+        },
+    ),
+    "deblurgan_v2": (
+        deblurgan_v2(),
+        {"width": 0.0625, "blocks": [1, 1], "pyramid_channels": 8, "head_channels": 4},
+        {
+            "fpn.inception.mixed_5b.branch3.1.bn.bias": "backbone.mixed_5b.branch3.1.bn.bias",
+            "fpn.lateral4.weight": "pyramid.lateral.4.weight",
+            "fpn.td3.0.bias": "pyramid.smooth.2.0.bias",
+            "head4.block1.weight": "heads.3.2.weight",
+            "smooth2.0.weight": "smooth2.0.weight",
+            "final.bias": "tail.bias",
+        },
+    ),
+    "deblurgan_v2_mobilenet": (
+        deblurgan_v2_mobilenet(),
+        {"width": 0.125, "pyramid_channels": 8, "head_channels": 4},
+        {
+            "fpn.features.1.conv.3.weight": "backbone.features.1.conv.3.weight",
+            "fpn.features.15.conv.7.bias": "backbone.features.15.conv.7.bias",
+            "head1.block0.weight": "heads.0.0.weight",
+        },
+    ),
+    "derain_cycle_gan": (
+        derain_cycle_gan(),
+        {"channels": 4, "attention_channels": 4},
+        {
+            "atten.det_conv5.2.weight": "attention.blocks.4.2.weight",
+            "atten.conv_g.0.bias": "attention.cell_gate.bias",
+            "genA.conv3.0.weight": "generator.at_half.1.weight",
+            "genA.diconv4.0.weight": "generator.at_quarter.6.weight",
+            "genA.conv8.0.bias": "generator.at_quarter.8.bias",
+            "genA.deconv2.0.weight": "generator.up_full.conv.weight",
+        },
+    ),
     "gfn": (
         gfn(),
         {"channels": 8, "widest": 16},
@@ -746,6 +838,22 @@ def test_an_imported_release_restores_what_ours_does(network: str, tmp_path: Pat
         found = restored_image(checkpoint.network(checkpoint.read(card.weights), card.weights)(x))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert card.source == f"published.pth of {renames.table(network)['source']}"
+
+
+def test_a_release_that_holds_its_whole_training_gives_the_parts_that_restore(tmp_path: Path) -> None:
+    state, module = released("derain_cycle_gan")
+    parts: dict[str, Any] = {"disA": {"Diss.0.4.bias": torch.zeros(1)}, "genB": {}, "ep": 400, "total_it": 80_000}
+    for name, value in state.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = value
+    parts["genB"] = {name: torch.rand_like(value) for name, value in parts["genA"].items()}
+    torch.save(parts, tmp_path / "published.pth")
+    settings = RELEASES["derain_cycle_gan"][1]
+    card = published("derain_cycle_gan", tmp_path / "published.pth", "imported", tmp_path / "zoo", settings)
+    imported = checkpoint.network(checkpoint.read(card.weights), card.weights)
+    x = torch.rand(1, 3, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(imported(x), module(x))
 
 
 @pytest.mark.parametrize("network", ["rescan", "spanet", "dehaze_flow"])

@@ -1,4 +1,7 @@
-"""Augmentations that albumentations lacks, in its form: input, target and all other images of a sample get the same."""
+"""Augmentations that albumentations lacks, in its form: input, target and all other images of a sample get the same.
+
+`InputAugmentation` is an operator instead: what it changes is the input alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import albumentations
 import cv2
 import numpy as np
 
-from limpid.data.degradations.operators import Image, checked_range
+from limpid.data.degradations.operators import Image, Sample, checked_range, current
 
 
 class Saturation(albumentations.ImageOnlyTransform):
@@ -35,3 +38,20 @@ class Saturation(albumentations.ImageOnlyTransform):
         scale = np.array([1, factor, 1], np.float32)
         hsv = np.asarray(cv2.cvtColor(img, cv2.COLOR_RGB2HSV), np.float32) * scale
         return np.clip(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32), 0, 1)
+
+
+class InputAugmentation:
+    """Changes the input alone, by a transform of albumentations: an operator for `data.input_noise`.
+
+    Args:
+        transform: of images alone.
+    """
+
+    def __init__(self, transform: albumentations.BasicTransform | albumentations.BaseCompose) -> None:
+        self._compose = albumentations.Compose([transform])
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The sample with another `input`, float32 in [0, 1]; draws the seed of all that is random in it."""
+        self._compose.set_random_seed(int(rng.integers(2**31)))
+        changed = self._compose(image=np.ascontiguousarray(current(sample), dtype=np.float32))["image"]
+        return sample | {"input": np.clip(changed, 0, 1).astype(np.float32)}

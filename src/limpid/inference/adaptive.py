@@ -20,6 +20,7 @@ class Adaptive:
     little memory for a large one: it says so by an attribute ``sees_whole_image = True``.
 
     One that holds much of an image says how much may go through at once, by an attribute ``largest_megapixels``.
+    One that looks far says by ``least_overlap`` how much tiles share at least.
 
     Either way the image goes on beyond its border, reflected, so that no frame is seen. With `restore_at`, a larger
     image is restored reduced to that size, where a network sees a scene as it did in training, and the change is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import warnings
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ class Tiled:
     A network that asks for the whole image gets it nevertheless.
     What a network finds of the whole image (see `limpid.inference.statistics`) it finds once for all tiles, of the
     image reduced to `statistics` megapixels and to half of them (see `continued`).
+    A network that looks further says by an attribute ``least_overlap`` how many pixels neighbours share at least; half
+    a tile is the most.
     So tiles give what the whole image gives if, that apart, a network looks no further than `(overlap - blend) / 2`
     pixels and works the same at positions that differ by `tile - overlap`.
 
@@ -79,6 +82,11 @@ class Tiled:
         if asks_for_whole_image(network):
             with adjusted(network, adjust):
                 return restore(network, x, self.precision)
+        least = min(getattr(network, "least_overlap", 0), self.tile // 2)
+        if least > self.overlap + 1:
+            wider = copy.copy(self)
+            wider.overlap = least - (least - self.blend) % 2
+            return wider(network, x, adjust)
         rows, columns = list(self.spans(x.shape[-2])), list(self.spans(x.shape[-1]))
         if len(rows) == len(columns) == 1:
             with undivided(network), adjusted(network, adjust):

@@ -123,11 +123,35 @@ def gradient_penalty(
         share = torch.rand(len(clear), 1, 1, 1, device=clear.device)
         mixed = torch.lerp(restored.detach().float(), clear.detach().float(), share).requires_grad_()
         scores = discriminator(mixed)
-        total = torch.stack([one.sum() for one in _several(scores)]).sum()
+        total = torch.stack([one.sum() for one in several(scores)]).sum()
         (gradient,) = torch.autograd.grad(total, mixed, create_graph=True)
         norms = (gradient / unit).square().sum(1 if per_pixel else (1, 2, 3))
         # The root of 0 has no derivative, and a gradient of exactly 0 is met where every unit is off.
         return ((norms + 1e-12).sqrt() - 1).square().mean()
+
+
+def penalized_loss(
+    game: Game,
+    discriminator: Callable[[Tensor], Scores],
+    clear: Tensor,
+    restored: Tensor,
+    penalty: float,
+    per_pixel: bool = False,
+) -> Tensor:
+    """A game's loss of a discriminator of images in [0, 1], with the penalty of its gradient at images in [-1, 1].
+
+    Args:
+        game: what it makes of the scores.
+        discriminator: brings its images to [-1, 1] before its first layer.
+        clear: `(N, 3, H, W)` in [0, 1].
+        restored: the same shape, without a gradient.
+        penalty: weight of `gradient_penalty`; 0 has none.
+        per_pixel: see `gradient_penalty`.
+    """
+    judged = game.discriminator_loss(discriminator(clear), discriminator(restored))
+    if not penalty:
+        return judged
+    return judged + penalty * gradient_penalty(discriminator, clear, restored, per_pixel, unit=2.0)
 
 
 class Adversarial(LossTerm):
@@ -181,11 +205,12 @@ def generator_loss(restored_scores: Scores) -> Tensor:
     return LeastSquares().generator_loss(restored_scores)
 
 
-def _several(scores: Scores) -> Sequence[Tensor]:
+def several(scores: Scores) -> Sequence[Tensor]:
+    """The scores of each discriminator, also where there is one."""
     return [scores] if isinstance(scores, Tensor) else scores
 
 
 def _mean(scores: Scores, of: Callable[[Tensor], Tensor] = Tensor.float) -> Tensor:
     """The mean over all discriminators of the mean of what `of` makes of the scores, in float32."""
-    means = [of(one.float()).mean() for one in _several(scores)]
+    means = [of(one.float()).mean() for one in several(scores)]
     return means[0] if len(means) == 1 else torch.stack(means).mean()

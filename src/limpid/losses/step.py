@@ -82,6 +82,7 @@ class Step:
         clear_features: the network's features for `clear`.
         scores: the discriminator's scores of the restored images, any shape; of several discriminators, or of several
             scales of one, a sequence.
+        reference_scores: the discriminator's scores of the references, like `scores`.
         judged_features: the discriminator's features for the images that it judges.
         reference_features: the discriminator's features for the references.
         rain: the image of the rain layer, `(N, 3, H, W)`; see `limpid.losses.non_local.NO_RAIN`.
@@ -96,6 +97,7 @@ class Step:
         branches: the same step as each of two networks sees it: its own input, output and real output.
         density: the number of the density of each image's rain, `(N,)`.
         density_scores: what a classifier gives to the densities, `(N, classes)`.
+        worsened: what the second generator of a cycle returned for `clear`, an image or a named tuple with `.restored`.
     """
 
     input: Tensor
@@ -110,6 +112,7 @@ class Step:
     clear_output: NetworkOutput | None = None
     clear_features: Mapping[str, Tensor] | None = None
     scores: Tensor | Sequence[Tensor] | None = None
+    reference_scores: Tensor | Sequence[Tensor] | None = None
     judged_features: Mapping[str, Tensor] | None = None
     reference_features: Mapping[str, Tensor] | None = None
     rain: Tensor | None = None
@@ -124,6 +127,7 @@ class Step:
     branches: Sequence[Step] | None = None
     density: Tensor | None = None
     density_scores: Tensor | None = None
+    worsened: NetworkOutput | None = None
 
     @property
     def restored(self) -> Tensor:

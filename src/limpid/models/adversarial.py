@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from limpid.errors import UserError
 from limpid.models import run_length
@@ -64,13 +65,11 @@ class Adversarial(Restorer):
     def configure_optimizers(self) -> Any:
         """An optimizer and a learning rate over the whole training for the generators, and for the discriminator."""
         optimizers = self.make_optimizers()
-        make = self.lr_scheduler
-        if make is None:
+        if self.lr_scheduler is None:
             return optimizers
         turns = run_length.turns(self.trainer, 1 + 1 / self.discriminator_steps, self.accumulate)
         lengths = (max(1, turns // self.discriminator_steps), turns)
-        schedules = [make(optimizer, steps=steps) for optimizer, steps in zip(optimizers, lengths, strict=True)]
-        return optimizers, [{"scheduler": schedule, "interval": "step"} for schedule in schedules]
+        return optimizers, schedules(optimizers, self.lr_scheduler, lengths)
 
     def make_optimizers(self) -> list[Optimizer]:
         """The optimizer of the generators and that of the discriminator."""
@@ -96,7 +95,7 @@ class Adversarial(Restorer):
         self.manual_backward(loss / self.accumulate)
         if player == 0:
             self.rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        if (batch_idx + 1) % self.accumulate and not self.trainer.is_last_batch:
+        if not self.completes(batch_idx):
             return
         optimizer: LightningOptimizer = self.optimizers()[player]  # type: ignore[index]
         if self.clip:
@@ -106,6 +105,10 @@ class Adversarial(Restorer):
         optimizer.zero_grad()
         if self.lr_scheduler is not None:
             self.lr_schedulers()[player].step()  # type: ignore[index]
+
+    def completes(self, batch_idx: int) -> bool:
+        """Whether this batch of its epoch completes what is accumulated."""
+        return (batch_idx + 1) % self.accumulate == 0 or self.trainer.is_last_batch
 
     def log_turn(self, total: Tensor, terms: Mapping[str, Tensor], discriminator_loss: Tensor) -> StepOutput:
         """The output of `training_step`, once the losses of both sides are logged.
@@ -123,6 +126,14 @@ class Adversarial(Restorer):
         values: dict[str, Tensor | float] = {"train/discriminator": loss.detach()}
         self.log_values(values)
         return {"loss": loss.detach(), "terms": {}, "log": values}
+
+
+def schedules(
+    optimizers: Sequence[Optimizer], make: Callable[..., LRScheduler], lengths: Sequence[int]
+) -> list[dict[str, object]]:
+    """The learning rates of `optimizers` that make so many steps each in the whole training, for Lightning."""
+    made = [make(optimizer, steps=steps) for optimizer, steps in zip(optimizers, lengths, strict=True)]
+    return [{"scheduler": schedule, "interval": "step"} for schedule in made]
 
 
 def _learnt(modules: Sequence[nn.Module]) -> Iterator[nn.Parameter]:

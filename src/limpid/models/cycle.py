@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from limpid.errors import UserError
-from limpid.inference import restored_image
+from limpid.inference import NetworkOutput, restored_image
 from limpid.losses.adversarial import Game, LeastSquares, game_of
 from limpid.losses.step import Cycle
 from limpid.models.adversarial import Adversarial, clear_images
@@ -41,7 +41,7 @@ class CycleModel(Adversarial):
         UserError: there is another discriminator, or one is missing; or (in a step) there are no clear images.
     """
 
-    PROVIDES = Adversarial.PROVIDES | {"clear", "cycles"}
+    PROVIDES = Adversarial.PROVIDES | {"clear", "cycles", "worsened"}
 
     discriminator: nn.ModuleDict
 
@@ -79,22 +79,29 @@ class CycleModel(Adversarial):
         assert self.loss is not None
         step, clear = self.make_step(batch), clear_images(batch)
         degraded, restored = step.input, step.restored
-        worsened = self.degrade(clear)
+        output = self.degrade(clear)
+        worsened = restored_image(output)
         made = {"clear_images": restored, "degraded_images": worsened}
         self.discriminator.requires_grad_(False)  # the generators' loss passes through them and leaves nothing there
-        scores = [self.discriminator[name](images) for name, images in made.items()]
-        cycles = [Cycle(degraded, self.degrade(restored)), Cycle(clear, restored_image(self(worsened)))]
-        total, terms = self.loss(replace(step, clear=clear, scores=scores, cycles=cycles))
+        scores = [self.generators_scores(name, images) for name, images in made.items()]
+        there, back = restored_image(self.degrade(restored)), restored_image(self(worsened))
+        cycles = [Cycle(degraded, there), Cycle(clear, back)]
+        total, terms = self.loss(replace(step, clear=clear, scores=scores, cycles=cycles, worsened=output))
         self.optimize(0, total, batch_idx)
         self.discriminator.requires_grad_(True)
         judged = self._judged("clear_images", clear, restored) + self._judged("degraded_images", degraded, worsened)
         self.optimize(1, judged, batch_idx)
         return self.log_turn(total, terms, judged)
 
-    def degrade(self, clear: Tensor) -> Tensor:
-        """Degraded images made of `clear`, of the same shape."""
-        degraded: Tensor = self.degrading(clear.contiguous(memory_format=self.memory_format))
-        return degraded
+    def degrade(self, clear: Tensor) -> NetworkOutput:
+        """Degraded images made of `clear`, of the same shape; an image or a named tuple with `.restored`."""
+        output: NetworkOutput = self.degrading(clear.contiguous(memory_format=self.memory_format))
+        return output
+
+    def generators_scores(self, name: str, images: Tensor) -> Tensor:
+        """What the discriminator of this name gives to made `images`, as it counts for the generators."""
+        scores: Tensor = self.discriminator[name](images)
+        return scores
 
     def _judged(self, name: str, photographs: Tensor, made: Tensor) -> Tensor:
         """The loss of one discriminator, which is given made images of this step and of steps before."""

@@ -8,7 +8,8 @@ from limpid.losses import WeightedLoss
 #: The values of `model=` that provide an attribute of `limpid.losses.Step`, for the sentence.
 _PROVIDED_BY = {
     "teacher": "rfd, uni_removal_transfer or mawr",
-    "scores": "pix2pix_h, epdn, cycle_dehaze, refinednet, nlcl or uni_removal_adaptation",
+    "scores": "pix2pix_h, epdn, cycle_dehaze, refinednet, nlcl, deblurgan or uni_removal_adaptation",
+    "reference_scores": "deblurgan_v2",
     "clear": "cycle_dehaze, refinednet or uni_removal_adaptation",
     "clear_output": "refinednet or uni_removal_adaptation",
     "clear_features": "uni_removal_adaptation",
@@ -16,7 +17,7 @@ _PROVIDED_BY = {
     "background_features": "nlcl",
     "rain_features": "nlcl",
     "reapplications": "nlcl",
-    "cycles": "cycle_dehaze, da_net_translators or da_net",
+    "cycles": "cycle_dehaze, derain_cycle_gan, da_net_translators or da_net",
     "judged_features": "pix2pix_h or epdn",
     "reference_features": "pix2pix_h or epdn",
     "real_output": "ssid, da_net_dehazing or da_net",
@@ -26,6 +27,7 @@ _PROVIDED_BY = {
     "density": "did_mdn_classifier",
     "density_scores": "did_mdn_classifier",
     "log_likelihood": "dehaze_flow",
+    "worsened": "derain_cycle_gan or cycle_dehaze",
 }
 
 

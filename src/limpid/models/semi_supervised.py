@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from limpid.errors import UserError
 from limpid.inference import restored_image
-from limpid.losses.adversarial import Game, Wasserstein, game_of, gradient_penalty
+from limpid.losses.adversarial import Game, Wasserstein, game_of, penalized_loss
 from limpid.models.adversarial import Adversarial
 from limpid.models.batches import Batch
 from limpid.models.decaying_loss_weights import DecayingLossWeights
@@ -90,8 +90,4 @@ class SemiSupervised(Adversarial, DecayingLossWeights):
 
     def _judged(self, clear: Tensor, restored: Tensor) -> Tensor:
         """The discriminator's loss, with the penalty of its gradient as images in [-1, 1] have it."""
-        judged = self.game.discriminator_loss(self.discriminator(clear), self.discriminator(restored))
-        if not self.penalty:
-            return judged
-        bound = gradient_penalty(self.discriminator, clear, restored, self.penalty_per_pixel, unit=2.0)
-        return judged + self.penalty * bound
+        return penalized_loss(self.game, self.discriminator, clear, restored, self.penalty, self.penalty_per_pixel)

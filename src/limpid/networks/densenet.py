@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limpid.networks.patchgan import NORMS
-
 
 class DenseLayer(nn.Module):
     """``[x, growth more channels]``: a 1x1 and a larger convolution, each after normalisation and ReLU.
@@ -117,14 +115,19 @@ class DenseEncoder(nn.Module):
         return features
 
 
-def affine_norm(norm: str, channels: int) -> nn.Module:
+def affine_norm(norm: str, channels: int, epsilon: float = 1e-5) -> nn.Module:
     """A normalisation with learnt scales and offsets.
+
+    Args:
+        norm: ``batch``, or ``instance``: batch normalisation of each image by itself.
+        channels: of what is normalised.
+        epsilon: what is added to the variance.
 
     Raises:
         ValueError: it is neither ``batch`` nor ``instance``.
     """
     if norm == "instance":
-        return nn.InstanceNorm2d(channels, affine=True)
+        return nn.InstanceNorm2d(channels, eps=epsilon, affine=True)
     if norm != "batch":
         raise ValueError(f"norm is {norm!r}, but it must be batch or instance.")
-    return NORMS[norm](channels)
+    return nn.BatchNorm2d(channels, eps=epsilon)

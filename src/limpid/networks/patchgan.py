@@ -28,8 +28,13 @@ def norm_layer(norm: str) -> tuple[Callable[[int], nn.Module], bool]:
     return NORMS[norm], norm != "batch"
 
 
-def gaussian_weights(module: nn.Module, std: float) -> None:
-    """Draw the convolutions' weights from N(0, std) and batch norm's scales from N(1, std); biases become 0."""
+def gaussian_weights(module: nn.Module, std: float | None) -> None:
+    """Draw the convolutions' weights from N(0, std) and batch norm's scales from N(1, std); biases become 0.
+
+    With None all stay as they are: torch's own.
+    """
+    if std is None:
+        return
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0.0, std)
@@ -65,8 +70,8 @@ class PatchGAN(nn.Module):
         channels: of the first convolution; they double up to eight times as many.
         layers: convolutions of stride 2; 3 see 70x70 pixels.
         norm: ``instance``, ``batch`` or ``none``.
-        weight_std: deviation of the initial weights.
-        padding: of every convolution; 2 is pix2pixHD's.
+        weight_std: deviation of the initial weights; None leaves them as torch draws them.
+        padding: of every convolution; 2 is pix2pixHD's, and DeblurGAN's.
 
     Raises:
         ValueError: there is no normalisation of that name.
@@ -78,7 +83,7 @@ class PatchGAN(nn.Module):
         channels: int = 64,
         layers: int = 3,
         norm: str = "instance",
-        weight_std: float = 0.02,
+        weight_std: float | None = 0.02,
         padding: int = 1,
     ) -> None:
         super().__init__()
@@ -90,14 +95,16 @@ class PatchGAN(nn.Module):
             body += [nn.Conv2d(widths[i], widths[i + 1], 4, stride, padding, bias=bias)]
             body += [make_norm(widths[i + 1]), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, padding=padding))
-        self.smallest = 3 * 2**layers
+        # With a padding of 2 a map of two positions a side stays one.
+        self.smallest = 3 * 2**layers if padding < 2 else 2
         gaussian_weights(self, weight_std)
 
     def forward(self, image: Tensor) -> Tensor:
         """Scores `(N, 1, h, w)` of the patches of `image` `(N, C, H, W)` in [0, 1]; inside it is [-1, 1].
 
         Raises:
-            UserError: a side of the image is below 24 pixels (3 * 2^layers), so that no patch is left.
+            UserError: a side of the image is so small that no patch is left: with a padding of 1, below 24 pixels (3 *
+                2^layers).
         """
         refuse_small(image, self.smallest)
         scores: Tensor = self.body(2 * image - 1)

@@ -4,6 +4,7 @@ A table `renames/NETWORK.yaml` says how the names of a release become ours; it i
 
 - `source`, `licence`: whose release, and what was found of its licence.
 - `unwrap`: keys under which the file holds the weights, besides those of `renames/common.yaml`.
+- `parts`: keys under which the file holds several networks of which ours is made; the names in each begin with its key.
 - `settings`: settings that releases were trained with where they differ from the registry's; the first that fits is
   taken. Without it, the registry's own.
 - `known`: settings of single files whose names and shapes are those of other files too, by `weights_fingerprint`.
@@ -53,6 +54,7 @@ class RenameTable(TypedDict, total=False):
     source: str
     licence: str
     unwrap: list[str]
+    parts: list[str]
     strip_prefix: list[str]
     settings: list[dict[str, Any]]
     known: dict[str, dict[str, Any]]
@@ -89,7 +91,7 @@ def unwrapped(content: object, rules: RenameTable, where: Path) -> dict[str, Ten
     Raises:
         UserError: there is none.
     """
-    state = content
+    state = _joined(content, rules.get("parts", ()))
     for _ in range(3):  # a state dict in a dict in a dict is as deep as releases go
         if isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values()):
             prefix = _common_prefix(state, rules["strip_prefix"])
@@ -101,6 +103,19 @@ def unwrapped(content: object, rules: RenameTable, where: Path) -> dict[str, Ten
             break
         state = state[inside[0]]
     raise UserError(f"The file {where} holds no weights by name (a state dict), so there is nothing to import.")
+
+
+def _joined(content: object, parts: Sequence[str]) -> object:
+    """The state dicts under the keys `parts` as one, each name after its key; `content` itself where one is missing."""
+    if not parts or not isinstance(content, Mapping):
+        return content
+    states = {part: content.get(part) for part in parts}
+    joined: dict[str, object] = {}
+    for part, state in states.items():
+        if not isinstance(state, Mapping):
+            return content
+        joined.update({f"{part}.{name}": value for name, value in state.items()})
+    return joined
 
 
 def _common_prefix(names: Collection[object], prefixes: Sequence[str]) -> str:
