@@ -90,6 +90,8 @@ class Step:
         reapplications: of the network to its own output, for the degraded images and for the clear ones.
         cycles: of the degraded images and of the clear ones.
         real_output: what the network returned for real degraded images, which have no references.
+        temporal_differences: of each episode of Q-learning, how far the values of its actions are from what came of
+            them, `(moves,)`.
     """
 
     input: Tensor
@@ -112,6 +114,7 @@ class Step:
     reapplications: Sequence[Reapplication] | None = None
     cycles: Sequence[Cycle] | None = None
     real_output: NetworkOutput | None = None
+    temporal_differences: Sequence[Tensor] | None = None
 
     @property
     def restored(self) -> Tensor:

@@ -20,6 +20,7 @@ _PROVIDED_BY = {
     "judged_features": "pix2pix_h or epdn",
     "reference_features": "pix2pix_h or epdn",
     "real_output": "ssid",
+    "temporal_differences": "rl_restore",
 }
 
 
