@@ -33,16 +33,19 @@ class RLRestoreTool(nn.Module):
         size: ``light`` or ``heavy``.
         channels: of the widest layer of a light tool, which has half as many behind it; a heavy one has twice as many in
             its first layer, and as many inside.
+        last_std: deviation of the initial weights of the last layer, so that training begins near the image as it is.
 
     Raises:
         ValueError: the size is neither.
     """
 
-    def __init__(self, size: str = "light", channels: int = 32) -> None:
+    def __init__(self, size: str = "light", channels: int = 32, last_std: float = 0.001) -> None:
         super().__init__()
         if size not in SIZES:
             raise ValueError(f"The size of a tool is {size!r}, but it must be one of {', '.join(SIZES)}.")
         self.layers = _light(channels) if size == "light" else _heavy(channels)
+        nn.init.normal_(self.layers[-1].weight, 0, last_std)
+        nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not clamped."""
