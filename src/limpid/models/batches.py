@@ -25,6 +25,7 @@ class Batch(TypedDict, total=False):
         airlight: of the haze of each image, `(N, 3)` in [0, 1], where the data knows it.
         clear: clear images `(M, 3, H, W)` that belong to none of the inputs.
         real: real degraded images `(M, 3, H, W)`, without references, beside pairs.
+        tool: the number from 0 of the tool that each image is for, `(N,)`, of a network that has several.
         small: what a network that enlarges sees; `limpid.models.SuperResolution` adds it.
     """
 
@@ -37,6 +38,7 @@ class Batch(TypedDict, total=False):
     airlight: Tensor
     clear: Tensor
     real: Tensor
+    tool: Tensor
     small: Tensor
 
 

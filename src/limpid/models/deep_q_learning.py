@@ -19,6 +19,7 @@ from limpid.models.replay import Episode, Replay
 from limpid.models.restorer import Restorer, StepOutput
 from limpid.models.teachers import WeightsOrigin, refuse_another
 from limpid.models.tool_environment import Running, ToolEnvironment
+from limpid.models.tool_training import refuse_others
 from limpid.networks.rl_restore import RLRestore, ToolAgent
 
 #: The key of a checkpoint under which the replay and the episodes lie.
@@ -45,9 +46,8 @@ class DeepQLearning(Restorer):
 
     Args:
         arguments: see `Restorer`; the network is an `RLRestore`.
-        tools: the checkpoint `ckpt` of each tool, by names in the order of their numbers; None leaves the network's
-            own, such as those of weights that the training starts from.
-        tool_weights: ``random`` leaves tools without a checkpoint as they were drawn; None refuses them.
+        tools: `ckpt`, a checkpoint whose network has the tools, such as one of `limpid.models.tool_training`; without
+            one `weights`: None refuses, ``random`` acts with tools that learnt nothing, which is recorded.
         replay: how many moves are remembered.
         episodes: how many of them a step learns from.
         learn_from: how many moves there are before the first step.
@@ -71,8 +71,7 @@ class DeepQLearning(Restorer):
     def __init__(
         self,
         *arguments: Any,
-        tools: Mapping[str, Mapping[str, str | None]] | None = None,
-        tool_weights: str | None = None,
+        tools: Mapping[str, str | None] | None = None,
         replay: int = 500_000,
         episodes: int = 32,
         learn_from: int = 5000,
@@ -84,20 +83,13 @@ class DeepQLearning(Restorer):
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
-        if not isinstance(self.network, RLRestore):
-            raise UserError(
-                f"The network {self.network_name or type(self.network).__name__} has no tools to choose from, which is "
-                "what this model teaches; choose network=rl_restore."
-            )
-        if tool_weights not in (None, "random"):
-            raise UserError(f"model.tool_weights is {tool_weights!r}, but it must be null or random.")
+        refuse_others(self)
         if min(replay, episodes, copy_every) < 1 or learn_from < 0 or not 0 <= discount <= 1:
             raise UserError(
                 f"model.replay is {replay}, episodes {episodes}, copy_every {copy_every}, learn_from {learn_from} and "
                 f"discount {discount}, but the first three must be at least 1, the next 0 or more, the last in [0, 1]."
             )
-        self.tools = tools
-        self.tool_weights = tool_weights
+        self.tools = dict(tools or {})
         self.exploration = _checked(exploration or {"start": 1.0, "end": 0.1, "moves": 1_000_000})
         self.episodes = episodes
         self.learn_from = learn_from
@@ -124,29 +116,7 @@ class DeepQLearning(Restorer):
                 f"Deep Q-learning remembers its episodes in one process, and there are {self.trainer.world_size}; set "
                 "trainer.devices=1."
             )
-        if self.tools is not None:
-            self._load_tools(self.tools)
-        weights = checkpoint.weights_fingerprint(self.network.tools.state_dict())
-        origin: WeightsOrigin = {"weights": weights}
-        self.provenance["tools"] = origin
-
-    def _load_tools(self, tools: Mapping[str, Mapping[str, str | None]]) -> None:
-        """Put the weights of the checkpoints into the network's tools."""
-        if len(tools) != len(self.network.tools):
-            raise UserError(
-                f"model.tools names {len(tools)} tools, and the network has {len(self.network.tools)}; name as many as "
-                "network.sizes has."
-            )
-        for (name, settings), tool in zip(sorted(tools.items()), self.network.tools, strict=True):
-            ckpt = settings.get("ckpt")
-            if ckpt is not None:
-                _load_tool(tool, Path(ckpt), f"model.tools.{name}.ckpt")
-            elif self.tool_weights is None:
-                raise CannotRun(
-                    f"The tool {name} has no weights; train the tools first (prerequisites=run makes them), or give "
-                    f"model.tools.{name}.ckpt=PATH. model.tools=null leaves the tools of ckpt=PATH as they are, and "
-                    "model.tool_weights=random takes tools that learnt nothing."
-                )
+        self.provenance["tools"] = load_tools(self.network, self.tools.get("ckpt"), self.tools.get("weights"))
 
     def on_train_start(self) -> None:
         """Copy the agent where training begins, and go on with the episodes of a checkpoint."""
@@ -246,7 +216,7 @@ class DeepQLearning(Restorer):
         Raises:
             UserError: the run began with other tools.
         """
-        refuse_another("set of tools", "model.tools", checkpoint["provenance"].get("tools"), self.provenance.get("tools"))
+        refuse_another("set of tools", "model.tools.ckpt", checkpoint["provenance"].get("tools"), self.provenance.get("tools"))
         state = checkpoint.get(_STATE)
         if state is None:  # of another model
             return
@@ -279,12 +249,42 @@ def action_values(agent: ToolAgent, frames: Tensor, episodes: Sequence[Episode])
     return torch.stack(values, 1)
 
 
-def _load_tool(tool: nn.Module, path: Path, key: str) -> None:
-    """Put the weights of the checkpoint at `path` into `tool`."""
-    loaded = checkpoint.read(path)
-    if loaded["network"] != "rl_restore_tool":
-        raise UserError(f"{key} is a checkpoint of {loaded['network']}, but a tool is an rl_restore_tool; give one.")
-    checkpoint.load(tool, checkpoint.weights(loaded), path)
+def load_tools(network: RLRestore, ckpt: str | Path | None, weights: str | None) -> WeightsOrigin:
+    """The origin of a network's tools, once they have their weights.
+
+    Args:
+        network: whose tools they are.
+        ckpt: a checkpoint of a network with as many tools of the same sizes.
+        weights: ``random`` leaves the tools as they were drawn where there is no checkpoint; None refuses.
+
+    Raises:
+        CannotRun: there is no checkpoint, and `weights` is None.
+        UserError: the checkpoint does not fit, or `weights` is another word.
+    """
+    if weights not in (None, "random"):
+        raise UserError(f"model.tools.weights is {weights!r}, but it must be null or random.")
+    if ckpt is None and weights is None:
+        raise CannotRun(
+            "The tools have no weights; train them (`limpid train +fdr/baselines=rl_restore_tools`) and give "
+            "model.tools.ckpt=RUN/checkpoints/best.ckpt, or set model.tools.weights=random for tools that learnt nothing."
+        )
+    origin: WeightsOrigin = {"weights": None}
+    if ckpt is None:
+        origin["random"] = True
+    else:
+        loaded = checkpoint.read(Path(ckpt))
+        if loaded["network"] != "rl_restore":
+            raise UserError(
+                f"The checkpoint {ckpt} holds the network {loaded['network']}, which has no tools; give model.tools.ckpt "
+                "one of rl_restore."
+            )
+        start = "tools."
+        state = {name: value for name, value in checkpoint.weights(loaded).items() if name.startswith(start)}
+        named = {name.removeprefix(start): value for name, value in state.items()}
+        checkpoint.load(network.tools, named, Path(ckpt))
+        origin["trained"] = dict(loaded["provenance"])
+    origin["weights"] = checkpoint.weights_fingerprint(network.tools.state_dict())
+    return origin
 
 
 def _references(batch: Batch, patch: int) -> Tensor:

@@ -200,6 +200,7 @@ class RLRestore(nn.Module):
     Args:
         sizes: of the tools: ``light`` or ``heavy``.
         tool_channels: see `RLRestoreTool`.
+        tool_last_std: see `RLRestoreTool`.
         patch: side of what the agent sees, in pixels.
         longest_chain: how many tools are applied at most.
         transposed: whether height and width change places before all else, and again at the end: the published weights
@@ -221,6 +222,7 @@ class RLRestore(nn.Module):
         self,
         sizes: Sequence[str] = ("light", "light", "heavy", "heavy") * 3,
         tool_channels: int = 32,
+        tool_last_std: float = 0.001,
         patch: int = 63,
         longest_chain: int = 3,
         transposed: bool = False,
@@ -238,7 +240,7 @@ class RLRestore(nn.Module):
         self.patch = patch
         self.longest_chain = longest_chain
         self.transposed = transposed
-        self.tools = nn.ModuleList(RLRestoreTool(size, tool_channels) for size in sizes)
+        self.tools = nn.ModuleList(RLRestoreTool(size, tool_channels, tool_last_std) for size in sizes)
         self.agent = ToolAgent(len(sizes), patch, channels, features, memory, linear_std=linear_std)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from limpid.data.degradations.operators import Chain, Operator, current
 from limpid.data.degradations.pseudo_depth import stand_in_depth
 from limpid.data.degradations.quantize import EightBit, from_eight_bit, to_eight_bit
 from limpid.data.degradations.rain import Rain, blend_rain, streak, streak_layer
-from limpid.data.degradations.ranged import RangedDistortion
 from limpid.data.degradations.sand import Sand, integrated_variable, load_sand_colours, restored_from_phi, sand_scatter
 from limpid.data.degradations.scaling import LowResolution, imresize
+from limpid.data.degradations.tool_distortion import ToolDistortion
 
 __all__ = [
     "Blur",
@@ -32,8 +32,8 @@ __all__ = [
     "Noise",
     "Operator",
     "Rain",
-    "RangedDistortion",
     "Sand",
+    "ToolDistortion",
     "add_gaussian_noise",
     "average_frames",
     "bin_combinations",
