@@ -19,7 +19,7 @@ from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.losses import Step
 from limpid.losses.temporal_difference import TemporalDifference
-from limpid.models.deep_q_learning import DeepQLearning, action_values
+from limpid.models.deep_q_learning import DeepQLearning, action_values, load_tools
 from limpid.models.replay import Episode, Replay, from_bytes, to_bytes
 from limpid.models.tool_environment import Running, ToolEnvironment
 from limpid.networks.rl_restore import RLRestore
@@ -224,6 +224,7 @@ def test_images_between_are_made_again_to_the_bit() -> None:
     network, target = lively(), random(3, 16, 16)
     running = world(network).begin(target * 0.8 + 0.1, target)
     assert running is not None
+    running.first = -100.0  # so that it ends by its length
     torch.manual_seed(4)
     while not world(network).move(running, exploration=1.0):
         pass
@@ -332,34 +333,19 @@ def test_the_recipe_is_the_releases() -> None:
     assert rates == pytest.approx([1e-4, 1e-4 * 0.5**0.5, 5e-5, 2.5e-5])
 
 
-def test_the_tools_are_trained_on_their_ranges() -> None:
-    kinds = {"blur": [0, 1.25, 2.5, 3.75, 5], "noise": [0, 12.5, 25, 37.5, 50], "quality": [100, 60, 35, 20, 10]}
-    number = 0
-    sizes = config(ROW, "budget=paper")["network"]["sizes"]
-    for kind, edges in kinds.items():
-        for first, last in zip(edges, edges[1:], strict=False):
-            number += 1
-            row = config(f"fdr/baselines/rl_restore_tool{number:02d}", "budget=paper")
-            expected = {"blur": [0, 0], "noise": [0, 5], "quality": [80, 100]} | {kind: sorted([first, last])}
-            for part in (row["data"]["train"], row["data"]["val"], row["data"]["test"]["div2k_toolbox"]):
-                assert {key: part["degradation"][key] for key in expected} == expected
-            assert row["network"]["size"] == sizes[number - 1] == ("light" if (number - 1) % 4 < 2 else "heavy")
-            assert list(row["loss"]["terms"]) == ["mse"]
-
-
 # What is refused ----------------------------------------------------------------------------------------------------
 
 
 def test_other_networks_and_numbers_are_one_sentence() -> None:
-    with pytest.raises(UserError, match="Conv2d has no tools to choose from, .*; choose network=rl_restore"):
+    with pytest.raises(UserError, match="Conv2d has no tools, which is what DeepQLearning .*; choose network=rl_restore"):
         DeepQLearning(torch.nn.Conv2d(3, 3, 1))
     for wrong in ({"replay": 0}, {"episodes": 0}, {"copy_every": 0}, {"learn_from": -1}, {"discount": 1.5}):
         with pytest.raises(UserError, match=f"{next(iter(wrong))} "):
             DeepQLearning(lively(), **wrong)
     with pytest.raises(UserError, match=r"exploration goes from 0.1 to 0.5"):
         DeepQLearning(lively(), exploration={"start": 0.1, "end": 0.5, "moves": 3})
-    with pytest.raises(UserError, match="tool_weights is 'some', but it must be null or random"):
-        DeepQLearning(lively(), tool_weights="some")
+    with pytest.raises(UserError, match="leave it false"):
+        DeepQLearning(lively(transposed=True), loss=learner().loss)
 
 
 def test_batches_that_teach_nothing_are_one_sentence() -> None:
@@ -371,29 +357,43 @@ def test_batches_that_teach_nothing_are_one_sentence() -> None:
         made.play({"input": random(1, 3, 16, 16), "name": ["a"]})  # type: ignore[typeddict-item]
 
 
-def test_tools_come_from_their_rows_or_are_refused(tmp_path: Path) -> None:
-    tool = spec_of("fdr/baselines/rl_restore_tool01", tmp_path / "tool", "trainer.max_steps=1", "data.test_images=1")
-    perform(tool)
-    file = tmp_path / "tool" / "checkpoints" / "last.ckpt"
-    made = learner()
-    made.network.tools = made.network.tools[:1]
-    made._load_tools({"tool01": {"ckpt": str(file)}})
-    expected = checkpoint.weights(checkpoint.read(file))
-    assert all(torch.equal(value, expected[name]) for name, value in made.network.tools[0].state_dict().items())
-    with pytest.raises(UserError, match="names 2 tools, and the network has 1"):
-        made._load_tools({"a": {"ckpt": None}, "b": {"ckpt": None}})
-    with pytest.raises(CannotRun, match="The tool a has no weights; train the tools first"):
-        made._load_tools({"a": {"ckpt": None}})
-    made.network.tools = torch.nn.ModuleList([lively().tools[2]])
+def test_tools_come_from_a_checkpoint_or_are_refused(tmp_path: Path) -> None:
+    network, other = lively(), lively(longest_chain=1)
+    torch.nn.init.ones_(other.tools[3].layers[0].bias)
+    content = {"limpid": 1, "network": "rl_restore", "network_config": NARROW, "provenance": {"row": "a row"}}
+    weights = {f"network.{name}": value for name, value in other.state_dict().items()}
+    checkpoint.save({**content, "state_dict": weights}, tmp_path / "tools.ckpt")
+    agent = copy.deepcopy(network.agent.state_dict())
+    origin = load_tools(network, tmp_path / "tools.ckpt", None)
+    assert origin["trained"] == {"row": "a row"}
+    assert origin["weights"] == checkpoint.weights_fingerprint(other.tools.state_dict())
+    assert all(torch.equal(value, other.tools.state_dict()[n]) for n, value in network.tools.state_dict().items())
+    assert all(torch.equal(value, agent[n]) for n, value in network.agent.state_dict().items())
+    assert load_tools(network, None, "random")["random"] is True
+    with pytest.raises(CannotRun, match=r"train them \(`limpid train \+fdr/baselines=rl_restore_tools`\)"):
+        load_tools(network, None, None)
+    with pytest.raises(UserError, match="weights is 'some', but it must be null or random"):
+        load_tools(network, None, "some")
     with pytest.raises(UserError, match="do not fit the network they name"):
-        made._load_tools({"tool01": {"ckpt": str(file)}})
+        load_tools(lively(tool_channels=8), tmp_path / "tools.ckpt", None)
+    checkpoint.save({**content, "network": "dncnn", "state_dict": weights}, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match="holds the network dncnn, which has no tools"):
+        load_tools(network, tmp_path / "other.ckpt", None)
 
 
 def test_the_row_asks_for_its_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMPID_RUNS", str(tmp_path))
     spec = resolve(["+fdr/table1=rl_restore", "data=scenes_hybrid", "budget=mini"])
-    assert len(spec.prerequisites) == 12
-    data = {needed.choices["data"] for needed in spec.prerequisites.values()}
-    assert data == {"scenes_toolbox"}  # each on its own distortion, of the scenes that were asked for
-    with pytest.raises(UserError, match=r"limpid train \+fdr/baselines=rl_restore_tool01"):
+    assert list(spec.prerequisites) == ["row:fdr/baselines/rl_restore_tools"]
+    needed = spec.prerequisites["row:fdr/baselines/rl_restore_tools"]
+    assert needed.choices["data"] == "scenes_toolbox"  # of the scenes that were asked for
+    with pytest.raises(UserError, match=r"limpid train \+fdr/baselines=rl_restore_tools"):
         fulfil(spec, lambda needed: None)
+
+
+def test_a_run_does_not_go_on_with_other_tools(tmp_path: Path) -> None:
+    perform(spec_of(ROW, tmp_path, *SHORT, "trainer.max_steps=1", "trainer.val_check_interval=1"))
+    made = learner()
+    made.provenance["tools"] = {"weights": "another"}
+    with pytest.raises(UserError, match="This run began with another set of tools"):
+        made.on_load_checkpoint(dict(checkpoint.read(tmp_path / "checkpoints" / "last.ckpt")))
