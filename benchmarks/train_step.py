@@ -55,6 +55,7 @@ SETTINGS = {
     "cycle_dehaze": ["training.mini.vgg16_weights=random"],
     "epdn": ["training.mini.vgg19_weights=random"],
     "refinednet": [],
+    "rl_restore_tools": ["data.batch_size=24"],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps

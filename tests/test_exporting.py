@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "msbdn_rdff": {"channels": 4, "blocks": 1, "level_blocks": 1},
     "deep_deblur": {"blocks": 1, "channels": 16},
     "ssid": {"channels": 4, "blocks": [1, 1, 1]},
+    "rl_restore_tool": {"channels": 4},
     "zid": {"steps": 1},
     "dncnn": {"depth": 4, "channels": 16},
     "fdr": {"phases": 2, "pm_blocks": 1, "aux_blocks": 1},

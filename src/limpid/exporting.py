@@ -45,6 +45,7 @@ NO_GRAPH = {
     "kim2020": f"{_ONE_BY_ONE}; its medians and percentiles run in numpy",
     "mof": _ONE_BY_ONE,
     "percentile_stretch": _ONE_BY_ONE,
+    "rl_restore": "its agent chooses tools by what it sees, image by image",
     "wmcp": f"{_ONE_BY_ONE}; its weighted median runs in numpy",
     "zid": "it learns on each image anew, and a graph learns nothing",
 }

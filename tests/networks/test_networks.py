@@ -55,6 +55,8 @@ PARAMETERS = {
     "epdn": 17_378_849,
     "refinednet": 65_794_116,
     "ssid": 9_231_491,
+    "rl_restore": 523_931,
+    "rl_restore_tool": 21_827,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -80,6 +82,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "aosr": {"channels": 8},
     "pix2pix_h": {"channels": 4},
     "ssid": {"channels": 4, "blocks": [1, 1, 1]},
+    "rl_restore": {"tool_channels": 4, "sizes": ["light", "heavy"]},
     "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
     "epdn": {"channels": 4, "enhancer_channels": 4},
     "refinednet": {"channels": 4, "levels": 5, "blocks": 1},

@@ -23,7 +23,6 @@ from limpid.networks.rl_restore import RLRestore
 from limpid.zoo import tensorflow
 from limpid.zoo.create import published
 
-ROOT = Path(__file__).resolve().parents[2]
 _KINDS = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "float16": 19}
 
 
@@ -249,11 +248,11 @@ def test_a_release_that_lacks_a_tool_or_is_no_release_is_one_sentence(tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def authors(tmp_path_factory: pytest.TempPathFactory) -> RLRestore:
+def authors(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> RLRestore:
     """The network with the weights that its authors published; they lie beside the repository, or nowhere."""
-    folder = Path(os.environ.get("LIMPID_WEIGHTS") or ROOT.parent / "shared" / "weights") / "rl_restore"
+    folder = real_data.parent / "weights" / "rl_restore"
     if not folder.is_dir():
-        pytest.skip("needs RL-Restore's published weights: set LIMPID_WEIGHTS to a folder that holds rl_restore/")
+        pytest.skip("needs the publisher's rl_restore")
     card = published("rl_restore", folder, "release", tmp_path_factory.mktemp("zoo"))
     net = checkpoint.network(checkpoint.read(card.weights), card.weights)
     assert isinstance(net, RLRestore)

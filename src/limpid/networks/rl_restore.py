@@ -216,7 +216,6 @@ class RLRestore(nn.Module):
 
     #: The agent looks at the whole image; a tool takes a large one strip by strip.
     sees_whole_image = True
-    no_graph = "its agent chooses tools by what it sees, image by image"
 
     def __init__(
         self,
