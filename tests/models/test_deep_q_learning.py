@@ -19,9 +19,10 @@ from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.losses import Step
 from limpid.losses.temporal_difference import TemporalDifference
-from limpid.models.deep_q_learning import DeepQLearning, action_values, load_tools
+from limpid.models.deep_q_learning import DeepQLearning
 from limpid.models.replay import Episode, Replay, from_bytes, to_bytes
-from limpid.models.tool_environment import Running, ToolEnvironment
+from limpid.models.tool_environment import Running, ToolEnvironment, action_values
+from limpid.models.tool_training import load_tools
 from limpid.networks.rl_restore import RLRestore
 from limpid.runs.prerequisites import fulfil
 from limpid.runs.resolve import resolve
@@ -337,7 +338,9 @@ def test_the_recipe_is_the_releases() -> None:
 
 
 def test_other_networks_and_numbers_are_one_sentence() -> None:
-    with pytest.raises(UserError, match="Conv2d has no tools, which is what DeepQLearning .*; choose network=rl_restore"):
+    with pytest.raises(
+        UserError, match="Conv2d has no tools, which is what DeepQLearning .*; choose network=rl_restore"
+    ):
         DeepQLearning(torch.nn.Conv2d(3, 3, 1))
     for wrong in ({"replay": 0}, {"episodes": 0}, {"copy_every": 0}, {"learn_from": -1}, {"discount": 1.5}):
         with pytest.raises(UserError, match=f"{next(iter(wrong))} "):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def test_each_image_goes_through_its_own_tool() -> None:
     torch.testing.assert_close(made.restore_batch(batch), expected.clamp(0, 1))
     del batch["tool"]  # the tools take turns
     batch["index"] = torch.tensor([12, 13, 26, 3, 4])
-    expected = torch.cat([made.network.tools[tool](image[None]) for tool, image in zip([0, 1, 2, 3, 4], x, strict=True)])
+    expected = torch.cat(
+        [made.network.tools[tool](image[None]) for tool, image in zip([0, 1, 2, 3, 4], x, strict=True)]
+    )
     torch.testing.assert_close(made.make_step(batch).restored, expected)
 
 
@@ -83,7 +86,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) ->
 def test_the_tools_are_trained_on_their_ranges() -> None:
     expected: list[dict[str, list[float]]] = []
     for kind, edges in {"blur": [0, 1.25, 2.5, 3.75, 5], "noise": [0, 12.5, 25, 37.5, 50]}.items():
-        expected += [{kind: [first, last]} for first, last in zip(edges, edges[1:], strict=False)]
+        expected += [{kind: list(ends)} for ends in itertools.pairwise(edges)]
     expected += [{"quality": list(ends)} for ends in ((60, 100), (35, 60), (20, 35), (10, 20))]
     row = config(ROW, "budget=paper")
     for part in (row["data"]["train"], row["data"]["val"], row["data"]["test"]["div2k_toolbox"]):

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 import limpid
 from limpid.config import instantiate
 from limpid.errors import UserError
-from limpid.networks.rl_restore import RLRestore, RLRestoreTool, ToolAgent
+from limpid.networks.rl_restore import RLRestore, RLRestoreTool
+from limpid.networks.tool_agent import ToolAgent
 
 #: Settings that make the network small.
 SMALL = {"tool_channels": 4, "channels": [4, 4], "features": 6, "memory": 5, "patch": 16}
@@ -207,7 +208,9 @@ def test_a_tool_that_cannot_be_is_one_sentence(settings: dict[str, object]) -> N
         instantiate.construct({"_target_": "limpid.networks.rl_restore.RLRestoreTool", **settings}, "network")
 
 
-@pytest.mark.parametrize("settings", [{"sizes": []}, {"patch": 0}, {"longest_chain": 0}, {"channels": []}, {"memory": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"sizes": []}, {"patch": 0}, {"longest_chain": 0}, {"channels": []}, {"memory": 0}]
+)
 def test_a_restorer_that_cannot_be_is_one_sentence(settings: dict[str, object]) -> None:
     with pytest.raises(UserError, match="network cannot be made"):
         instantiate.construct({"_target_": "limpid.networks.rl_restore.RLRestore", **settings}, "network")

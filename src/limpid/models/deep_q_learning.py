@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from limpid import checkpoint
-from limpid.errors import CannotRun, UserError
+from limpid.errors import UserError
 from limpid.losses import Step
 from limpid.models.batches import Batch, known_of
 from limpid.models.replay import Episode, Replay
 from limpid.models.restorer import Restorer, StepOutput
-from limpid.models.teachers import WeightsOrigin, refuse_another
-from limpid.models.tool_environment import Running, ToolEnvironment
-from limpid.models.tool_training import refuse_others
-from limpid.networks.rl_restore import RLRestore, ToolAgent
+from limpid.models.teachers import refuse_another
+from limpid.models.tool_environment import Running, ToolEnvironment, action_values
+from limpid.models.tool_training import load_tools, refuse_others
+from limpid.networks.rl_restore import RLRestore
 
 #: The key of a checkpoint under which the replay and the episodes lie.
 _STATE = "deep_q_learning"
@@ -216,75 +214,15 @@ class DeepQLearning(Restorer):
         Raises:
             UserError: the run began with other tools.
         """
-        refuse_another("set of tools", "model.tools.ckpt", checkpoint["provenance"].get("tools"), self.provenance.get("tools"))
+        refuse_another(
+            "set of tools", "model.tools.ckpt", checkpoint["provenance"].get("tools"), self.provenance.get("tools")
+        )
         state = checkpoint.get(_STATE)
         if state is None:  # of another model
             return
         self.moves = state["moves"]
         self.replay.load(state["replay"])
         self._resumed = list(state["running"])
-
-
-def action_values(agent: ToolAgent, frames: Tensor, episodes: Sequence[Episode]) -> Tensor:
-    """`(episodes, longest, actions)`: the values at each move of whole episodes, each from an empty memory.
-
-    Args:
-        agent: that is asked.
-        frames: `(moves, 3, H, W)`: what the moves of all episodes saw, one episode behind the other.
-        episodes: what was done; behind the end of a shorter one stand values of no meaning.
-    """
-    lengths = [len(episode.actions) for episode in episodes]
-    longest = max(lengths)
-    summary = agent.look(frames)
-    rows = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-    columns = torch.cat([torch.arange(length) for length in lengths])
-    seen = summary.new_zeros(len(lengths), longest, summary.shape[1])
-    seen[rows, columns] = summary
-    state = agent.start(len(lengths), summary)
-    values = []
-    for move in range(longest):
-        last = [episode.actions[move - 1] if 0 < move < len(episode.actions) else None for episode in episodes]
-        at_move, state = agent(seen[:, move], agent.before(last, summary), state)
-        values.append(at_move)
-    return torch.stack(values, 1)
-
-
-def load_tools(network: RLRestore, ckpt: str | Path | None, weights: str | None) -> WeightsOrigin:
-    """The origin of a network's tools, once they have their weights.
-
-    Args:
-        network: whose tools they are.
-        ckpt: a checkpoint of a network with as many tools of the same sizes.
-        weights: ``random`` leaves the tools as they were drawn where there is no checkpoint; None refuses.
-
-    Raises:
-        CannotRun: there is no checkpoint, and `weights` is None.
-        UserError: the checkpoint does not fit, or `weights` is another word.
-    """
-    if weights not in (None, "random"):
-        raise UserError(f"model.tools.weights is {weights!r}, but it must be null or random.")
-    if ckpt is None and weights is None:
-        raise CannotRun(
-            "The tools have no weights; train them (`limpid train +fdr/baselines=rl_restore_tools`) and give "
-            "model.tools.ckpt=RUN/checkpoints/best.ckpt, or set model.tools.weights=random for tools that learnt nothing."
-        )
-    origin: WeightsOrigin = {"weights": None}
-    if ckpt is None:
-        origin["random"] = True
-    else:
-        loaded = checkpoint.read(Path(ckpt))
-        if loaded["network"] != "rl_restore":
-            raise UserError(
-                f"The checkpoint {ckpt} holds the network {loaded['network']}, which has no tools; give model.tools.ckpt "
-                "one of rl_restore."
-            )
-        start = "tools."
-        state = {name: value for name, value in checkpoint.weights(loaded).items() if name.startswith(start)}
-        named = {name.removeprefix(start): value for name, value in state.items()}
-        checkpoint.load(network.tools, named, Path(ckpt))
-        origin["trained"] = dict(loaded["provenance"])
-    origin["weights"] = checkpoint.weights_fingerprint(network.tools.state_dict())
-    return origin
 
 
 def _references(batch: Batch, patch: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from limpid.metrics import psnr
 from limpid.models.replay import Episode, from_bytes, to_bytes
 from limpid.networks.rl_restore import RLRestore
+from limpid.networks.tool_agent import ToolAgent
 
 #: The two states `(1, memory)` of an LSTM.
 Memory = tuple[Tensor, Tensor]
@@ -110,10 +111,8 @@ class ToolEnvironment:
         episode = running.episode
         if episode.actions:
             episode.later.append(running.image[0].half().cpu())
-        if torch.rand(()) < exploration:
-            action = int(torch.randint(stop + 1, ()))
-        else:
-            action = self._best(running)
+        is_random = bool(torch.rand(()) < exploration)
+        action = int(torch.randint(stop + 1, ())) if is_random else self._best(running)
         before = running.now
         if action != stop:
             running.image = self.apply(action, running.image)
@@ -134,3 +133,27 @@ class ToolEnvironment:
 
     def _psnr(self, image: Tensor, reference: Tensor) -> float:
         return float(psnr(image.contiguous(), reference.contiguous(), eps=self.eps, clamp=False))
+
+
+def action_values(agent: ToolAgent, frames: Tensor, episodes: Sequence[Episode]) -> Tensor:
+    """`(episodes, longest, actions)`: the values at each move of whole episodes, each from an empty memory.
+
+    Args:
+        agent: that is asked.
+        frames: `(moves, 3, H, W)`: what the moves of all episodes saw, one episode behind the other.
+        episodes: what was done; behind the end of a shorter one stand values of no meaning.
+    """
+    lengths = [len(episode.actions) for episode in episodes]
+    longest = max(lengths)
+    summary = agent.look(frames)
+    rows = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    columns = torch.cat([torch.arange(length) for length in lengths])
+    seen = summary.new_zeros(len(lengths), longest, summary.shape[1])
+    seen[rows, columns] = summary
+    state = agent.start(len(lengths), summary)
+    values = []
+    for move in range(longest):
+        last = [episode.actions[move - 1] if 0 < move < len(episode.actions) else None for episode in episodes]
+        at_move, state = agent(seen[:, move], agent.before(last, summary), state)
+        values.append(at_move)
+    return torch.stack(values, 1)

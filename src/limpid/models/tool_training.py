@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from limpid.errors import UserError
+from limpid import checkpoint
+from limpid.errors import CannotRun, UserError
 from limpid.losses import Step
 from limpid.models.batches import Batch, known_of
 from limpid.models.restorer import Restorer
+from limpid.models.teachers import WeightsOrigin
 from limpid.networks.rl_restore import RLRestore
 
 
@@ -27,8 +30,8 @@ def refuse_others(model: Restorer) -> None:
         )
     if model.loss is not None and model.network.transposed:
         raise UserError(
-            "Training takes images as they lie, and network.transposed=true would restore others; leave it false, which "
-            "weights that were trained on transposed images may go on from."
+            "Training takes images as they lie, and network.transposed=true would restore others; leave it false; "
+            "weights that were trained on transposed images may go on from there."
         )
 
 
@@ -90,3 +93,42 @@ class ToolTraining(Restorer):
                 "many by network.sizes, or choose other data."
             )
         return chosen
+
+
+def load_tools(network: RLRestore, ckpt: str | Path | None, weights: str | None) -> WeightsOrigin:
+    """The origin of a network's tools, once they have their weights.
+
+    Args:
+        network: whose tools they are.
+        ckpt: a checkpoint of a network with as many tools of the same sizes.
+        weights: ``random`` leaves the tools as they were drawn where there is no checkpoint; None refuses.
+
+    Raises:
+        CannotRun: there is no checkpoint, and `weights` is None.
+        UserError: the checkpoint does not fit, or `weights` is another word.
+    """
+    if weights not in (None, "random"):
+        raise UserError(f"model.tools.weights is {weights!r}, but it must be null or random.")
+    if ckpt is None and weights is None:
+        raise CannotRun(
+            "The tools have no weights; train them (`limpid train +fdr/baselines=rl_restore_tools`) and give "
+            "model.tools.ckpt=RUN/checkpoints/best.ckpt, or set model.tools.weights=random for tools that learnt "
+            "nothing."
+        )
+    origin: WeightsOrigin = {"weights": None}
+    if ckpt is None:
+        origin["random"] = True
+    else:
+        loaded = checkpoint.read(Path(ckpt))
+        if loaded["network"] != "rl_restore":
+            raise UserError(
+                f"The checkpoint {ckpt} holds the network {loaded['network']}, which has no tools; give "
+                "model.tools.ckpt one of rl_restore."
+            )
+        start = "tools."
+        state = {name: value for name, value in checkpoint.weights(loaded).items() if name.startswith(start)}
+        named = {name.removeprefix(start): value for name, value in state.items()}
+        checkpoint.load(network.tools, named, Path(ckpt))
+        origin["trained"] = dict(loaded["provenance"])
+    origin["weights"] = checkpoint.weights_fingerprint(network.tools.state_dict())
+    return origin

@@ -65,8 +65,8 @@ def published(
     Args:
         network: its name in the registry.
         file: a state dict that `torch.save` wrote, a safetensors file, a MATLAB file, a .caffemodel, or the .index of a
-            TensorFlow checkpoint; or the several files that a release is in, or a folder of such checkpoints. Nothing in
-            them is executed.
+            TensorFlow checkpoint; or the several files that a release is in, or a folder of such checkpoints. Nothing
+            in them is executed.
         name: of the entry.
         folder: the zoo it goes to.
         settings: of the network, where they differ from the registry's and from those that the table tries.

@@ -133,9 +133,7 @@ def _entry(message: memoryview) -> _Entry:
             numbers[field] = int.from_bytes(value, "little")
         elif isinstance(value, int):
             numbers[field] = value
-    kind, shard, place, length, check = (
-        numbers.get(field, 0) for field in (_KIND, _SHARD, _PLACE, _LENGTH, _CHECKSUM)
-    )
+    kind, shard, place, length, check = (numbers.get(field, 0) for field in (_KIND, _SHARD, _PLACE, _LENGTH, _CHECKSUM))
     return _Entry(kind, shape, shard, place, length, check)
 
 
