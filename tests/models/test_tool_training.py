@@ -23,8 +23,8 @@ from limpid.runs.runner import perform
 
 ROW = "fdr/baselines/rl_restore_tools"
 SHORT = (
-    "data=scenes_toolbox", "trainer.max_steps=4", "trainer.precision=32-true", "log_every=1", "data.crop=16",
-    "callbacks.checkpoint.every=1", "data.test_images=1", "data.val.clean.count=1", "trainer.val_check_interval=4",
+    "data=scenes_toolbox", "trainer.max_steps=3", "trainer.precision=32-true", "log_every=1", "data.crop=16",
+    "callbacks.checkpoint.every=1", "data.test_images=1", "data.val.clean.count=1", "trainer.val_check_interval=3",
     "network.patch=16", "network.channels=[4,4]", "network.features=6", "network.memory=5", "data.batch_size=4",
     "network.tool_last_std=0.1",
 )  # fmt: skip

@@ -99,7 +99,7 @@ def test_hundreds_of_damaged_files_are_one_sentence(tmp_path: Path) -> None:
     whole = {path: path.read_bytes() for path in (file, data)}
     rng = np.random.default_rng(0)
     refused = 0
-    for turn in range(400):
+    for turn in range(240):
         path = file if turn % 4 else data
         content = bytearray(whole[path])
         kind = turn % 3
@@ -119,7 +119,7 @@ def test_hundreds_of_damaged_files_are_one_sentence(tmp_path: Path) -> None:
             assert found.keys() <= arrays().keys()
             assert all(np.array_equal(value.numpy(), arrays()[name]) for name, value in found.items())
         path.write_bytes(whole[path])
-    assert refused > 350
+    assert refused > 210
 
 
 def message_of(file: Path) -> str:
