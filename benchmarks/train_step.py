@@ -61,6 +61,7 @@ SETTINGS = {
     "deblurgan": ["training.mini.vgg19_weights=random"],
     "deblurgan_v2": ["training.mini.vgg19_weights=random"],
     "derain_cycle_gan": ["training.mini.vgg16_weights=random"],
+    "rl_restore_tools": ["data.batch_size=24"],
 }
 MODELS = ("aod_net", "rfd_student", *SETTINGS)
 LOOP = {"aod_net": 1000, "rfd_student": 100}  # and over how many steps

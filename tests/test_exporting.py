@@ -33,6 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "deep_deblur": {"blocks": 1, "channels": 16},
     "ssid": {"channels": 4, "blocks": [1, 1, 1]},
     "did_mdn": {"side": 16, "stem": 4, "classifier_channels": 2, "hidden": 4},
+    "rl_restore_tool": {"channels": 4},
     "zid": {"steps": 1},
     "dncnn": {"depth": 4, "channels": 16},
     "fdr": {"phases": 2, "pm_blocks": 1, "aux_blocks": 1},

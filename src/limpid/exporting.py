@@ -48,6 +48,7 @@ NO_GRAPH = {
     "percentile_stretch": _ONE_BY_ONE,
     "rop": f"{_ONE_BY_ONE}; its percentiles run in numpy",
     "rop_plus": f"{_ONE_BY_ONE}; its percentiles run in numpy",
+    "rl_restore": "its agent chooses tools by what it sees, image by image",
     "wmcp": f"{_ONE_BY_ONE}; its weighted median runs in numpy",
     "zid": "it learns on each image anew, and a graph learns nothing",
 }

@@ -95,3 +95,17 @@ def polynomial(optimizer: Optimizer, steps: int, power: float) -> LambdaLR:
         power: below 1 it falls late, above 1 early.
     """
     return LambdaLR(optimizer, lambda now: max(0.0, 1 - now / steps) ** power)
+
+
+def exponential(optimizer: Optimizer, steps: int, factor: float, every: float, of: float, floor: float) -> LambdaLR:
+    """Multiply by `factor` over each `every` of `of` parts of the run, a little in each step, down to `floor`.
+
+    Args:
+        optimizer: whose learning rate is scaled.
+        steps: length of the whole run in optimizer steps.
+        factor: what each interval multiplies by.
+        every: the paper's interval, in epochs or iterations.
+        of: the paper's whole training, in the same unit.
+        floor: the smallest share of the learning rate.
+    """
+    return LambdaLR(optimizer, lambda now: max(floor, factor ** (now * of / (every * steps))))

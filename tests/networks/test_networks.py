@@ -63,6 +63,8 @@ PARAMETERS = {
     "deblurgan_v2": 35_840_099,
     "deblurgan_v2_mobilenet": 2_106_627,
     "derain_cycle_gan": 6_233_988,
+    "rl_restore": 523_931,
+    "rl_restore_tool": 21_827,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
 SCALES = {
@@ -88,6 +90,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "aosr": {"channels": 8},
     "pix2pix_h": {"channels": 4},
     "ssid": {"channels": 4, "blocks": [1, 1, 1]},
+    "rl_restore": {"tool_channels": 4, "sizes": ["light", "heavy"]},
     "cycle_dehaze": {"channels": 4, "blocks": 1, "side": 64},
     "deblurgan": {"channels": 4, "blocks": 1},
     "deblurgan_v2": {"width": 0.0625, "blocks": [1, 1], "pyramid_channels": 8, "head_channels": 4},

@@ -91,7 +91,7 @@ LARGE = field(7, field(1, number(2**40) + number(2**20))) + field(5, b"\0\0\0\0"
         (WHOLE[:-3], "it ends in the middle of a field"),
         (b"\x80" * 3, "it ends in the middle of a number"),
         (b"\xff" * 20, "a number is longer than ten bytes"),
-        (b"\x03", "a field is of no kind that Caffe writes"),
+        (b"\x03", "a field is of no kind that is read here"),
         (b"", "it holds no layer with weights"),
         (field(2, b"V1"), "it is of a Caffe of before 2015"),
         (layer("a", "Convolution", LARGE), "a blob of the shape 1099511627776x1048576 has 1 values"),

@@ -56,7 +56,10 @@ def _parser() -> CommandParser:
     importing = subcommands.add_parser("import", help="make an entry from weights that others published")
     importing.add_argument("network", metavar="NETWORK", help="as conf/network names it, such as ffa_net")
     importing.add_argument(
-        "source", metavar="FILE", type=Path, help="a state dict (.pth, .pt, ...), .safetensors, .mat or .caffemodel"
+        "source",
+        metavar="FILE",
+        type=Path,
+        help="a state dict (.pth, .pt, ...), .safetensors, .mat, .caffemodel, TensorFlow's .index or a folder of them",
     )
     importing.add_argument(
         "--with",

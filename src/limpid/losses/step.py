@@ -98,6 +98,8 @@ class Step:
         density: the number of the density of each image's rain, `(N,)`.
         density_scores: what a classifier gives to the densities, `(N, classes)`.
         worsened: what the second generator of a cycle returned for `clear`, an image or a named tuple with `.restored`.
+        temporal_differences: of each episode of Q-learning, how far the values of its actions are from what came of
+            them, `(moves,)`.
     """
 
     input: Tensor
@@ -128,6 +130,7 @@ class Step:
     density: Tensor | None = None
     density_scores: Tensor | None = None
     worsened: NetworkOutput | None = None
+    temporal_differences: Sequence[Tensor] | None = None
 
     @property
     def restored(self) -> Tensor:

@@ -28,6 +28,7 @@ class Batch(TypedDict, total=False):
         depth: of each pair, `(N, 1, H, W)` in [0, 1], 1 the furthest point, where the data knows it.
         real_depth: of each real image, likewise.
         rain_level: how dense the rain of each image is: ``light``, ``medium`` or ``heavy``, where the data knows it.
+        tool: the number from 0 of the tool that each image is for, `(N,)`, of a network that has several.
         small: what a network that enlarges sees; `limpid.models.SuperResolution` adds it.
     """
 
@@ -43,6 +44,7 @@ class Batch(TypedDict, total=False):
     depth: Tensor
     real_depth: Tensor
     rain_level: Sequence[str]
+    tool: Tensor
     small: Tensor
 
 

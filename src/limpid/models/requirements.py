@@ -28,6 +28,7 @@ _PROVIDED_BY = {
     "density_scores": "did_mdn_classifier",
     "log_likelihood": "dehaze_flow",
     "worsened": "derain_cycle_gan or cycle_dehaze",
+    "temporal_differences": "rl_restore",
 }
 
 

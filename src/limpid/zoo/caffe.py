@@ -17,19 +17,14 @@ import torch
 from torch import Tensor
 
 from limpid.errors import UserError
+from limpid.zoo.protobuf import DamagedError, fields, read_number
 
-#: Protobuf's wire types: a number, eight bytes, bytes with their length before them, four bytes.
-_NUMBER, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _LAYER, _LAYER_OF_OLD = 100, 2
 _NAME, _KIND, _BLOB = 1, 2, 7
 _SIZES, _VALUES, _SHAPE, _VALUES64 = range(1, 5), 5, 7, 8
 _DIMENSION = 1
 #: How many sides a blob has at most; Caffe allows as many.
 _MOST_SIDES = 32
-
-
-class _DamagedError(Exception):
-    """What is wrong with a file, in a phrase."""
 
 
 class Layer(NamedTuple):
@@ -56,11 +51,11 @@ def weights(file: Path) -> dict[str, Tensor]:
             for part, value in _named(layer):
                 name = f"{layer.name}.{part}"
                 if name in found:
-                    raise _DamagedError(f"two layers are called {layer.name}")
+                    raise DamagedError(f"two layers are called {layer.name}")
                 found[name] = value
         if not found:
-            raise _DamagedError("it holds no layer with weights")
-    except (_DamagedError, OSError) as error:
+            raise DamagedError("it holds no layer with weights")
+    except (DamagedError, OSError) as error:
         raise UserError(
             f"The file {file} is not a .caffemodel that can be imported ({error}); copy it again, or give another file."
         ) from error
@@ -69,9 +64,9 @@ def weights(file: Path) -> dict[str, Tensor]:
 
 def layers(content: bytes) -> Iterator[Layer]:
     """The layers with weights of a whole file."""
-    for field, value in _fields(memoryview(content)):
+    for field, value in fields(memoryview(content)):
         if field == _LAYER_OF_OLD and isinstance(value, memoryview):
-            raise _DamagedError("it is of a Caffe of before 2015; upgrade_net_proto_binary of Caffe renews it")
+            raise DamagedError("it is of a Caffe of before 2015; upgrade_net_proto_binary of Caffe renews it")
         if field == _LAYER and isinstance(value, memoryview):
             layer = _layer(value)
             if layer.blobs:
@@ -82,7 +77,7 @@ def _layer(message: memoryview) -> Layer:
     """A layer, whose blobs are none where it learns nothing."""
     name, kind = "", ""
     blobs: list[Tensor] = []
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if not isinstance(value, memoryview):
             continue
         if number == _NAME:
@@ -99,14 +94,14 @@ def _named(layer: Layer) -> Iterator[tuple[str, Tensor]]:
     blobs = layer.blobs
     if layer.kind == "BatchNorm":
         if len(blobs) != 3 or blobs[2].numel() != 1:
-            raise _DamagedError(f"the batch normalisation {layer.name} has not its three blobs")
+            raise DamagedError(f"the batch normalisation {layer.name} has not its three blobs")
         divisor = blobs[2].flatten()
         share = torch.where(divisor == 0, 0, 1 / divisor)  # as Caffe has it
         yield "running_mean", blobs[0] * share
         yield "running_var", blobs[1] * share
         yield "num_batches_tracked", torch.tensor(0)
     elif len(blobs) > 2:
-        raise _DamagedError(f"the layer {layer.name} of the kind {layer.kind} has {len(blobs)} blobs")
+        raise DamagedError(f"the layer {layer.name} of the kind {layer.kind} has {len(blobs)} blobs")
     else:
         yield from zip(("weight", "bias"), blobs, strict=False)
 
@@ -116,7 +111,7 @@ def _blob(message: memoryview) -> Tensor:
     sizes: dict[int, int] = {}
     shape: list[int] | None = None
     parts: list[np.ndarray] = []
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number in _SIZES and isinstance(value, int):
             sizes[number] = value
         elif number == _SHAPE and isinstance(value, memoryview):
@@ -124,18 +119,18 @@ def _blob(message: memoryview) -> Tensor:
         elif number in (_VALUES, _VALUES64) and isinstance(value, memoryview):
             kind = np.dtype("<f4" if number == _VALUES else "<f8")
             if len(value) % kind.itemsize:
-                raise _DamagedError("the values of a blob end in the middle of a number")
+                raise DamagedError("the values of a blob end in the middle of a number")
             parts.append(np.frombuffer(value, kind).astype(np.float32))
     shape = shape if shape is not None else [sizes[key] for key in sorted(sizes)]
     values = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     if len(shape) > _MOST_SIDES or not len(values) or math.prod(shape) != len(values):
-        raise _DamagedError(f"a blob of the shape {'x'.join(map(str, shape))} has {len(values)} values")
+        raise DamagedError(f"a blob of the shape {'x'.join(map(str, shape))} has {len(values)} values")
     return torch.from_numpy(values.reshape(shape))
 
 
 def _dimensions(message: memoryview) -> Iterator[int]:
     """The sides in a shape, which are packed together or stand alone."""
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number != _DIMENSION:
             continue
         if isinstance(value, int):
@@ -143,44 +138,8 @@ def _dimensions(message: memoryview) -> Iterator[int]:
             continue
         place = 0
         while place < len(value):
-            side, place = _number(value, place)
+            side, place = read_number(value, place)
             yield side
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message: the number of each, and its value, a number or bytes."""
-    place = 0
-    while place < len(message):
-        key, place = _number(message, place)
-        kind = key & 7
-        if kind == _NUMBER:
-            value, place = _number(message, place)
-            yield key >> 3, value
-            continue
-        if kind == _BYTES:
-            length, place = _number(message, place)
-        elif kind in (_EIGHT, _FOUR):
-            length = 8 if kind == _EIGHT else 4
-        else:
-            raise _DamagedError("a field is of no kind that Caffe writes")
-        if place + length > len(message):
-            raise _DamagedError("it ends in the middle of a field")
-        yield key >> 3, message[place : place + length]
-        place += length
-
-
-def _number(message: memoryview, place: int) -> tuple[int, int]:
-    """The number at `place`, seven bits in each byte, and the place behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if place >= len(message):
-            raise _DamagedError("it ends in the middle of a number")
-        byte = message[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-    raise _DamagedError("a number is longer than ten bytes")
 
 
 def _text(value: memoryview) -> str:
@@ -188,4 +147,4 @@ def _text(value: memoryview) -> str:
     try:
         return bytes(value).decode()
     except UnicodeDecodeError as error:
-        raise _DamagedError("a name is no text") from error
+        raise DamagedError("a name is no text") from error

@@ -64,8 +64,9 @@ def published(
 
     Args:
         network: its name in the registry.
-        file: a state dict that `torch.save` wrote, a safetensors file, a MATLAB file, or a .caffemodel; or the several
-            files that a release is in. Nothing in them is executed.
+        file: a state dict that `torch.save` wrote, a safetensors file, a MATLAB file, a .caffemodel, or the .index of a
+            TensorFlow checkpoint; or the several files that a release is in, or a folder of such checkpoints. Nothing
+            in them is executed.
         name: of the entry.
         folder: the zoo it goes to.
         settings: of the network, where they differ from the registry's and from those that the table tries.
@@ -74,7 +75,8 @@ def published(
     Raises:
         UserError: the file holds other things than tensors, or does not fit the network in every name and shape.
     """
-    paths = [file] if isinstance(file, Path) else list(file)
+    given = [file] if isinstance(file, Path) else list(file)
+    paths = [path for source in given for path in opening.files_in(source)]
     rules = renames.table(network)
     state = opening.state_of(paths, rules)
     where, names = (" and ".join(map(str, parts)) for parts in (paths, [path.name for path in paths]))

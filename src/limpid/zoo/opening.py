@@ -11,11 +11,28 @@ from torch import Tensor
 
 from limpid import checkpoint
 from limpid.errors import UserError
-from limpid.zoo import caffe, files, renames
+from limpid.zoo import caffe, files, renames, tensorflow
 from limpid.zoo.renames import RenameTable
 
 #: How deep structures of a MATLAB file may lie in each other.
 _DEEPEST = 16
+
+
+def files_in(source: Path) -> list[Path]:
+    """The files of published weights at `source`: itself, or the TensorFlow checkpoints in the folder that it is.
+
+    Raises:
+        UserError: it is a folder without any.
+    """
+    if not source.is_dir():
+        return [source]
+    found = sorted(source.glob(f"*{tensorflow.SUFFIX}"))
+    if not found:
+        raise UserError(
+            f"The folder {source} holds no {tensorflow.SUFFIX} of a TensorFlow checkpoint; give the file of published "
+            "weights itself."
+        )
+    return found
 
 
 def state_of(paths: Sequence[Path], rules: RenameTable) -> dict[str, Tensor]:
@@ -43,6 +60,8 @@ def _opened(file: Path) -> object:
         return files.tensors(file)[0]
     if file.suffix == ".caffemodel":
         return caffe.weights(file)
+    if file.suffix == tensorflow.SUFFIX:
+        return tensorflow.weights(file)
     if file.suffix == ".mat":
         return _matlab(file)
     # Single NumPy numbers: releases keep their scores beside the weights, and making one runs nothing.

@@ -15,8 +15,9 @@ A table `renames/NETWORK.yaml` says how the names of a release become ours; it i
 - `stack`: patterns of our names; what comes to ``NAME.0``, ``NAME.1``, ... is stacked to NAME.
 - `matlab`: patterns of our names; what comes to them are filters as MATLAB programs of the field store them,
   `(input, size * column + row, output)`, without the last axis where there is one output.
-- `rows_first`: patterns of our names; what comes to them are filters as MatConvNet holds them, `(row, column, input,
-  output)`.
+- `rows_first`: patterns of our names; what comes to them are filters as MatConvNet and TensorFlow hold them, `(row,
+  column, input, output)`.
+- `transpose`: patterns of our names; what comes to them are matrices as TensorFlow holds them, `(input, output)`.
 - `reverse`: pairs of a pattern of our names and an axis along which the colours are turned: of a release that sees BGR.
   A third value says how many channels of one colour stand side by side there.
 - `rotate`: triples of a pattern of our names, an axis, and the share of its channels that go from its beginning to its
@@ -64,6 +65,7 @@ class RenameTable(TypedDict, total=False):
     stack: list[str]
     matlab: list[str]
     rows_first: list[str]
+    transpose: list[str]
     reverse: list[tuple[str, int] | tuple[str, int, int]]
     rotate: list[tuple[str, int, float]]
     tile: int
@@ -218,6 +220,7 @@ def _changes(rules: RenameTable) -> list[tuple[str, Callable[[Tensor], Tensor]]]
     changes: list[tuple[str, Callable[[Tensor], Tensor]]] = []
     changes += [(pattern, _filters) for pattern in rules.get("matlab", ())]
     changes += [(pattern, _filters_of_rows) for pattern in rules.get("rows_first", ())]
+    changes += [(pattern, _transposed) for pattern in rules.get("transpose", ())]
     for pattern, *where in rules.get("reverse", ()):
         changes.append((pattern, functools.partial(_turned, where=where)))
     for pattern, axis, share in rules.get("rotate", ()):
@@ -260,6 +263,11 @@ def _filters(value: Tensor) -> Tensor:
 def _filters_of_rows(value: Tensor) -> Tensor:
     """Filters `(row, column, input, output)` as `(output, input, row, column)`; other forms as they are."""
     return value.permute(3, 2, 0, 1).contiguous() if value.ndim == 4 else value
+
+
+def _transposed(value: Tensor) -> Tensor:
+    """The transposed matrix; other forms as they are."""
+    return value.t().contiguous() if value.ndim == 2 else value
 
 
 def _shaped(value: Tensor, shape: torch.Size | None, tile: int) -> Tensor:

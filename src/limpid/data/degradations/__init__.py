@@ -15,6 +15,7 @@ from limpid.data.degradations.quantize import EightBit, from_eight_bit, to_eight
 from limpid.data.degradations.rain import Rain, blend_rain, streak, streak_layer
 from limpid.data.degradations.sand import Sand, integrated_variable, load_sand_colours, restored_from_phi, sand_scatter
 from limpid.data.degradations.scaling import LowResolution, imresize
+from limpid.data.degradations.tool_distortion import ToolDistortion
 
 __all__ = [
     "Blur",
@@ -32,6 +33,7 @@ __all__ = [
     "Operator",
     "Rain",
     "Sand",
+    "ToolDistortion",
     "add_gaussian_noise",
     "average_frames",
     "bin_combinations",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -135,12 +136,10 @@ class HybridDistortion:
         weights = np.square(self.scales) / np.square(self.scales).sum()
         sample = self._scaled(sample, int(rng.choice(len(self.scales), p=weights)))
         corner = None if self.patch is None else self._corner(sample, rng)
-        bins = self.combinations[rng.integers(len(self.combinations))]
-        ends = [(edges[k - 1], edges[k]) for k, edges in zip(bins, self.edges, strict=True)]
-        blur, noise, quality = (float(a + rng.random() * (b - a)) for a, b in ends)
-        drawn = {"blur_sigma": blur, "noise_sigma": noise, "jpeg_quality": round(quality), "severity": sum(bins) - 2}
+        drawn = self.strengths(rng)
+        strengths = drawn["blur_sigma"], drawn["noise_sigma"], drawn["jpeg_quality"]
         if corner is None:
-            return sample | {"input": distort(current(sample), blur, noise, round(quality), rng)} | drawn
+            return sample | {"input": distort(current(sample), *strengths, rng)} | drawn
         # What lies further away than the blur's radius and a JPEG block does not reach the patch.
         assert self.patch is not None
         start = [max(0, (low - 2 * _MCU) // _MCU * _MCU) for low in corner]
@@ -149,7 +148,14 @@ class HybridDistortion:
         window = tuple(slice(low, low + self.patch) for low in corner)
         inside = tuple(slice(low - first, low - first + self.patch) for low, first in zip(corner, start, strict=True))
         cut = {k: v[window] if isinstance(v, np.ndarray) and v.ndim >= 2 else v for k, v in sample.items()}
-        return cut | {"input": distort(around, blur, noise, round(quality), rng)[inside]} | drawn
+        return cut | {"input": distort(around, *strengths, rng)[inside]} | drawn
+
+    def strengths(self, rng: np.random.Generator) -> dict[str, Any]:
+        """`blur_sigma`, `noise_sigma` and `jpeg_quality`, drawn from `rng`, and the `severity` of their bins."""
+        bins = self.combinations[rng.integers(len(self.combinations))]
+        ends = [(edges[k - 1], edges[k]) for k, edges in zip(bins, self.edges, strict=True)]
+        blur, noise, quality = (float(a + rng.random() * (b - a)) for a, b in ends)
+        return {"blur_sigma": blur, "noise_sigma": noise, "jpeg_quality": round(quality), "severity": sum(bins) - 2}
 
     def _scaled(self, sample: Sample, index: int) -> Sample:
         """The sample at the scale `index`, reached through those before."""
