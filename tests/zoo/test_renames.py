@@ -728,7 +728,8 @@ RELEASES: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
 
 
 def test_every_table_is_tested() -> None:
-    assert sorted(RELEASES) == renames.with_tables()
+    in_bundles = {"rl_restore"}  # of TensorFlow: tests/zoo/test_tensorflow.py
+    assert sorted({*RELEASES, *in_bundles}) == renames.with_tables()
 
 
 @pytest.mark.parametrize("network", sorted(RELEASES))

@@ -38,6 +38,7 @@ class DensityAwareDeraining(Restorer):
     Args:
         arguments: see `Restorer`; the network is a `DIDMDN`.
         part: which network learns: ``residual``, ``classifier`` or ``derain``.
+        density: what the rain of images is taken for whose density the data does not say; None refuses them.
         start: `ckpt`, a checkpoint with the networks that learnt before; without one `weights`: None refuses,
             ``random`` begins with networks that learnt nothing, which is recorded. The residual network needs none.
         settings: see `Restorer`.
@@ -53,7 +54,12 @@ class DensityAwareDeraining(Restorer):
     network: DIDMDN
 
     def __init__(
-        self, *arguments: Any, part: str, start: Mapping[str, str | None] | None = None, **settings: Any
+        self,
+        *arguments: Any,
+        part: str,
+        density: str | None = None,
+        start: Mapping[str, str | None] | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
         if not isinstance(self.network, DIDMDN):
@@ -63,7 +69,9 @@ class DensityAwareDeraining(Restorer):
             )
         if part not in PARTS:
             raise UserError(f"model.part is {part!r}, but it must be one of {', '.join(PARTS)}.")
-        self.part = part
+        if density not in (None, *LEVELS):
+            raise UserError(f"model.density is {density!r}, but it must be null or one of {', '.join(LEVELS)}.")
+        self.part, self.unknown = part, density
         self.start = dict(start or {})
         for name, module in self._parts.items():
             module.requires_grad_(name == part)
@@ -93,7 +101,7 @@ class DensityAwareDeraining(Restorer):
         images = batch["input"].contiguous(memory_format=self.memory_format)
         if self.part == "residual":
             return Step(**known_of(batch), output=self.network.without_heavy_rain(images))
-        density = densities(batch, images.device)
+        density = densities(batch, images.device, self.unknown)
         if self.part == "derain":
             return Step(**known_of(batch), output=self.network.without_rain(images, density))
         scores = self.network.density(2 * images - 1)[:, :, 0, 0]
@@ -126,17 +134,24 @@ class DensityAwareDeraining(Restorer):
         refuse_another("start", "model.start.ckpt", before, now)
 
 
-def densities(batch: Batch, device: torch.device) -> Tensor:
+def densities(batch: Batch, device: torch.device, unknown: str | None = None) -> Tensor:
     """`(N,)`: the number of the density of each image's rain in `limpid.networks.did_mdn.LEVELS`.
 
+    Args:
+        batch: of which `rain_level` is asked.
+        device: of the result.
+        unknown: what rain is taken for of which the batch does not say it.
+
     Raises:
-        UserError: the data does not say it, or names another.
+        UserError: the data does not say it and nothing else does, or it names another.
     """
     levels = batch.get("rain_level")
+    if levels is None and unknown is not None:
+        levels = [unknown] * len(batch["input"])
     if levels is None:
         raise UserError(
             f"DID-MDN learns with the density of the rain, and {batch['name'][0]} comes without; choose data that says "
-            "it: data=did_mdn, or made rain, such as data=scenes_rain."
+            "it: data=did_mdn, or made rain, such as data=scenes_rain. model.density=heavy takes all rain for heavy."
         )
     unknown = sorted(set(levels) - set(LEVELS))
     if unknown:
