@@ -153,7 +153,7 @@ def densities(batch: Batch, device: torch.device, unknown: str | None = None) ->
             f"DID-MDN learns with the density of the rain, and {batch['name'][0]} comes without; choose data that says "
             "it: data=did_mdn, or made rain, such as data=scenes_rain. model.density=heavy takes all rain for heavy."
         )
-    unknown = sorted(set(levels) - set(LEVELS))
-    if unknown:
-        raise UserError(f"Rain of the density {unknown[0]!r} is none of {', '.join(LEVELS)}; choose other data.")
+    others = sorted(set(levels) - set(LEVELS))
+    if others:
+        raise UserError(f"Rain of the density {others[0]!r} is none of {', '.join(LEVELS)}; choose other data.")
     return torch.tensor([LEVELS.index(level) for level in levels], device=device)
