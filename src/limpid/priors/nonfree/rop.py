@@ -55,8 +55,10 @@ class ROP(RankOnePrior):
     def haze(self, image: Tensor) -> dict[str, Tensor]:
         """See `RankOnePrior`: the scattered light has the mean colour of the image."""
         mean = image.mean((1, 2))
-        airlight, threshold = self.brightest(image, light_of(image, mean))
-        return {"airlight": airlight, "scattered": mean / mean.sum().clamp(min=1e-12), "threshold": threshold}
+        colour = mean / mean.sum().clamp(min=1e-12)
+        # Of `colour` as in `transmission`: rounded otherwise, the pixel that is the threshold could lie beyond it.
+        airlight, threshold = self.brightest(image, light_of(image, colour))
+        return {"airlight": airlight, "scattered": colour, "threshold": threshold}
 
     def transmission(self, image: Tensor, found: dict[str, Tensor]) -> Tensor:
         """See `RankOnePrior`."""
