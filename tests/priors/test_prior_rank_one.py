@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 import limpid
 from limpid.config.compose import compose, settle_permissions
 from limpid.errors import CannotRun, UserError
+from limpid.priors.cbcs import CBCS
 from limpid.priors.nonfree.rank_one import directions, light_of, likeness
 from limpid.priors.nonfree.rop import ROP
 from limpid.priors.nonfree.rop_plus import ROPPlus
@@ -107,6 +108,24 @@ def test_what_is_typed_reaches_a_network_that_is_chosen_by_itself():
     assert referring.network.allow_nonfree is False
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ROP(True, airlight_share=2), "network.airlight_share is 2, but it must be from 0 to 1"),
+        (lambda: ROP(True, low=99, high=1), "network.high is 1, but it must be from 99 to 100"),
+        (lambda: ROP(True, gamma=0), "network.gamma is 0, but it must be from 0.01 to 100"),
+        (lambda: ROP(True, shrinkings=(0.02, 0.01, 0.0)), "network.shrinkings is 0, but it must be from 0.0001 to 1"),
+        (lambda: ROPPlus(True, rounds=-1), "network.rounds is -1, but it must be 0 or more"),
+        (lambda: Smoothing(penalty=0), "network.smoothing.penalty is 0, but it must be 1e-06 or more"),
+        (lambda: CBCS(tiles=0), "network.tiles is 0, but it must be 1 or more"),
+        (lambda: CBCS(clip=float("nan")), "network.clip is nan, but it must be from 0 to 1"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(make, words):
+    with pytest.raises(UserError, match=words):
+        make()
+
+
 @pytest.mark.parametrize("kind", [ROP, ROPPlus])
 def test_single_precision_differs_at_few_values(kind, sandy):
     precise = levels_of(kind(allow_nonfree=True)(sandy[None]))
@@ -142,7 +161,7 @@ def test_shrinkings_go_by_the_shorter_side():
     found = prior.haze(image)
     one = ROP(allow_nonfree=True, sizes=(), shrinkings=(0.5,))
     assert torch.equal(prior.transmission(image, found), one.transmission(image, found))
-    with pytest.raises(UserError, match="2 sizes and so 3 shrinkings"):
+    with pytest.raises(UserError, match=r"network.shrinkings has 1 numbers, but it must have 3"):
         limpid.build("rop", allow_nonfree=True, shrinkings=[0.5])
 
 

@@ -7,8 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from limpid.errors import UserError
+from limpid.priors.base import within
 from limpid.priors.nonfree.rank_one import RankOnePrior, light_of
 from limpid.priors.resizing import bicubic
+
+_LEAST_SHRINKING = 1e-4  #: a pixel is left of an image with sides of 10,000
 
 
 class ROP(RankOnePrior):
@@ -29,6 +33,10 @@ class ROP(RankOnePrior):
         high: see `RankOnePrior`.
         gamma: see `RankOnePrior`.
         double_megapixels: see `RankOnePrior`.
+
+    Raises:
+        CannotRun: see `RankOnePrior`.
+        UserError: a number is out of its range, or there are more or fewer shrinkings.
     """
 
     TITLE, NAME = "ROP", "rop"
@@ -49,7 +57,12 @@ class ROP(RankOnePrior):
     ) -> None:
         super().__init__(allow_nonfree, airlight_share, omega, transmission_floor, low, high, gamma, double_megapixels)
         if len(shrinkings) != len(sizes) + 1:
-            raise ValueError(f"there are {len(sizes)} sizes and so {len(sizes) + 1} shrinkings")
+            raise UserError(
+                f"network.shrinkings has {len(shrinkings)} numbers, but it must have {len(sizes) + 1}: one for images "
+                f"below each of the {len(sizes)} network.sizes, and one for larger ones."
+            )
+        for shrinking in shrinkings:
+            within("shrinkings", shrinking, _LEAST_SHRINKING, 1)
         self.sizes, self.shrinkings = tuple(sizes), tuple(shrinkings)
 
     def haze(self, image: Tensor) -> dict[str, Tensor]:
