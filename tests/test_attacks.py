@@ -113,6 +113,7 @@ def test_a_bare_pickle_is_not_a_checkpoint(home: Path, capfd: pytest.CaptureFixt
         ({"network_config": {"body": [{"_target_": "os.system", "command": "touch ../escaped"}]}}, "by _target_"),
         ({"provenance": {"deep": [{"_target_": "x"}]}}, "by _target_"),
         ({"network_config": {"allow_targets": ["os"]}}, "settings that no network takes"),
+        ({"network": "rop", "network_config": {"allow_nonfree": True}}, "settings that no network takes"),
         ({"network_config": {"name": "gamma"}}, "settings that no network takes"),
         ({"network_config": {"_partial_": True}}, "settings that no network takes"),
         ({"network_config": "aod_net"}, "settings that no network takes"),

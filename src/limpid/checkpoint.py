@@ -154,7 +154,7 @@ def _checked(checkpoint: object, path: Path) -> CheckpointContent:
                 "it is refused. Networks are rebuilt by their name alone."
             )
     config = checkpoint.get("network_config")
-    if not isinstance(config, dict) or config.keys() & {"name", "allow_targets", "_partial_"}:
+    if not isinstance(config, dict) or config.keys() & {"name", "allow_targets", "allow_nonfree", "_partial_"}:
         raise UserError(
             f"The checkpoint {path} gives settings that no network takes, so it is refused: Limpid did not write it."
         )

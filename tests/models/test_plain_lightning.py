@@ -346,6 +346,7 @@ def test_a_file_with_python_objects_is_not_opened_for_given_parts(weights_only: 
     "word",
     [
         "allow_targets=[os]",
+        "allow_nonfree=true",
         "+model._target_=os.system",
         "model.teacher={_target_: evil.Run}",
         "optimizer.lr=${oc.env:HOME}",

@@ -171,6 +171,19 @@ def test_normalisations_begin_with_the_first_batch() -> None:
         hook.remove()
 
 
+def test_what_is_the_same_everywhere_keeps_its_scale() -> None:
+    """As with one image of 8x8, of which the last level sees a pixel: likelihoods were beyond float32 after it."""
+    norm = ActNorm(2)
+    x = torch.stack([torch.full((3, 4), 0.3), torch.arange(12.0).view(3, 4)])[None]
+    norm.initialise(x)
+    torch.testing.assert_close(norm.logs.flatten(), torch.tensor([0.0, -math.log(x[0, 1].std(correction=0).item())]))
+    torch.testing.assert_close(norm(x).mean((0, 2, 3)), torch.zeros(2), atol=1e-6, rtol=0)
+    network, (hazy, clear) = flow(torch.float32), (torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8))
+    with network.initialising(), torch.no_grad():
+        network(hazy, clear)
+    assert abs(network(hazy, clear).item()) < 1e4
+
+
 def test_processes_begin_with_the_statistics_of_all_their_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads stand for processes, of which each has images of its own, and not as many as the other."""
     images = torch.randn(5, 4, 6, 7, generator=torch.Generator().manual_seed(0)) * 3 + 1

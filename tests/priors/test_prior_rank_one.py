@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import limpid
+from limpid.config.compose import compose, settle_permissions
 from limpid.errors import CannotRun, UserError
-from limpid.priors.nonfree.rank_one import directions, likeness
+from limpid.priors.cbcs import CBCS
+from limpid.priors.nonfree.rank_one import directions, light_of, likeness
 from limpid.priors.nonfree.rop import ROP
 from limpid.priors.nonfree.rop_plus import ROPPlus
 from limpid.priors.nonfree.smooth_map import Smoothing, _add_adjoint, _differences, _shrink, _spectrum
@@ -33,6 +36,16 @@ def test_rop_has_the_values_of_another_implementation(sandy):
     assert restored[:, 0, 0].tolist() == [153, 166, 175]
     assert restored[:, 59, 79].tolist() == [163, 165, 166]
     near(restored.double().mean((1, 2)), [143.2332, 141.5226, 140.6066], 5e-5)
+
+
+def test_the_pixel_that_is_the_threshold_is_not_reflected():
+    """Only pixels with more light are: two ways to compute one amount once differed by a rounding."""
+    for seed in range(20):
+        image = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        found = ROP(allow_nonfree=True, airlight_share=0.005).haze(image)
+        amount = light_of(image, found["scattered"])
+        assert (amount > found["threshold"]).sum() == 9
+        assert (amount == found["threshold"]).sum() == 1
 
 
 def test_the_map_of_rop_before_it_is_shrunk(sandy):
@@ -62,6 +75,55 @@ def test_they_are_off_until_it_is_said_that_they_may_be_used(name):
     with pytest.raises(CannotRun, match="allow_nonfree=true"):
         limpid.restore(np.zeros((8, 8, 3), np.uint8), name)
     assert limpid.build(name, allow_nonfree=True) is not None
+
+
+def test_a_file_cannot_say_that_they_may_be_used(tmp_path, monkeypatch):
+    own = tmp_path / "conf" / "network" / "own.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("_target_: limpid.priors.nonfree.rop.ROP\nallow_nonfree: true\nomega: 0.5\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CannotRun, match="allow_nonfree=true"):
+        limpid.build("own")
+    assert limpid.build("own", allow_nonfree=True).omega == 0.5
+    for file in (
+        {"allow_nonfree": True},
+        {"network": {"allow_nonfree": True}},
+        {"model": {"x": [{"allow_nonfree": 1}]}},
+    ):
+        config = OmegaConf.create({"allow_targets": [], "allow_nonfree": False, "network": {}} | file)
+        with pytest.raises(UserError, match="A file in conf/ or experiments/ sets allow_nonfree"):
+            settle_permissions(config, ["model=own"])
+        settle_permissions(config, ["model=own", "allow_nonfree=true"])
+
+
+def test_what_is_typed_reaches_a_network_that_is_chosen_by_itself():
+    words = ("network=rop", "allow_nonfree=true", "data=scenes", "budget=smoke")
+    assert compose(words, "test").config["network"]["allow_nonfree"] is True
+    referring = OmegaConf.create(
+        {"allow_targets": [], "allow_nonfree": False, "network": {"allow_nonfree": "${allow_nonfree}"}}
+    )
+    settle_permissions(referring, [])
+    assert referring.network.allow_nonfree is False
+    settle_permissions(referring, ["allow_nonfree=true", "network.allow_nonfree=false"])
+    assert referring.network.allow_nonfree is False
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ROP(True, airlight_share=2), "network.airlight_share is 2, but it must be from 0 to 1"),
+        (lambda: ROP(True, low=99, high=1), "network.high is 1, but it must be from 99 to 100"),
+        (lambda: ROP(True, gamma=0), "network.gamma is 0, but it must be from 0.01 to 100"),
+        (lambda: ROP(True, shrinkings=(0.02, 0.01, 0.0)), "network.shrinkings is 0, but it must be from 0.0001 to 1"),
+        (lambda: ROPPlus(True, rounds=-1), "network.rounds is -1, but it must be 0 or more"),
+        (lambda: Smoothing(penalty=0), "network.smoothing.penalty is 0, but it must be 1e-06 or more"),
+        (lambda: CBCS(tiles=0), "network.tiles is 0, but it must be 1 or more"),
+        (lambda: CBCS(clip=float("nan")), "network.clip is nan, but it must be from 0 to 1"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(make, words):
+    with pytest.raises(UserError, match=words):
+        make()
 
 
 @pytest.mark.parametrize("kind", [ROP, ROPPlus])
@@ -99,7 +161,7 @@ def test_shrinkings_go_by_the_shorter_side():
     found = prior.haze(image)
     one = ROP(allow_nonfree=True, sizes=(), shrinkings=(0.5,))
     assert torch.equal(prior.transmission(image, found), one.transmission(image, found))
-    with pytest.raises(UserError, match="2 sizes and so 3 shrinkings"):
+    with pytest.raises(UserError, match=r"network.shrinkings has 1 numbers, but it must have 3"):
         limpid.build("rop", allow_nonfree=True, shrinkings=[0.5])
 
 

@@ -83,6 +83,7 @@ def run(arguments: list[str]) -> int:
 def _job(wanted: Asked, config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
+    from limpid.config.compose import settle_permissions, typed
     from limpid.config.kinds import refuse_values
     from limpid.predicting.layout import layout
     from limpid.predicting.photographs import found
@@ -92,6 +93,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
 
     refuse_others("predict", _KEYS)
     refuse_values(config, "predict")
+    settle_permissions(config, typed())
     plain: dict[str, Any] = {key: config[key] for key in _KEYS if not OmegaConf.is_missing(config, key)}
     chosen = settings(plain)
     for key in ("input", "output"):
@@ -160,15 +162,14 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
     from limpid.methods import method
 
     inference = _made(config, "inference")
-    device, allow = str(config.device), _packages(config)
+    device, allow, nonfree = str(config.device), _packages(config), bool(config.allow_nonfree)
     chooser = None
     if wanted.auto:
         from limpid.predicting.choosing import Chooser
 
         chooser = Chooser()
-        methods = [method(name, device, inference, allow) for name in chooser.names]
+        methods = [method(name, device, inference, allow, nonfree) for name in chooser.names]
     elif wanted.names:
-        nonfree = bool(config.allow_nonfree)
         methods = [method(name, device, inference, allow, nonfree) for name in wanted.networks()]
     else:
         methods = [_composed(config, inference)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -116,7 +117,7 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
         command: whose primary config is taken: ``train``, ``test``, ``predict``, ``profile`` or ``export``.
 
     Raises:
-        UserError: a group, an option or a key is unknown, a file sets `allow_targets`, or a switch or a number is
+        UserError: a group, an option or a key is unknown, a file gives a permission, or a switch or a number is
             neither.
     """
     try:
@@ -131,12 +132,11 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
 
 def composed_job(config: DictConfig) -> Composed:
     """The configuration that Hydra handed to a job of its own."""
-    job = HydraConfig.get()
-    return _plain(config, dict(job.runtime.choices), [str(override) for override in job.overrides.task])
+    return _plain(config, dict(HydraConfig.get().runtime.choices), typed())
 
 
 def _plain(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Composed:
-    refuse_allowed_by_file(config, overrides)
+    settle_permissions(config, overrides)
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     refuse_values(plain, plain["command"])
     own = {group: name for group, name in choices.items() if not group.startswith(_OF_HYDRA)}
@@ -162,11 +162,22 @@ def is_table(group: str) -> bool:
     return group.count("/") == 1 and any((folder / group).is_dir() for folder in config_folders("experiments"))
 
 
-def refuse_allowed_by_file(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse `allow_targets` from a file: a file could otherwise run any program by allowing it to itself.
+def typed() -> list[str]:
+    """The overrides of the job that Hydra runs, as they were typed."""
+    return [str(override) for override in HydraConfig.get().overrides.task]
+
+
+def settle_permissions(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Hand what `allow_nonfree` allows to the network, and refuse permissions that are not typed but stand in a file.
+
+    A file could otherwise run any program by allowing it to itself, or say for a user what only a user can know.
+
+    Args:
+        config: as composed; a network that asks for `allow_nonfree` is given what was typed.
+        overrides: what was typed.
 
     Raises:
-        UserError: a file sets it.
+        UserError: a file sets `allow_targets` or `allow_nonfree`.
     """
     if config.allow_targets and "allow_targets" not in map(key_of, overrides):
         listed = ",".join(config.allow_targets)
@@ -174,6 +185,24 @@ def refuse_allowed_by_file(config: DictConfig, overrides: Sequence[str]) -> None
             f"A file in conf/ or experiments/ sets allow_targets=[{listed}], which lets it run what is in there; take "
             "it out of the file, and type it if you trust that package."
         )
+    keys = {key_of(word) for word in overrides}
+    network = config.get("network")
+    if "allow_nonfree" in keys and "allow_nonfree" in (network or ()) and "network.allow_nonfree" not in keys:
+        network.allow_nonfree = config.allow_nonfree
+    said = any(re.search(r"\ballow_nonfree\b", word) for word in overrides)
+    if not said and _allows_nonfree(OmegaConf.to_container(config, resolve=False)):
+        raise UserError(
+            "A file in conf/ or experiments/ sets allow_nonfree, by which methods are used whose use others restrict; "
+            "take it out of the file, and type allow_nonfree=true where you may use them."
+        )
+
+
+def _allows_nonfree(value: Any) -> bool:
+    """Whether `allow_nonfree` is set at any depth of plain values; what only refers to it is not counted."""
+    if isinstance(value, dict):
+        own = value.get("allow_nonfree", False)
+        return (bool(own) and not isinstance(own, str)) or any(map(_allows_nonfree, value.values()))
+    return isinstance(value, list) and any(map(_allows_nonfree, value))
 
 
 def launch(command: str, arguments: list[str], job: Callable[[DictConfig], Any]) -> None:

@@ -30,7 +30,7 @@ def registered() -> dict[str, Path]:
 
 
 def network_config(name: str) -> dict[str, Any]:
-    """The registry's settings of `name`, `_target_` included.
+    """The registry's settings of `name`, `_target_` included; that its use is allowed no file says.
 
     Raises:
         UserError: no network or prior has that name.
@@ -38,7 +38,8 @@ def network_config(name: str) -> dict[str, Any]:
     files = registered()
     if name not in files:
         raise UserError(f"There is no network or prior named {name!r}{nearest(name, files) or '.'}")
-    return dict(yaml.safe_load(files[name].read_text(encoding="utf-8")))
+    settings = dict(yaml.safe_load(files[name].read_text(encoding="utf-8")))
+    return settings | ({"allow_nonfree": False} if "allow_nonfree" in settings else {})
 
 
 def build(name: str, *, allow_targets: Sequence[str] = (), **overrides: Any) -> nn.Module:

@@ -233,7 +233,8 @@ def without_words(path: str | Path, weights_only: bool) -> BytesIO:
 def _refuse_unsafe(word: str, path: str | Path) -> None:
     """Refuse a word of a checkpoint that could run code or lead to other files."""
     key, _, value = word.partition("=")
-    asks = "_target_" in word or "allow_targets" in key or "${" in word or key.startswith(("hydra", "+hydra", "~hydra"))
+    asks = any(one in word for one in ("_target_", "allow_targets", "allow_nonfree", "${"))
+    asks = asks or key.startswith(("hydra", "+hydra", "~hydra"))
     if asks or ".." in value or value.lstrip("'\"").startswith(("/", "~")):
         raise UserError(
             f"The checkpoint {path} asks for {word!r}, which a checkpoint may not; it is refused. If you trust it, "

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from limpid.networks.channels_last import GlobalAvgPool
 
 _LOG_TWO_PI = math.log(2 * math.pi)
+_LEAST_DEVIATION = 1e-6  #: of a channel that is normalised
 _LEAST_SCALE = 1e-4  #: of a coupling, which could not be inverted with 0
 _LOGS_FACTOR = 3.0  #: a learnt scale is exp(3 logs), so that it learns faster
 
@@ -24,7 +25,8 @@ class ActNorm(nn.Module):
     """``(x + b) exp(s)`` by channel (Glow, section 3.1); 2 parameters for each channel.
 
     Where `initialising` is set, the next batch decides both numbers: what comes out of it has mean 0 and deviation 1 in
-    each channel. Of several processes the batches count together, so that all get the same numbers.
+    each channel; one that has no deviation keeps its scale. Of several processes the batches count together, so that
+    all get the same numbers.
 
     Args:
         channels: in and out.
@@ -58,7 +60,9 @@ class ActNorm(nn.Module):
         mean = _over_all(values.sum((0, 2, 3), keepdim=True)) / count
         variance = _over_all((values - mean).square().sum((0, 2, 3), keepdim=True)) / count
         self.bias.copy_(-mean)
-        self.logs.copy_(-(variance.sqrt() + 1e-6).log())
+        deviation = variance.sqrt() + _LEAST_DEVIATION
+        # What is the same everywhere, such as the one pixel of an image of 8x8, would be made a million times as large.
+        self.logs.copy_(torch.where(deviation < 2 * _LEAST_DEVIATION, 0.0, -deviation.log()))
 
 
 def _over_all(value: Tensor) -> Tensor:

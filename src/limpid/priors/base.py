@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -92,3 +93,14 @@ def choice(name: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise UserError(f"{name}={value!r} is not one of {', '.join(known)}{nearest(value, known) or '.'}")
     return value
+
+
+def within(name: str, value: float, least: float, most: float = math.inf) -> None:
+    """Refuse a setting of a network that is too small or too large.
+
+    Raises:
+        UserError: it is below `least` or above `most`, or no number.
+    """
+    if not least <= value <= most:
+        bounds = f"{least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
+        raise UserError(f"network.{name} is {value:g}, but it must be {bounds}.")

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from limpid.priors.base import within
+
 #: Levels of the histograms: OpenCV equalises 8 bit.
 _LEVELS = 256
 
@@ -29,12 +31,17 @@ class CBCS(nn.Module):
         tiles: rows and columns of tiles; fewer where an image has not two pixels for each.
         clip: share of a tile's pixels, beyond the least that there can be, to which a level of its histogram is cut, as
             MATLAB's `adapthisteq` takes it.
+
+    Raises:
+        UserError: a number is out of its range.
     """
 
     LIMITS = "Only part of its paper is known; bright skies turn cyan, and dim colours become strong."
 
     def __init__(self, tiles: int = 8, clip: float = 0.01) -> None:
         super().__init__()
+        within("tiles", tiles, 1)
+        within("clip", clip, 0, 1)
         self.tiles, self.clip = tiles, clip
 
     @torch.no_grad()

@@ -18,7 +18,7 @@ from limpid.results.rows import Row
 #: What a prerequisite takes over from the command line of the run that needs it.
 _INHERITED = (
     *("budget", "seed", "data", "trainer", "prerequisites"),
-    *("logger", "log_every", "memory_format", "compile", "allow_targets"),
+    *("logger", "log_every", "memory_format", "compile", "allow_targets", "allow_nonfree"),
 )
 #: Of `training` it takes over only which weights stand in where files are missing.
 _INHERITED_TRAINING = re.compile(r"training\.\w+\.\w+_weights")
@@ -35,7 +35,7 @@ _TRAINERS_OF_TRAINING = (
 
 #: What a table shows in its own place, or what changes no result.
 _NAMED_OTHERWISE = (
-    *("budget", "seed", "rerun", "prerequisites", "ckpt", "allow_targets"),
+    *("budget", "seed", "rerun", "prerequisites", "ckpt", "allow_targets", "allow_nonfree"),
     *("data.workers", "data.cache", "data.cache_gb", "logger", "log_every", "pictures"),
 )
 

@@ -12,11 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from limpid import zoo
 from limpid.config import instantiate
-from limpid.config.compose import key_of, refuse_allowed_by_file
+from limpid.config.compose import key_of, settle_permissions, typed
 from limpid.config.references import PREFIX
 from limpid.config.registry import network_config
 from limpid.errors import UserError, nearest
 from limpid.runs.overrides import refuse_network
+from limpid.store.fingerprint import NETWORK_NEUTRAL
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,10 +56,10 @@ def refuse_others(command: str, known: Sequence[str]) -> None:
     Raises:
         UserError: naming the first of them.
     """
-    typed = [str(override) for override in HydraConfig.get().overrides.task]
-    of_a_row = any(key_of(word) == "ckpt" and PREFIX in word for word in typed)
+    words = typed()
+    of_a_row = any(key_of(word) == "ckpt" and PREFIX in word for word in words)
     taken = (*CHOOSING, *known, *(CHOOSING_RUN if of_a_row else ()))
-    for key in map(key_of, typed):
+    for key in map(key_of, words):
         top = key.split(".")[0]
         if top not in taken:
             hint = nearest(top, taken) or f"; it takes {', '.join(taken)}."
@@ -100,19 +101,19 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
     """
     from limpid import checkpoint
 
-    typed = [str(override) for override in HydraConfig.get().overrides.task]
+    words = typed()
     choices = HydraConfig.get().runtime.choices
-    refuse_allowed_by_file(config, typed)
+    settle_permissions(config, words)
     allow = list(config.allow_targets)
     ckpt = str(config.ckpt) if config.ckpt else None
     if ckpt is not None and ckpt.startswith(PREFIX):
-        ckpt = _row_checkpoint(ckpt, typed)
+        ckpt = _row_checkpoint(ckpt, words)
     card = None
     if (name := zoo.parse_zoo_name(ckpt)) is not None:
         card = zoo.find(name)
     elif weights and ckpt is None and (card := zoo.default_for(choices["network"])):
         ckpt = f"{zoo.PREFIX}{card.name}"
-        for key in map(key_of, typed):
+        for key in map(key_of, words):
             if key.startswith("network."):
                 raise UserError(
                     f"The network {card.network} would take its weights from {ckpt}, which were trained with its own "
@@ -122,8 +123,8 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
         path = Path(ckpt)
         loaded = checkpoint.read(path)
         if config.ckpt:
-            refuse_network(typed, path, loaded["network"])
-        if "model" in map(key_of, typed) and choices["network"] != loaded["network"]:
+            refuse_network(words, path, loaded["network"])
+        if "model" in map(key_of, words) and choices["network"] != loaded["network"]:
             raise UserError(
                 f"The checkpoint {path} holds the network {loaded['network']}, but model={choices['model']} has "
                 f"{choices['network']}; leave out model, or give a checkpoint of that network."
@@ -135,7 +136,9 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
     instantiate.check(settings, "network", allow)
     network: nn.Module = instantiate.construct(settings, "network", allow)
     learns = any(True for _ in network.parameters())
-    shown = str(choices["network"] if "network" in map(key_of, typed) else choices["model"])
+    shown = str(choices["network"] if "network" in map(key_of, words) else choices["model"])
     usual = network_config(str(choices["network"]))
-    changed = " ".join(f"{key}={value}" for key, value in settings.items() if usual.get(key) != value)
+    changed = " ".join(
+        f"{key}={value}" for key, value in settings.items() if usual.get(key) != value and key not in NETWORK_NEUTRAL
+    )
     return Chosen(network.eval(), shown, not learns, None, changed)

@@ -20,7 +20,7 @@ FORMER_NAMES: dict[str, str] = {}
 #: The groups of a configuration that can change a result as they are; of the others only some keys do.
 _GROUPS = ("network", "model", "loss", "optimizer", "lr_scheduler", "inference", "data")
 #: Settings of a network that change no result: whether it may be used.
-_NETWORK_NEUTRAL = ("allow_nonfree",)
+NETWORK_NEUTRAL = ("allow_nonfree",)
 #: Settings of the trainer that change no result: where it computes, how processes are arranged, what it shows.
 _TRAINER_NEUTRAL = (
     *("_target_", "accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm", "plugins"),
@@ -63,7 +63,7 @@ def affecting(
     parts["callbacks"] = _callbacks(config.get("callbacks") or {})
     parts["metrics"] = {name: _metric(metric) for name, metric in scored_metrics(config).items()}
     named: dict[str, Any] = _named(parts, frozenset(without))
-    settings = _without(named["network"], ("_target_", *_NETWORK_NEUTRAL))
+    settings = _without(named["network"], ("_target_", *NETWORK_NEUTRAL))
     named["network"] = {"name": network, **settings}
     return {**named, "mode": mode, "weights": weights}
 

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from limpid.errors import CannotRun
-from limpid.priors.base import Estimate, Prior
+from limpid.priors.base import Estimate, Prior, within
 from limpid.priors.nonfree.tone import toned
 from limpid.priors.order_statistics import percentile, places_of_largest
 
 #: Below it a length or a sum is not divided by.
 _LEAST = 1e-3
+_LEAST_FLOOR = 1e-6  #: of the transmission that is divided by
+_GAMMAS = (0.01, 100.0)  #: beyond them all becomes white or black
 
 
 class RankOnePrior(Prior):
@@ -34,6 +36,7 @@ class RankOnePrior(Prior):
 
     Raises:
         CannotRun: `allow_nonfree` is not set.
+        UserError: a number is out of its range.
     """
 
     #: What people call it.
@@ -60,6 +63,13 @@ class RankOnePrior(Prior):
                 f'you may use it, type allow_nonfree=true, or limpid.build("{self.NAME}", allow_nonfree=True) in '
                 "Python."
             )
+        within("airlight_share", airlight_share, 0, 1)
+        within("omega", omega, 0, 1)
+        within("transmission_floor", transmission_floor, _LEAST_FLOOR)
+        within("low", low, 0, 100)
+        within("high", high, low, 100)
+        within("gamma", gamma, *_GAMMAS)
+        within("double_megapixels", double_megapixels, 0)
         self.airlight_share, self.omega = airlight_share, omega
         self.transmission_floor = transmission_floor
         self.low, self.high, self.gamma = low, high, gamma

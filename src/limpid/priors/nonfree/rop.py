@@ -7,8 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from limpid.errors import UserError
+from limpid.priors.base import within
 from limpid.priors.nonfree.rank_one import RankOnePrior, light_of
 from limpid.priors.resizing import bicubic
+
+_LEAST_SHRINKING = 1e-4  #: a pixel is left of an image with sides of 10,000
 
 
 class ROP(RankOnePrior):
@@ -29,6 +33,10 @@ class ROP(RankOnePrior):
         high: see `RankOnePrior`.
         gamma: see `RankOnePrior`.
         double_megapixels: see `RankOnePrior`.
+
+    Raises:
+        CannotRun: see `RankOnePrior`.
+        UserError: a number is out of its range, or there are more or fewer shrinkings.
     """
 
     TITLE, NAME = "ROP", "rop"
@@ -49,14 +57,21 @@ class ROP(RankOnePrior):
     ) -> None:
         super().__init__(allow_nonfree, airlight_share, omega, transmission_floor, low, high, gamma, double_megapixels)
         if len(shrinkings) != len(sizes) + 1:
-            raise ValueError(f"there are {len(sizes)} sizes and so {len(sizes) + 1} shrinkings")
+            raise UserError(
+                f"network.shrinkings has {len(shrinkings)} numbers, but it must have {len(sizes) + 1}: one for images "
+                f"below each of the {len(sizes)} network.sizes, and one for larger ones."
+            )
+        for shrinking in shrinkings:
+            within("shrinkings", shrinking, _LEAST_SHRINKING, 1)
         self.sizes, self.shrinkings = tuple(sizes), tuple(shrinkings)
 
     def haze(self, image: Tensor) -> dict[str, Tensor]:
         """See `RankOnePrior`: the scattered light has the mean colour of the image."""
         mean = image.mean((1, 2))
-        airlight, threshold = self.brightest(image, light_of(image, mean))
-        return {"airlight": airlight, "scattered": mean / mean.sum().clamp(min=1e-12), "threshold": threshold}
+        colour = mean / mean.sum().clamp(min=1e-12)
+        # Of `colour` as in `transmission`: rounded otherwise, the pixel that is the threshold could lie beyond it.
+        airlight, threshold = self.brightest(image, light_of(image, colour))
+        return {"airlight": airlight, "scattered": colour, "threshold": threshold}
 
     def transmission(self, image: Tensor, found: dict[str, Tensor]) -> Tensor:
         """See `RankOnePrior`."""

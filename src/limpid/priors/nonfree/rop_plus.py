@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from limpid.priors.base import choice
+from limpid.priors.base import choice, within
 from limpid.priors.nonfree.rank_one import RankOnePrior, directions, light_of, likeness
 from limpid.priors.nonfree.smooth_map import Smoothing
 
@@ -34,7 +34,8 @@ class ROPPlus(RankOnePrior):
         double_megapixels: see `RankOnePrior`.
 
     Raises:
-        UserError: `start` is none of those named.
+        CannotRun: see `RankOnePrior`.
+        UserError: `start` is none of those named, or a number is out of its range.
     """
 
     TITLE, NAME = "ROP+", "rop_plus"
@@ -57,6 +58,8 @@ class ROPPlus(RankOnePrior):
     ) -> None:
         super().__init__(allow_nonfree, airlight_share, omega, transmission_floor, low, high, gamma, double_megapixels)
         self.start = choice("start", start, STARTS)
+        within("similarity", similarity, -1, 1)
+        within("rounds", rounds, 0)
         self.similarity, self.rounds = similarity, rounds
         self.smoothing = smoothing or Smoothing()
 

@@ -7,6 +7,10 @@ import math
 import torch
 from torch import Tensor
 
+from limpid.priors.base import within
+
+_LEAST = 1e-6  #: of weights that are divided by
+
 
 class Smoothing:
     """Finds the map C of the least sum of three terms (Liu et al., TPAMI 2023).
@@ -25,6 +29,9 @@ class Smoothing:
         step: of its multipliers.
         iterations: the most there are.
         tolerance: relative change of the map below which they end.
+
+    Raises:
+        UserError: a number is too small.
     """
 
     def __init__(
@@ -38,6 +45,12 @@ class Smoothing:
         iterations: int = 10,
         tolerance: float = 5e-4,
     ) -> None:
+        for name, value in (("edges", edges), ("edge_weight", edge_weight), ("flatness", flatness), ("step", step)):
+            within(f"smoothing.{name}", value, 0)
+        for name, value in (("fidelity", fidelity), ("penalty", penalty)):
+            within(f"smoothing.{name}", value, _LEAST)  # they are divided by
+        within("smoothing.iterations", iterations, 0)
+        within("smoothing.tolerance", tolerance, 0)
         self.edges, self.edge_weight, self.flatness, self.fidelity = edges, edge_weight, flatness, fidelity
         self.penalty, self.step = penalty, step
         self.iterations, self.tolerance = iterations, tolerance
