@@ -52,11 +52,11 @@ def generated(x: Tensor, body: nn.Sequential, blocks: int) -> Tensor:
 @torch.no_grad()
 def test_the_generator_is_its_formula() -> None:
     torch.manual_seed(0)
-    network = ResnetGenerator(4, 2, channels=8, blocks=2, weight_std=0.2)
+    network = ResnetGenerator(4, 2, channels=8, blocks=2, weight_std=0.2).double()
     for p in network.parameters():
         p.add_(0.05 * torch.randn_like(p))
-    x = torch.rand(2, 4, 20, 24) * 2 - 1
-    torch.testing.assert_close(network(x), generated(x, network.body, 2), rtol=1e-5, atol=1e-5)
+    x = torch.rand(2, 4, 20, 24, dtype=torch.float64) * 2 - 1
+    torch.testing.assert_close(network(x), generated(x, network.body, 2), rtol=1e-9, atol=1e-9)
 
 
 def test_the_generators_size() -> None:
