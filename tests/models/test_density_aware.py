@@ -14,7 +14,7 @@ from tests.specs import config, spec_of
 
 import limpid
 from limpid.errors import CannotRun, UserError
-from limpid.losses import WeightedLoss
+from limpid.losses import MSE, WeightedLoss
 from limpid.losses.rain_density import RainDensity
 from limpid.models.density_aware import PARTS, DensityAwareDeraining, densities
 from limpid.runs.runner import perform
@@ -135,6 +135,15 @@ def test_rain_of_a_density_that_nobody_says_is_refused() -> None:
         densities({**batch(), "rain_level": ["sparse", "light"]}, torch.device("cpu"))
     with pytest.raises(UserError, match="must be one of residual, classifier, derain"):
         DensityAwareDeraining(made("derain").network, part="first")
+
+
+def test_a_loss_that_does_not_reach_the_part_is_refused() -> None:
+    network, density = made("derain").network, {"density": {"weight": 1.0, "term": RainDensity()}}
+    with pytest.raises(UserError, match="density_scores, which DensityAwareDeraining with model.part=derain does not"):
+        DensityAwareDeraining(network, part="derain", loss=WeightedLoss(density))
+    both = {**density, "mse": {"weight": 1.0, "term": MSE()}}
+    with pytest.raises(UserError, match="mse of the loss compares images.*choose loss=rain_density"):
+        DensityAwareDeraining(network, part="classifier", loss=WeightedLoss(both))
 
 
 def test_the_recipes_are_the_releases() -> None:

@@ -122,7 +122,7 @@ def test_accumulated_batches_make_one_step_of_either_side(tmp_path: Path) -> Non
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     """Interrupted while the backbone is frozen; the memory is full by then."""
     states = interrupted(
-        ROW, tmp_path, DoubleDiscriminator, 2, *SHORT, "training.smoke.frozen_epochs=150", "model.pool=3"
+        MODEL, tmp_path, DoubleDiscriminator, 2, *SHORT, "training.smoke.frozen_epochs=150", "model.pool=3"
     )
     assert parts(states["cut"]) == {"network", "discriminator", "memory"}
     for kind in ("clear", "restored"):
@@ -131,23 +131,22 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) ->
 
 
 def test_the_recipe_is_the_papers() -> None:
-    for place in (ROW, "uni_removal/baselines/deblurgan_v2"):
-        paper = config(place, "budget=paper")
-        assert (paper["trainer"]["max_epochs"], paper["data"]["batch_size"], paper["data"]["crop"]) == (300, 1, 256)
-        assert (paper["optimizer"]["lr"], paper["optimizer"]["betas"]) == (1e-4, [0.9, 0.999])
-        assert (paper["lr_scheduler"]["constant"], paper["lr_scheduler"]["floor"]) == (0.5, 1e-3)
-        assert paper["model"]["frozen"] == {"epochs": 3, "of": 300}
-        assert paper["model"]["backbone_weights"] == "imagenet"
-        assert (paper["model"]["pool"], paper["model"]["discriminator_weight"]) == (50, 0.01)
-        judges = paper["model"]["discriminators"]
-        assert {name: (judge["layers"], judge["padding"]) for name, judge in judges.items()} == {
-            "patch": (3, 2), "full": (5, 2),
-        }  # fmt: skip
-        weights = {name: term["weight"] for name, term in paper["loss"]["terms"].items()}
-        assert weights == {"mse": 0.5, "perceptual": 0.006, "adversarial": 0.01}
-        of_pair, of_input = paper["data"]["augment"], paper["data"]["input_noise"]["transform"]
-        assert (of_pair["p"], len(of_pair["transforms"])) == (0.5, 5)
-        assert (of_input["p"], len(of_input["transforms"])) == (0.5, 7)
+    paper = config(ROW, "budget=paper")
+    assert (paper["trainer"]["max_epochs"], paper["data"]["batch_size"], paper["data"]["crop"]) == (300, 1, 256)
+    assert (paper["optimizer"]["lr"], paper["optimizer"]["betas"]) == (1e-4, [0.9, 0.999])
+    assert (paper["lr_scheduler"]["constant"], paper["lr_scheduler"]["floor"]) == (0.5, 1e-3)
+    assert paper["model"]["frozen"] == {"epochs": 3, "of": 300}
+    assert paper["model"]["backbone_weights"] == "imagenet"
+    assert (paper["model"]["pool"], paper["model"]["discriminator_weight"]) == (50, 0.01)
+    judges = paper["model"]["discriminators"]
+    assert {name: (judge["layers"], judge["padding"]) for name, judge in judges.items()} == {
+        "patch": (3, 2), "full": (5, 2),
+    }  # fmt: skip
+    weights = {name: term["weight"] for name, term in paper["loss"]["terms"].items()}
+    assert weights == {"mse": 0.5, "perceptual": 0.006, "adversarial": 0.01}
+    of_pair, of_input = paper["data"]["augment"], paper["data"]["input_noise"]["transform"]
+    assert (of_pair["p"], len(of_pair["transforms"])) == (0.5, 5)
+    assert (of_input["p"], len(of_input["transforms"])) == (0.5, 7)
     assert config("uni_removal/table3/deblurgan_v2")["ckpt"] == "row:uni_removal/baselines/deblurgan_v2"
 
 
