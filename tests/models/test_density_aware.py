@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import torch
 from tests.models.interruption import interrupted
-from tests.specs import config, spec_of
+from tests.specs import config
 
 import limpid
 from limpid.errors import CannotRun, UserError
 from limpid.losses import MSE, WeightedLoss
 from limpid.losses.rain_density import RainDensity
 from limpid.models.density_aware import PARTS, DensityAwareDeraining, densities
-from limpid.runs.runner import perform
 
 ROWS = {
     "residual": "fdr/baselines/did_mdn_residual",
@@ -105,18 +104,17 @@ def test_what_does_not_learn_keeps_its_statistics() -> None:
     assert model.network.density.classifier.norm1.num_batches_tracked == 1  # type: ignore[union-attr]
 
 
-def test_the_classifier_goes_on_from_the_residual_network_also_after_a_power_cut(tmp_path: Path) -> None:
-    perform(spec_of(MODELS["residual"], tmp_path / "first", *RAIN))
-    first = tmp_path / "first" / "checkpoints" / "last.ckpt"
-    states = interrupted(
-        MODELS["classifier"], tmp_path, DensityAwareDeraining, 2, *RAIN, f"model.start.ckpt={first}"
-    )  # fmt: skip
-    names = states["whole"]["state_dict"]
-    assert any("derain" in name for name in names), "a checkpoint has all networks, for the next training"
-    before = limpid.load(str(first)).density.residual.state_dict()
-    after = limpid.load(str(tmp_path / "whole" / "checkpoints" / "last.ckpt")).density.residual.state_dict()
-    for name, value in before.items():
-        assert torch.equal(value, after[name]), name
+def test_a_power_cut_changes_nothing_and_the_next_training_goes_on_from_there(tmp_path: Path) -> None:
+    states = interrupted(MODELS["classifier"], tmp_path, DensityAwareDeraining, 2, *RAIN)
+    learnt = {name: value for name, value in states["whole"]["state_dict"].items() if ".density." in name}
+    model = made("derain")
+    model.start = {"ckpt": str(tmp_path / "whole" / "checkpoints" / "last.ckpt"), "weights": None}
+    before = {name: value.clone() for name, value in model.state_dict().items() if name in learnt}
+    model.setup("fit")
+    assert any(not torch.equal(value, before[name]) for name, value in learnt.items())
+    for name, value in learnt.items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    assert model.provenance["start"]["trained"], "the origin of what it starts from is kept"
 
 
 def test_a_training_without_those_before_it_is_refused() -> None:

@@ -86,6 +86,7 @@ def test_a_step_is_the_generators_then_the_discriminators(tmp_path: Path) -> Non
     assert_first_steps(seen["before"], gradients, state, 1e-4)
 
 
+@pytest.mark.slow  # test_cycle has one of this kind of training
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     """The pools are full by then, and the masks are compared with drawn numbers."""
     states = interrupted(MODEL, tmp_path, DerainCycle, 2, *SHORT)

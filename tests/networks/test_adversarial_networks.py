@@ -140,3 +140,9 @@ def test_vggs_scalings_of_images() -> None:
     blue, green, red = (255 * (2 * x[:, c] - 1) - CAFFE_MEAN[2 - c] for c in (2, 1, 0))
     expected = caffe.features[0](torch.stack([blue, green, red], 1))
     torch.testing.assert_close(caffe(x)["conv1_1"], expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"blocks": -1}, {"halvings": -1}])
+def test_fewer_layers_than_none_are_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="there are 0 or more of either"):
+        ResnetGenerator(channels=4, **settings)  # type: ignore[arg-type]
