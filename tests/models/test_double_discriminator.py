@@ -156,6 +156,7 @@ def test_the_recipe_is_the_papers() -> None:
         ({"pool": 0}, "the mean of 0 maps before"),
         ({"discriminators": {}}, "the scores of 0 discriminators"),
         ({"frozen": {"epochs": 4, "of": 3}}, "frozen for 0 or more of all epochs"),
+        ({"frozen": {"epochs": 1}}, "frozen for 0 or more of all epochs"),
         ({"frozen": {"epochs": 0, "of": 0}}, "frozen for 0 or more of all epochs"),
     ],
 )
