@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ def interrupted(place: str, folder: Path, system: type[Restorer], at: int, *sett
     Returns:
         The checkpoint that was there after the power cut, and both last ones: `cut`, `whole`, `killed`.
     """
-    whole = perform(spec_of(place, folder / "whole", *settings))
     config = spec_of(place, folder / "killed", *settings)
+    whole = perform(dataclasses.replace(copy.deepcopy(config), directory=folder / "whole"))
     original = system.training_step
 
     def dies(self: Restorer, batch: Any, batch_idx: int) -> Any:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 from tests.models.interruption import interrupted
-from tests.specs import config, spec_of
+from tests.specs import config
 
 import limpid
 from limpid.errors import CannotRun, UserError
+from limpid.losses import MSE, WeightedLoss
+from limpid.losses.rain_density import RainDensity
 from limpid.models.density_aware import PARTS, DensityAwareDeraining, densities
-from limpid.runs.runner import perform
 
 ROWS = {
     "residual": "fdr/baselines/did_mdn_residual",
@@ -23,33 +24,28 @@ ROWS = {
     "derain": "fdr/table4/did_mdn",
 }
 LEVELS = ["light", "heavy"]
-RAIN = ("data=scenes_rain", "data.crop=32", "trainer.max_steps=3", "log_every=1", "data.test_images=1", "data.val=null")
+MODELS = {"residual": "did_mdn_residual", "classifier": "did_mdn_classifier", "derain": "did_mdn"}
+RAIN = ("data=scenes_rain", "data.crop=32", "trainer.max_steps=3", "log_every=1", "data.test_images=1", "data.val=null",
+        "data.test.scenes_rain.clean.height=32", "data.test.scenes_rain.clean.width=32", "pictures=0")  # fmt: skip
 
 
 @functools.cache
-def composed(part: str, *words: str) -> DensityAwareDeraining:
+def composed(part: str) -> DensityAwareDeraining:
     torch.manual_seed(0)
-    table, row = ROWS[part].rsplit("/", 1)
-    model = limpid.model(f"+{table}={row}", "budget=smoke", *words)
+    model = limpid.model(f"model={MODELS[part]}", "budget=smoke")
     assert isinstance(model, DensityAwareDeraining)
     return model.train()
 
 
-def made(part: str, *words: str) -> DensityAwareDeraining:
+def made(part: str) -> DensityAwareDeraining:
     """A model of its own; composing takes longer than all else here."""
-    return copy.deepcopy(composed(part, *words))
+    return copy.deepcopy(composed(part))
 
 
 def batch() -> Any:
     generator = torch.Generator().manual_seed(2)
     images = {key: torch.rand(2, 3, 32, 40, generator=generator) for key in ("input", "target")}
     return {**images, "rain_level": LEVELS, "name": ["a", "b"], "domain": ["rain"] * 2, "index": torch.arange(2)}
-
-
-def trained(part: str, folder: Path, *words: str) -> Path:
-    """The last checkpoint of a training of three steps."""
-    perform(spec_of(ROWS[part], folder / part, *RAIN, *words))
-    return folder / part / "checkpoints" / "last.ckpt"
 
 
 def learning(model: DensityAwareDeraining) -> set[str]:
@@ -97,7 +93,10 @@ def test_the_third_network_is_told_the_density_and_compared_in_vgg_16() -> None:
 
 
 def test_what_does_not_learn_keeps_its_statistics() -> None:
-    model, given = made("classifier", "network.norm=batch"), batch()
+    loss = WeightedLoss({"density": {"weight": 1.0, "term": RainDensity()}})
+    network = limpid.build("did_mdn", side=32, hidden=8, norm="batch")
+    model, given = DensityAwareDeraining(network, part="classifier", loss=loss).train(), batch()
+    model.log = lambda *arguments, **settings: None  # type: ignore[method-assign]
     before = {name: value.clone() for name, value in model.network.density.residual.state_dict().items()}
     model.training_step(given, 0)
     for name, value in model.network.density.residual.state_dict().items():
@@ -105,24 +104,24 @@ def test_what_does_not_learn_keeps_its_statistics() -> None:
     assert model.network.density.classifier.norm1.num_batches_tracked == 1  # type: ignore[union-attr]
 
 
-def test_a_power_cut_in_the_classifiers_training_changes_nothing(tmp_path: Path) -> None:
-    states = interrupted(ROWS["classifier"], tmp_path, DensityAwareDeraining, 2, *RAIN)
-    names = states["whole"]["state_dict"]
-    assert any("derain" in name for name in names), "a checkpoint has all networks, for the next training"
+def test_a_power_cut_changes_nothing_and_the_next_training_goes_on_from_there(tmp_path: Path) -> None:
+    states = interrupted(MODELS["classifier"], tmp_path, DensityAwareDeraining, 2, *RAIN)
+    learnt = {name: value for name, value in states["whole"]["state_dict"].items() if ".density." in name}
+    model = made("derain")
+    model.start = {"ckpt": str(tmp_path / "whole" / "checkpoints" / "last.ckpt"), "weights": None}
+    before = {name: value.clone() for name, value in model.state_dict().items() if name in learnt}
+    model.setup("fit")
+    assert any(not torch.equal(value, before[name]) for name, value in learnt.items())
+    for name, value in learnt.items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    assert model.provenance["start"]["trained"], "the origin of what it starts from is kept"
 
 
-def test_each_training_goes_on_from_the_one_before(tmp_path: Path) -> None:
-    first = trained("residual", tmp_path)
-    start = f"model.start.ckpt={first}"
-    second = trained("classifier", tmp_path, start)
-    before, after = (limpid.load(str(path)).density.residual.state_dict() for path in (first, second))
-    for name, value in before.items():
-        assert torch.equal(value, after[name]), name
-
-
-def test_a_training_without_those_before_it_is_refused(tmp_path: Path) -> None:
+def test_a_training_without_those_before_it_is_refused() -> None:
+    model = made("derain")
+    model.start = {"ckpt": None, "weights": None}
     with pytest.raises(CannotRun, match=r"\+fdr/baselines=did_mdn_classifier.*model.start.weights=random"):
-        perform(spec_of(ROWS["derain"], tmp_path, *RAIN, "model.start.weights=null"))
+        model.setup("fit")
 
 
 def test_rain_of_a_density_that_nobody_says_is_refused() -> None:
@@ -137,7 +136,16 @@ def test_rain_of_a_density_that_nobody_says_is_refused() -> None:
     with pytest.raises(UserError, match="model.density is 'wet', but it must be null or one of heavy"):
         made("derain", "model.density=wet")
     with pytest.raises(UserError, match="must be one of residual, classifier, derain"):
-        made("derain", "model.part=first")
+        DensityAwareDeraining(made("derain").network, part="first")
+
+
+def test_a_loss_that_does_not_reach_the_part_is_refused() -> None:
+    network, density = made("derain").network, {"density": {"weight": 1.0, "term": RainDensity()}}
+    with pytest.raises(UserError, match="density_scores, which DensityAwareDeraining with model.part=derain does not"):
+        DensityAwareDeraining(network, part="derain", loss=WeightedLoss(density))
+    both = {**density, "mse": {"weight": 1.0, "term": MSE()}}
+    with pytest.raises(UserError, match="mse of the loss compares images.*choose loss=rain_density"):
+        DensityAwareDeraining(network, part="classifier", loss=WeightedLoss(both))
 
 
 def test_the_recipes_are_the_releases() -> None:

@@ -52,11 +52,11 @@ def generated(x: Tensor, body: nn.Sequential, blocks: int) -> Tensor:
 @torch.no_grad()
 def test_the_generator_is_its_formula() -> None:
     torch.manual_seed(0)
-    network = ResnetGenerator(4, 2, channels=8, blocks=2, weight_std=0.2)
+    network = ResnetGenerator(4, 2, channels=8, blocks=2, weight_std=0.2).double()
     for p in network.parameters():
         p.add_(0.05 * torch.randn_like(p))
-    x = torch.rand(2, 4, 20, 24) * 2 - 1
-    torch.testing.assert_close(network(x), generated(x, network.body, 2), rtol=1e-5, atol=1e-5)
+    x = torch.rand(2, 4, 20, 24, dtype=torch.float64) * 2 - 1
+    torch.testing.assert_close(network(x), generated(x, network.body, 2), rtol=1e-9, atol=1e-9)
 
 
 def test_the_generators_size() -> None:
@@ -140,3 +140,9 @@ def test_vggs_scalings_of_images() -> None:
     blue, green, red = (255 * (2 * x[:, c] - 1) - CAFFE_MEAN[2 - c] for c in (2, 1, 0))
     expected = caffe.features[0](torch.stack([blue, green, red], 1))
     torch.testing.assert_close(caffe(x)["conv1_1"], expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"blocks": -1}, {"halvings": -1}])
+def test_fewer_layers_than_none_are_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="there are 0 or more of either"):
+        ResnetGenerator(channels=4, **settings)  # type: ignore[arg-type]

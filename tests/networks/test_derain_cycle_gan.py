@@ -8,6 +8,7 @@ from tests.networks.test_networks import parameters
 from torch import Tensor
 from torch.nn import functional as F
 
+import limpid
 from limpid.errors import UserError
 from limpid.networks.derain_cycle_gan import (
     DerainCycleGAN,
@@ -104,3 +105,9 @@ def test_the_discriminator_judges_at_three_scales() -> None:
         MultiScaleDiscriminator(channels=1)(torch.rand(1, 3, 63, 64))
     with pytest.raises(ValueError, match="at least one of either"):
         MultiScaleDiscriminator(scales=0)
+
+
+@pytest.mark.parametrize("settings", [{"rounds": 0}, {"attention_blocks": -1}])
+def test_an_attention_that_never_looks_is_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="at least once, with 0 blocks or more"):
+        limpid.build("derain_cycle_gan", **{"channels": 4, "attention_channels": 4, **settings})

@@ -104,7 +104,7 @@ def test_its_networks_have_the_parameters_of_the_release() -> None:
 
 @pytest.mark.parametrize("label", [0, 2])
 def test_it_is_its_table_of_layers(network: DIDMDN, label: int) -> None:
-    x, s = image(64, 96), network.state_dict()
+    x, s = image(32, 64), network.state_dict()
     with torch.no_grad():
         found = network.without_rain(x, torch.tensor([label]))
         rain, clear = plain_derain(s, 2 * x - 1, label)
@@ -144,7 +144,7 @@ def test_tiles_are_given_the_density_of_the_whole_image() -> None:
     seen: list[Tensor] = []
     derain = network.derain.forward
     network.derain.forward = lambda x, label: (seen.append(label), derain(x, label))[1]
-    x = torch.cat([torch.full((1, 3, 64, 64), 0.9), torch.rand(1, 3, 64, 64)], 3)
+    x = torch.cat([torch.full((1, 3, 48, 32), 0.9), torch.rand(1, 3, 48, 32)], 3)
     restore(network, x)
     Tiled(tile=32, overlap=8, blend=4, statistics=1.0)(network, x)
     assert len(seen) > 4

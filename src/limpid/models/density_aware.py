@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from limpid.errors import UserError
-from limpid.losses import Step
+from limpid.losses import Step, WeightedLoss
 from limpid.models.batches import Batch, known_of
+from limpid.models.requirements import refuse_unmet
 from limpid.models.restorer import Restorer, StepOutput
 from limpid.models.start import load_start
 from limpid.models.teachers import refuse_another
@@ -45,8 +46,8 @@ class DensityAwareDeraining(Restorer):
 
     Raises:
         CannotRun: (when training begins) there is nothing to start from.
-        UserError: the network is another, or there is no such part; (when training begins) the checkpoint does not fit;
-            or (in a step) nobody says how dense the rain is.
+        UserError: the network is another, there is no such part, or the loss does not reach it; (when training begins)
+            the checkpoint does not fit; or (in a step) nobody says how dense the rain is.
     """
 
     PROVIDES = Restorer.PROVIDES | {"density", "density_scores"}
@@ -71,6 +72,8 @@ class DensityAwareDeraining(Restorer):
             raise UserError(f"model.part is {part!r}, but it must be one of {', '.join(PARTS)}.")
         if density not in (None, *LEVELS):
             raise UserError(f"model.density is {density!r}, but it must be null or one of {', '.join(LEVELS)}.")
+        if self.loss is not None:
+            _refuse_other_loss(self.loss, part, self.PROVIDES)
         self.part, self.unknown = part, density
         self.start = dict(start or {})
         for name, module in self._parts.items():
@@ -132,6 +135,24 @@ class DensityAwareDeraining(Restorer):
         """
         before, now = (facts.get("start") for facts in (checkpoint["provenance"], self.provenance))
         refuse_another("start", "model.start.ckpt", before, now)
+
+
+def _refuse_other_loss(loss: WeightedLoss, part: str, provided: frozenset[str]) -> None:
+    """Refuse terms that nothing of `part` reaches: the classifier gives scores alone, the other parts images alone.
+
+    Raises:
+        UserError: naming the first such term.
+    """
+    of_scores = frozenset({"density", "density_scores"})
+    if part != "classifier":
+        refuse_unmet(loss, provided - of_scores, f"DensityAwareDeraining with model.part={part}")
+        return
+    others = [name for name, term in loss.named_terms().items() if not term.requires & of_scores]
+    if others:
+        raise UserError(
+            f"The term {others[0]} of the loss compares images, and model.part=classifier learns to tell densities "
+            "of rain; choose loss=rain_density."
+        )
 
 
 def densities(batch: Batch, device: torch.device, unknown: str | None = None) -> Tensor:

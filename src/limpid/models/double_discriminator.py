@@ -74,10 +74,11 @@ class DoubleDiscriminator(Adversarial):
                 f"This training starts from a backbone of ImageNet, and {type(self.network).__name__} has none; choose "
                 "network=deblurgan_v2, or another model."
             )
-        if frozen is not None and not 0 <= frozen["epochs"] <= frozen["of"] > 0:
+        whole = frozen is None or set(frozen) == {"epochs", "of"}
+        if not whole or (frozen is not None and not 0 <= frozen["epochs"] <= frozen["of"] > 0):
             raise UserError(
-                f"model.frozen is {dict(frozen)}, but the backbone is frozen for 0 or more of all epochs, such as "
-                "{epochs: 3, of: 300}."
+                f"model.frozen is {dict(frozen or {})}, but the backbone is frozen for 0 or more of all epochs, "
+                "such as {epochs: 3, of: 300}."
             )
         self.discriminator = nn.ModuleDict(dict(discriminators))
         self.memory = ScoreMemory(len(self.discriminator), pool)

@@ -8,9 +8,9 @@ from limpid.losses import WeightedLoss
 #: The values of `model=` that provide an attribute of `limpid.losses.Step`, for the sentence.
 _PROVIDED_BY = {
     "teacher": "rfd, uni_removal_transfer or mawr",
-    "scores": "pix2pix_h, epdn, cycle_dehaze, refinednet, nlcl, deblurgan or uni_removal_adaptation",
+    "scores": "pix2pix_h, epdn, cycle_dehaze, derain_cycle_gan, refinednet, nlcl, deblurgan or uni_removal_adaptation",
     "reference_scores": "deblurgan_v2",
-    "clear": "cycle_dehaze, refinednet or uni_removal_adaptation",
+    "clear": "cycle_dehaze, derain_cycle_gan, refinednet or uni_removal_adaptation",
     "clear_output": "refinednet or uni_removal_adaptation",
     "clear_features": "uni_removal_adaptation",
     "rain": "nlcl",

@@ -38,10 +38,15 @@ class RainAttention(nn.Module):
         channels: of its features.
         blocks: residual blocks.
         rounds: how often it looks.
+
+    Raises:
+        ValueError: it never looks, or a number of blocks is below 0.
     """
 
     def __init__(self, channels: int = 32, blocks: int = 5, rounds: int = 6) -> None:
         super().__init__()
+        if rounds < 1 or blocks < 0:
+            raise ValueError(f"it looks {rounds} times with {blocks} blocks, but at least once, with 0 blocks or more")
         self.rounds = rounds
         self.head = nn.Conv2d(4, channels, 3, padding=1)
         self.input_gate = nn.Conv2d(2 * channels, channels, 3, padding=1)

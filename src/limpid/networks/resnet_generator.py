@@ -72,7 +72,7 @@ class ResnetGenerator(nn.Module):
         dropout: see `ResidualBlock`.
 
     Raises:
-        ValueError: there is no normalisation of that name, or the dropout is no share.
+        ValueError: there is no normalisation of that name, the dropout is no share, or a number of layers is below 0.
     """
 
     def __init__(
@@ -87,6 +87,8 @@ class ResnetGenerator(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if halvings < 0 or blocks < 0:
+            raise ValueError(f"it has {halvings} halvings and {blocks} blocks, but there are 0 or more of either")
         widths = [channels * 2**i for i in range(halvings + 1)]
         body = [*conv_layers(channels_in, channels, 7, norm), nn.ReLU(inplace=True)]
         for narrow, wide in itertools.pairwise(widths):
