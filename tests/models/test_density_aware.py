@@ -128,13 +128,13 @@ def test_rain_of_a_density_that_nobody_says_is_refused() -> None:
     given = batch()
     del given["rain_level"]
     with pytest.raises(UserError, match="a comes without; choose data that says it: data=did_mdn"):
-        made("classifier", "model.density=null").training_step(given, 0)
+        densities(given, torch.device("cpu"))
     assumed = densities(given, torch.device("cpu"), "medium")
     assert assumed.tolist() == [1, 1]
     with pytest.raises(UserError, match="'sparse' is none of heavy, medium, light"):
         densities({**batch(), "rain_level": ["sparse", "light"]}, torch.device("cpu"))
     with pytest.raises(UserError, match="model.density is 'wet', but it must be null or one of heavy"):
-        made("derain", "model.density=wet")
+        DensityAwareDeraining(made("derain").network, part="derain", density="wet")
     with pytest.raises(UserError, match="must be one of residual, classifier, derain"):
         DensityAwareDeraining(made("derain").network, part="first")
 
