@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +252,67 @@ def test_an_episode_that_is_not_over_goes_on_from_its_state() -> None:
     assert first.episode.actions == second.episode.actions
     assert first.episode.rewards == second.episode.rewards
     assert torch.equal(first.image, second.image)
+
+
+class Shift(torch.nn.Module):
+    """A tool that changes the brightness."""
+
+    def __init__(self, amount: float) -> None:
+        super().__init__()
+        self.amount = amount
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.amount
+
+
+def true_values(error: float, shifts: Sequence[float], first: float, moves: int) -> list[float]:
+    """What each tool and stopping are worth to a grey image that is off by `error`, by dynamic programming."""
+    found = []
+    for shift in shifts:
+        after = abs(error + shift)
+        over = moves == 1 or after > first
+        later = 0.0 if over else max(true_values(error + shift, shifts, first, moves - 1))
+        found.append(20 * math.log10(abs(error) / after) + 0.99 * later)
+    return [*found, 0.0]
+
+
+def test_learning_finds_the_true_values_and_the_right_tools() -> None:
+    """Dark and bright images, and tools that brighten, darken or do nothing; two moves at most."""
+    shifts, target = (0.05, -0.05, 0.0), torch.full((3, 8, 8), 0.6)
+    torch.manual_seed(0)
+    agent = {"channels": [4], "features": 8, "memory": 8, "linear_std": 0.3}
+    network: Any = limpid.build("rl_restore", sizes=["light"] * 3, tool_channels=2, patch=8, longest_chain=2, **agent)
+    network.tools = torch.nn.ModuleList(Shift(amount) for amount in shifts)
+    loss = WeightedLoss({"temporal_difference": {"weight": 1.0, "term": TemporalDifference()}})
+    made = DeepQLearning(network, loss=loss)
+    starts, done = [target - 51 / 255, target + 51 / 255], set()
+    for image, actions in itertools.product(range(2), itertools.product(range(4), repeat=2)):
+        running, moves = world(network).begin(starts[image], target), iter(actions)
+        assert running is not None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ToolEnvironment, "_best", lambda *_, moves=moves: next(moves))
+            while not world(network).move(running, exploration=0.0):
+                pass
+        if (image, *running.episode.actions) not in done:
+            made.replay.add(running.episode)
+            done.add((image, *running.episode.actions))
+    optimizer = torch.optim.Adam(network.agent.parameters(), lr=2e-2)
+    for number in range(200):
+        if number % 25 == 0:
+            made.target.load_state_dict(network.agent.state_dict())
+        differences = made.differences(made.replay.episodes)
+        total, _ = made.loss(Step(target[None], None, target[None], temporal_differences=differences))  # type: ignore[misc]
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    assert torch.cat(differences).abs().max().item() < 0.3
+    for start, error, right in zip(starts, (-0.2, 0.2), (0, 1), strict=True):
+        begun = world(network).begin(start, target)
+        assert begun is not None
+        summary = network.agent.look(begun.image)
+        values = network.agent(summary, network.agent.before([None], summary), begun.memory)[0][0]
+        assert values.tolist() == pytest.approx(true_values(error, shifts, 0.2 + 1e-6, 2), abs=0.3)
+        assert network.chain(begun.image) == [right, right]
 
 
 # Steps and runs -----------------------------------------------------------------------------------------------------
