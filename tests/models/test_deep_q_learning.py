@@ -390,7 +390,9 @@ def test_the_recipe_is_the_releases() -> None:
     assert [model[key] for key in ("replay", "episodes", "learn_from", "copy_every")] == [500_000, 32, 5000, 10_000]
     assert model["exploration"] == {"start": 1.0, "end": 0.1, "moves": 1_000_000}
     assert (model["discount"], model["nearly_clean"], model["psnr_eps"]) == (0.99, 50.0, 1e-10)
-    assert (paper["optimizer"]["lr"], paper["network"]["longest_chain"]) == (1e-4, 3)
+    assert (paper["optimizer"]["lr"], paper["optimizer"]["eps"], paper["network"]["longest_chain"]) == (1e-4, 1e-8, 3)
+    first_weights = [paper["network"][key] for key in ("conv_fan", "linear_std", "value_bias")]
+    assert first_weights == ["fan_out", 0.001, 0.0]
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-4)
     shape = instantiate.construct(paper["lr_scheduler"], "lr_scheduler")(optimizer, steps=500_000)
     rates = [1e-4 * shape.lr_lambdas[0](step) for step in (0, 125_000, 250_000, 500_000)]
