@@ -186,6 +186,13 @@ def test_differences_are_values_less_rewards_and_what_follows() -> None:
     assert made.target.values.weight.grad is None  # type: ignore[union-attr]
 
 
+def test_rewards_are_not_rounded_to_the_trainers_precision() -> None:
+    made = learner()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        one, other = (made.differences([episode(random(3, 16, 16), [12], [reward])])[0] for reward in (4.0, 4.001))
+    assert (one - other).item() == pytest.approx(0.001, rel=1e-2)  # bf16 has steps of 0.03 there
+
+
 def test_the_loss_is_the_releases_mean_for_each_length_weighted_by_its_share() -> None:
     differences = [torch.tensor(d) for d in ([0.5, -3.0, 0.2], [0.1], [2.0], [-0.4, 0.6])]
     by_length = {1: [0.1, 2.0], 2: [-0.4, 0.6], 3: [0.5, -3.0, 0.2]}
