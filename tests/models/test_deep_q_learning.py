@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,13 @@ def test_differences_are_values_less_rewards_and_what_follows() -> None:
     assert made.target.values.weight.grad is None  # type: ignore[union-attr]
 
 
+def test_rewards_are_not_rounded_to_the_trainers_precision() -> None:
+    made = learner()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        one, other = (made.differences([episode(random(3, 16, 16), [12], [reward])])[0] for reward in (4.0, 4.001))
+    assert (one - other).item() == pytest.approx(0.001, rel=1e-2)  # bf16 has steps of 0.03 there
+
+
 def test_the_loss_is_the_releases_mean_for_each_length_weighted_by_its_share() -> None:
     differences = [torch.tensor(d) for d in ([0.5, -3.0, 0.2], [0.1], [2.0], [-0.4, 0.6])]
     by_length = {1: [0.1, 2.0], 2: [-0.4, 0.6], 3: [0.5, -3.0, 0.2]}
@@ -250,6 +259,67 @@ def test_an_episode_that_is_not_over_goes_on_from_its_state() -> None:
     assert first.episode.actions == second.episode.actions
     assert first.episode.rewards == second.episode.rewards
     assert torch.equal(first.image, second.image)
+
+
+class Shift(torch.nn.Module):
+    """A tool that changes the brightness."""
+
+    def __init__(self, amount: float) -> None:
+        super().__init__()
+        self.amount = amount
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.amount
+
+
+def true_values(error: float, shifts: Sequence[float], first: float, moves: int) -> list[float]:
+    """What each tool and stopping are worth to a grey image that is off by `error`, by dynamic programming."""
+    found = []
+    for shift in shifts:
+        after = abs(error + shift)
+        over = moves == 1 or after > first
+        later = 0.0 if over else max(true_values(error + shift, shifts, first, moves - 1))
+        found.append(20 * math.log10(abs(error) / after) + 0.99 * later)
+    return [*found, 0.0]
+
+
+def test_learning_finds_the_true_values_and_the_right_tools() -> None:
+    """Dark and bright images, and tools that brighten, darken or do nothing; two moves at most."""
+    shifts, target = (0.05, -0.05, 0.0), torch.full((3, 8, 8), 0.6)
+    torch.manual_seed(0)
+    agent = {"channels": [4], "features": 8, "memory": 8, "linear_std": 0.3}
+    network: Any = limpid.build("rl_restore", sizes=["light"] * 3, tool_channels=2, patch=8, longest_chain=2, **agent)
+    network.tools = torch.nn.ModuleList(Shift(amount) for amount in shifts)
+    loss = WeightedLoss({"temporal_difference": {"weight": 1.0, "term": TemporalDifference()}})
+    made = DeepQLearning(network, loss=loss)
+    starts, done = [target - 51 / 255, target + 51 / 255], set()
+    for image, actions in itertools.product(range(2), itertools.product(range(4), repeat=2)):
+        running, moves = world(network).begin(starts[image], target), iter(actions)
+        assert running is not None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ToolEnvironment, "_best", lambda *_, moves=moves: next(moves))
+            while not world(network).move(running, exploration=0.0):
+                pass
+        if (image, *running.episode.actions) not in done:
+            made.replay.add(running.episode)
+            done.add((image, *running.episode.actions))
+    optimizer = torch.optim.Adam(network.agent.parameters(), lr=2e-2)
+    for number in range(200):
+        if number % 25 == 0:
+            made.target.load_state_dict(network.agent.state_dict())
+        differences = made.differences(made.replay.episodes)
+        total, _ = made.loss(Step(target[None], None, target[None], temporal_differences=differences))  # type: ignore[misc]
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    assert torch.cat(differences).abs().max().item() < 0.3
+    for start, error, right in zip(starts, (-0.2, 0.2), (0, 1), strict=True):
+        begun = world(network).begin(start, target)
+        assert begun is not None
+        summary = network.agent.look(begun.image)
+        values = network.agent(summary, network.agent.before([None], summary), begun.memory)[0][0]
+        assert values.tolist() == pytest.approx(true_values(error, shifts, 0.2 + 1e-6, 2), abs=0.3)
+        assert network.chain(begun.image) == [right, right]
 
 
 # Steps and runs -----------------------------------------------------------------------------------------------------
@@ -327,7 +397,9 @@ def test_the_recipe_is_the_releases() -> None:
     assert [model[key] for key in ("replay", "episodes", "learn_from", "copy_every")] == [500_000, 32, 5000, 10_000]
     assert model["exploration"] == {"start": 1.0, "end": 0.1, "moves": 1_000_000}
     assert (model["discount"], model["nearly_clean"], model["psnr_eps"]) == (0.99, 50.0, 1e-10)
-    assert (paper["optimizer"]["lr"], paper["network"]["longest_chain"]) == (1e-4, 3)
+    assert (paper["optimizer"]["lr"], paper["optimizer"]["eps"], paper["network"]["longest_chain"]) == (1e-4, 1e-8, 3)
+    first_weights = [paper["network"][key] for key in ("conv_fan", "linear_std", "value_bias")]
+    assert first_weights == ["fan_out", 0.001, 0.0]
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-4)
     shape = instantiate.construct(paper["lr_scheduler"], "lr_scheduler")(optimizer, steps=500_000)
     rates = [1e-4 * shape.lr_lambdas[0](step) for step in (0, 125_000, 250_000, 500_000)]

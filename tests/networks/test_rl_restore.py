@@ -129,6 +129,18 @@ def test_first_weights_are_the_releases() -> None:
     assert all(not bias.any() for name, bias in agent.named_parameters() if name.endswith("bias"))
 
 
+def test_first_weights_can_be_of_usual_size() -> None:
+    torch.manual_seed(0)
+    agent = ToolAgent(linear_std=0.1, conv_fan="fan_in", value_bias=1.2)
+    for layer in agent.convs:
+        deviation = math.sqrt(2 / (layer.kernel_size[0] ** 2 * layer.in_channels))
+        assert layer.weight.std().item() == pytest.approx(0.88 * deviation, rel=0.05)
+    assert agent.summary.weight.std().item() == pytest.approx(0.1, rel=0.05)
+    assert agent.values.bias.tolist() == pytest.approx([1.2] * 12 + [0.0])  # stopping is worth 0
+    with pytest.raises(UserError, match="conv_fan is 'fan', but it must be one of fan_out, fan_in"):
+        limpid.build("rl_restore", conv_fan="fan")
+
+
 def one_by_one(net: RLRestore, image: Tensor) -> tuple[list[int], Tensor]:
     """The chain of one image of the agent's own size, written down."""
     agent, state, applied = net.agent, net.agent.start(1, image), []

@@ -104,6 +104,8 @@ class RLRestore(nn.Module):
         features: see `ToolAgent`.
         memory: see `ToolAgent`.
         linear_std: see `ToolAgent`.
+        conv_fan: see `ToolAgent`.
+        value_bias: see `ToolAgent`.
 
     Raises:
         ValueError: a size is none, or a number is below 1.
@@ -124,6 +126,8 @@ class RLRestore(nn.Module):
         features: int = 32,
         memory: int = 50,
         linear_std: float = 0.001,
+        conv_fan: str = "fan_out",
+        value_bias: float = 0.0,
     ) -> None:
         super().__init__()
         if not sizes or not channels or min(patch, longest_chain, features, memory, *channels) < 1:
@@ -135,7 +139,16 @@ class RLRestore(nn.Module):
         self.longest_chain = longest_chain
         self.transposed = transposed
         self.tools = nn.ModuleList(RLRestoreTool(size, tool_channels, tool_last_std) for size in sizes)
-        self.agent = ToolAgent(len(sizes), patch, channels, features, memory, linear_std=linear_std)
+        self.agent = ToolAgent(
+            len(sizes),
+            patch,
+            channels,
+            features,
+            memory,
+            linear_std=linear_std,
+            conv_fan=conv_fan,
+            value_bias=value_bias,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """The restored image of `x`, `(N, 3, H, W)` in [0, 1], in the same shape; it is not clamped."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _COLOURS = 3
+FANS = ("fan_out", "fan_in")
 
 
 class ToolAgent(nn.Module):
@@ -29,6 +30,12 @@ class ToolAgent(nn.Module):
         memory: size of the LSTM's state.
         forget_bias: what is added to the LSTM's forget gate.
         linear_std: deviation of the initial weights of the linear layers.
+        conv_fan: the initial weights of the convolutions have the deviation sqrt(2 / (k^2 c)), with c the channels
+            behind a layer (``fan_out``, as the release has it) or before it (``fan_in``).
+        value_bias: what each action is worth at the start, in dB, that of stopping excepted, which is worth 0.
+
+    Raises:
+        ValueError: `conv_fan` is another word.
     """
 
     def __init__(
@@ -40,8 +47,12 @@ class ToolAgent(nn.Module):
         memory: int = 50,
         forget_bias: float = 1.0,
         linear_std: float = 0.001,
+        conv_fan: str = "fan_out",
+        value_bias: float = 0.0,
     ) -> None:
         super().__init__()
+        if conv_fan not in FANS:
+            raise ValueError(f"The agent's conv_fan is {conv_fan!r}, but it must be one of {', '.join(FANS)}.")
         self.tools = tools
         self.forget_bias = forget_bias
         before = [_COLOURS, *channels[:-1]]
@@ -55,19 +66,21 @@ class ToolAgent(nn.Module):
         self.summary = nn.Linear(channels[-1] * side**2, features)
         self.gates = nn.Linear(features + tools + memory, 4 * memory)
         self.values = nn.Linear(memory, tools + 1)
-        self._initialise(linear_std)
+        self._initialise(linear_std, conv_fan, value_bias)
 
-    def _initialise(self, linear_std: float) -> None:
+    def _initialise(self, linear_std: float, conv_fan: str, value_bias: float) -> None:
         """As the release draws weights; those of the gates as TensorFlow does where nothing is said."""
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 nn.init.zeros_(parameter)
         for conv in self._layers():
-            deviation = math.sqrt(2 / (conv.kernel_size[0] ** 2 * conv.out_channels))
+            channels = conv.out_channels if conv_fan == "fan_out" else conv.in_channels
+            deviation = math.sqrt(2 / (conv.kernel_size[0] ** 2 * channels))
             nn.init.trunc_normal_(conv.weight, 0, deviation, -2 * deviation, 2 * deviation)
         for linear in (self.summary, self.values):
             nn.init.normal_(linear.weight, 0, linear_std)
         nn.init.xavier_uniform_(self.gates.weight)
+        nn.init.constant_(self.values.bias[: self.tools], value_bias)
 
     def _layers(self) -> list[nn.Conv2d]:
         return [layer for layer in self.convs if isinstance(layer, nn.Conv2d)]
