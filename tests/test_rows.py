@@ -81,6 +81,19 @@ def test_a_row_that_is_built_or_prints_nothing_says_so() -> None:
     assert all(row.model for row in ROWS.values() if not row.not_built)
 
 
+def test_the_table_of_all_rows_says_how_many_can_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert table.run([]) == 0
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.startswith("132 of 134 printed rows can run given their data. ")
+    reasons = {place: row.not_built for place, row in ROWS.items() if row.not_built}
+    assert set(reasons) == {"rfd/table5/lsid_fcnn", "aosr/table1/fs"}
+    for place, reason in reasons.items():
+        assert f"{place} ({ROWS[place].label}) cannot: {reason}" in last
+
+
 def test_no_row_whose_method_exists_says_that_it_is_not_built() -> None:
     folders = [*config_folders("conf")]
     models = {file.stem for folder in folders for file in (folder / "model").glob("*.yaml")}

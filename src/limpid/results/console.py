@@ -16,7 +16,7 @@ from limpid.results.paired import Comparison, Difference
 from limpid.results.rows import known_row
 from limpid.results.run_record import MEASURED, read_details, read_record
 from limpid.results.stdout_console import answers
-from limpid.results.table import TableRow, single_run
+from limpid.results.table import TableRow, built, single_run
 from limpid.store.run_directory import Run
 
 
@@ -51,7 +51,7 @@ def show(run: Run, skipped: bool = False) -> None:
 
 
 def print_tables(rows: Sequence[TableRow]) -> None:
-    """Print rows on stdout, one table for each table of a paper."""
+    """Print rows on stdout, one table for each table of a paper; below several, how many of their rows can run."""
     console = answers()
     tables: dict[str, list[_Block]] = {}
     for one in rows:
@@ -59,6 +59,8 @@ def print_tables(rows: Sequence[TableRow]) -> None:
         tables.setdefault(f"{one.row.paper}/{one.row.table}", []).append(block)
     for name, blocks in tables.items():
         _print(blocks, console, title=name)
+    if len(tables) > 1:
+        console.print(built(rows), soft_wrap=True, highlight=False, markup=False)
 
 
 def print_comparison(comparison: Comparison) -> None:

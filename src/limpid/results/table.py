@@ -72,6 +72,15 @@ def all_lines(table: Iterable[TableRow]) -> list[Line]:
     return list(chain.from_iterable(one.lines for one in table))
 
 
+def built(table: Sequence[TableRow]) -> str:
+    """How many of the rows that papers print can run given their data, and why the others cannot, a sentence each."""
+    printed = [one.row for one in table if one.row.printed]
+    absent = [row for row in printed if row.not_built]
+    count = f"{len(printed) - len(absent)} of {len(printed)} printed rows can run given their data"
+    reasons = [f"{row.id} ({row.label}) cannot: {row.not_built}" for row in absent]
+    return " ".join([f"{count}.", *reasons])
+
+
 def markdown(table: Sequence[TableRow]) -> str:
     """The rows as a table in Markdown."""
     metrics = printed_metrics(table)
