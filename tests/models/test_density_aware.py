@@ -104,6 +104,7 @@ def test_what_does_not_learn_keeps_its_statistics() -> None:
     assert model.network.density.classifier.norm1.num_batches_tracked == 1  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_power_cut_changes_nothing_and_the_next_training_goes_on_from_there(tmp_path: Path) -> None:
     states = interrupted(MODELS["classifier"], tmp_path, DensityAwareDeraining, 2, *RAIN)
     learnt = {name: value for name, value in states["whole"]["state_dict"].items() if ".density." in name}

@@ -148,6 +148,7 @@ def test_the_last_stage_teaches_all_networks_at_once(tmp_path: Path) -> None:
         assert_first_steps({name: seen["before"][name]}, gradients, seen["state"], lr)
 
 
+@pytest.mark.slow
 def test_runs_that_are_interrupted_end_as_others_do(tmp_path: Path) -> None:
     """The last stage, which has all parts that the others have, accumulating; the pools are full by then."""
     more = ("model.pool=2", "trainer.accumulate_grad_batches=2")

@@ -133,6 +133,7 @@ def test_each_learning_rate_ends_with_its_last_step(tmp_path: Path) -> None:
     assert [optimizer.param_groups[0]["lr"] for optimizer in own.optimizers] == pytest.approx([0, 0], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     states = interrupted(MODEL, tmp_path, RepeatedDiscriminator, 2, *SHORT)
     assert parts(states["cut"]) == {"network", "discriminator"}

@@ -78,6 +78,7 @@ def test_a_step_is_adams_for_each_tool_along_its_own_error(tmp_path: Path) -> No
             assert all(torch.equal(after[f"{number}.{name}"], value) for name, value in tool.state_dict().items())
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     states = interrupted(ROW, tmp_path, ToolTraining, 2, *SHORT)
     assert parts(states["cut"]) == {"network"}
