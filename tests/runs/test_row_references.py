@@ -20,7 +20,7 @@ from limpid.runs.runner import Results, perform
 
 ROW = "rfd/table5/aod_net"
 #: What is tested without weights: priors, and what learns on each image.
-WITHOUT_WEIGHTS = ("dcp", "wmcp", "mof", "kim2020", "zid", "identity")
+WITHOUT_WEIGHTS = ("dcp", "wmcp", "mof", "kim2020", "cbcs", "rop", "rop_plus", "zid", "identity")
 REFERENCE = f"ckpt=row:{ROW}"
 
 
