@@ -162,7 +162,8 @@ def _methods(wanted: Asked, config: DictConfig, chosen: Settings) -> tuple[list[
     from limpid.methods import method
 
     inference = _made(config, "inference")
-    device, allow, nonfree = str(config.device), _packages(config), bool(config.allow_nonfree)
+    device, allow = str(config.device), _packages(config)
+    nonfree = bool(config.allow_nonfree)
     chooser = None
     if wanted.auto:
         from limpid.predicting.choosing import Chooser

@@ -180,4 +180,5 @@ def _features(output: object) -> Tensor:
 
 def _learnt(modules: Sequence[nn.Module]) -> list[nn.Parameter]:
     """The parameters of `modules` that learn."""
-    return [p for p in chain.from_iterable(module.parameters() for module in modules) if p.requires_grad]
+    parameters = chain.from_iterable(module.parameters() for module in modules)
+    return [p for p in parameters if p.requires_grad]

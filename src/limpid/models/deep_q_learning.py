@@ -128,7 +128,8 @@ class DeepQLearning(Restorer):
     @property
     def explores(self) -> float:
         """The probability that the next move is random."""
-        start, end, moves = self.exploration["start"], self.exploration["end"], self.exploration["moves"]
+        start, end = self.exploration["start"], self.exploration["end"]
+        moves = self.exploration["moves"]
         done = max(0, self.moves - self.learn_from) / max(1, moves)
         return end + max(0.0, (start - end) * (1 - done))
 
@@ -243,7 +244,8 @@ def _references(batch: Batch, patch: int) -> Tensor:
 
 
 def _checked(exploration: Exploration) -> Exploration:
-    start, end, moves = exploration["start"], exploration["end"], exploration["moves"]
+    start, end = exploration["start"], exploration["end"]
+    moves = exploration["moves"]
     if not 0 <= end <= start <= 1 or moves < 0:
         raise UserError(
             f"model.exploration goes from {start} to {end} over {moves} moves, but these are probabilities, the first "

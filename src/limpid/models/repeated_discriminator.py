@@ -84,7 +84,8 @@ class RepeatedDiscriminator(Adversarial):
             return {"loss": step.restored.new_zeros(()), "terms": {}, "log": {}}
         for _ in range(self.discriminator_steps):
             judged = self._discriminator_step(batch_idx)
-        earlier, self._waiting, self._pairs = self._waiting, [], []
+        earlier = self._waiting
+        self._waiting, self._pairs = [], []
         self.discriminator.requires_grad_(False)  # the network's loss passes through it and leaves nothing there
         for one in earlier:
             self.manual_backward(self._judged_loss(self.make_step(one))[0] / self.accumulate)

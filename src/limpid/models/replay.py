@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -86,11 +87,13 @@ class Replay:
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint holds: starts, the number of moves of each episode, and all moves one behind the other."""
         starts = [episode.start for episode in self.episodes]
+        actions = list(chain.from_iterable(episode.actions for episode in self.episodes))
+        rewards = list(chain.from_iterable(episode.rewards for episode in self.episodes))
         return {
             "starts": torch.stack(starts) if starts else torch.empty(0, dtype=torch.uint8),
             "lengths": torch.tensor([len(episode.actions) for episode in self.episodes], dtype=torch.int64),
-            "actions": torch.tensor([a for e in self.episodes for a in e.actions], dtype=torch.int64),
-            "rewards": torch.tensor([r for e in self.episodes for r in e.rewards], dtype=torch.float64),
+            "actions": torch.tensor(actions, dtype=torch.int64),
+            "rewards": torch.tensor(rewards, dtype=torch.float64),
         }
 
     def load(self, state: Mapping[str, Tensor]) -> None:

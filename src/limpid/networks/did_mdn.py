@@ -18,7 +18,9 @@ _SLOPE = 0.2
 LEVELS = ("heavy", "medium", "light")
 #: The label that the residual network is given where nobody knows the density.
 HEAVY = LEVELS.index("heavy")
-_DOWN, _SAME, _UP = 0.5, 1, 2
+#: By which a transition changes the size.
+_DOWN, _UP = 0.5, 2
+_SAME = 1
 #: Growths of the six blocks of a stream, and the channels after each, in the first stream and in the others.
 _GROWTHS = ((5, 8, 4, 4, 8, 8), (13, 16, 16, 16, 8, 8))
 _DERAIN_OUTPUTS = ((4, 12, 12, 12, 4, 4), (8, 16, 16, 16, 8, 4))

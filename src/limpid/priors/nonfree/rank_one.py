@@ -72,7 +72,8 @@ class RankOnePrior(Prior):
         within("double_megapixels", double_megapixels, 0)
         self.airlight_share, self.omega = airlight_share, omega
         self.transmission_floor = transmission_floor
-        self.low, self.high, self.gamma = low, high, gamma
+        self.low, self.high = low, high
+        self.gamma = gamma
         self.double_megapixels = double_megapixels
 
     def statistics(self, image: Tensor) -> dict[str, Tensor]:

@@ -51,7 +51,8 @@ class Smoothing:
             within(f"smoothing.{name}", value, _LEAST)  # they are divided by
         within("smoothing.iterations", iterations, 0)
         within("smoothing.tolerance", tolerance, 0)
-        self.edges, self.edge_weight, self.flatness, self.fidelity = edges, edge_weight, flatness, fidelity
+        self.edges, self.edge_weight = edges, edge_weight
+        self.flatness, self.fidelity = flatness, fidelity
         self.penalty, self.step = penalty, step
         self.iterations, self.tolerance = iterations, tolerance
 
