@@ -10,7 +10,6 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from limpid.commands.command_parser import CommandParser
 from limpid.errors import UserError
@@ -27,6 +26,7 @@ def run(arguments: list[str]) -> int:
     flags = _parser().parse_args(arguments)
     if flags.max_megapixels <= 0:
         raise UserError(f"--max-megapixels is {flags.max_megapixels:g}, but it must be above 0.")
+    flags.host = flags.host or "127.0.0.1"  # an empty address would be all of them
     _refuse_taken(flags.host, flags.port)
     with tempfile.TemporaryDirectory(prefix="limpid-serve-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # where gradio puts uploads; it reads this when it is imported
@@ -40,30 +40,14 @@ def _serve(asked: argparse.Namespace, folder: Path) -> int:
     page = serving.Page(serving.methods(names, str(asked.device)), asked.max_megapixels, folder)
     page.keep_clean()
     application = serving.application(page, asked.host)
-    import uvicorn
+    from limpid.serving.server import Server
 
-    shown = f"[{asked.host.strip('[]')}]" if ":" in asked.host else asked.host
-
-    class Server(uvicorn.Server):
-        """Says where it is once it listens."""
-
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            print(f"http://{shown}:{asked.port}  (Ctrl-C ends it)", flush=True)
-
+    server = Server(application, asked.host, asked.port)
     if not serving.is_loopback(asked.host):
-        print(f"Everybody who reaches {shown} can use the page: it has no password.", file=sys.stderr)
+        print(f"Everybody who reaches {asked.host} can use the page: it has no password.", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended either way, the folder is removed
     with contextlib.suppress(KeyboardInterrupt):
-        Server(
-            uvicorn.Config(
-                application,
-                host=asked.host.strip("[]"),
-                port=asked.port,
-                log_level="warning",
-                timeout_graceful_shutdown=2,  # seconds for requests that are under way
-            )
-        ).run()
+        server.run()
     return 0
 
 

@@ -9,24 +9,22 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from limpid.errors import UserError, nearest
-from limpid.serving.page import BusyError, Page, TooLargeError, UnknownMethodError
+from limpid.serving.limits import FIELDS, STATUS
+from limpid.serving.page import Page, UnknownMethodError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import Message, Receive
 
-#: What a request may hold besides the photograph, in bytes.
-_FIELDS = 64 * 1024
 #: How many bytes of a file's name are kept, and of its suffix.
 _NAME = 100
 #: The fields that are known; each is sent once.
 _KNOWN = ("file", "method", "strength", "format")
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 #: The status of an answer that is no photograph; that of all other mistakes is 400.
-_STATUS: dict[type[UserError], int] = {TooLargeError: 413, UnknownMethodError: 404, BusyError: 503}
+_STATUS = {**STATUS, UnknownMethodError: 404}
 
 
 def add_endpoints(app: FastAPI, page: Page) -> None:
@@ -40,7 +38,7 @@ def add_endpoints(app: FastAPI, page: Page) -> None:
 
     async def restore(request: Request) -> Response:
         try:
-            form = await _form(request, page)
+            form = await _form(request)
             try:
                 return await run_in_threadpool(_restored, page, form)
             finally:
@@ -69,42 +67,20 @@ def add_endpoints(app: FastAPI, page: Page) -> None:
     app.add_route("/api/{rest:path}", other, methods=_METHODS)
 
 
-async def _form(request: Request, page: Page) -> FormData:
-    """The fields of a request; its body is read no further than a photograph may be long.
+async def _form(request: Request) -> FormData:
+    """The fields of a request.
 
     Raises:
-        UserError: it is too long, or no form.
+        UserError: it is no form, or its body is too long or too slow; see `limpid.serving.limits`.
     """
     from starlette.exceptions import HTTPException
-    from starlette.requests import Request as Limited
 
-    most = page.most_bytes + _FIELDS
-    too_large = TooLargeError(f"The file has more than the {page.most_bytes} bytes that are taken; make it smaller.")
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > most:
-        raise too_large
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UserError("Send a form (multipart/form-data) with the fields file and method.")
-    limited = Limited(request.scope, _counted(request.receive, most, too_large))
     try:
-        return await limited.form(max_files=1, max_fields=8, max_part_size=_FIELDS)
+        return await request.form(max_files=1, max_fields=8, max_part_size=FIELDS)
     except HTTPException as error:
         raise UserError(f"The form cannot be read ({error.detail}); send the fields file and method.") from error
-
-
-def _counted(receive: Receive, most: int, too_large: UserError) -> Receive:
-    """`receive` that gives no more than `most` bytes of the body, whatever its header said."""
-    taken = 0
-
-    async def counting() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most:
-            raise too_large
-        return message
-
-    return counting
 
 
 def _restored(page: Page, form: FormData) -> Response:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from limpid.serving import blocks
 from limpid.serving.api import add_endpoints
 from limpid.serving.gradio_module import gradio
+from limpid.serving.limits import Limits
 from limpid.serving.page import Page
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def application(page: Page, host: str) -> FastAPI:
 
     undescribed: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
     outer = FastAPI(**undescribed)
+    outer.add_middleware(Limits, page=page)
     outer.add_middleware(_RefuseWhatThePageDoesNotUse)
     outer.add_middleware(_RefuseOtherSites)
     if is_loopback(host):
@@ -132,10 +134,20 @@ class _RefuseWhatThePageDoesNotUse:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         from starlette.responses import JSONResponse
 
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and _is_used(scope["method"], scope["path"])):
+        if scope["type"] == "http" and _names_no_place(scope):
+            refused = JSONResponse({"error": "The address holds letters that no address has."}, 400)
+            await refused(scope, receive, send)
+        elif scope["type"] == "lifespan" or (scope["type"] == "http" and _is_used(scope["method"], scope["path"])):
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await JSONResponse({"error": "There is nothing here."}, 404)(scope, receive, send)
+
+
+def _names_no_place(scope: Scope) -> bool:
+    """Whether an address holds control characters, which no name of a file has, such as NUL."""
+    from urllib.parse import unquote
+
+    return not f"{scope['path']}{unquote(scope['query_string'].decode('latin-1'))}".isprintable()
 
 
 def _is_used(method: str, path: str) -> bool:

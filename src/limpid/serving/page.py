@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -26,6 +27,8 @@ KEPT = 600
 _LOOK = 60
 #: An uploaded file may take this many bytes per pixel that is allowed: what 16 bit with alpha take uncompressed.
 BYTES_PER_PIXEL = 8
+#: How many photographs of the greatest size may lie in the folder at once.
+_HELD = 10
 #: The longest side, in pixels, of what is shown; the download has every pixel.
 _SHOWN = 1600
 
@@ -101,6 +104,11 @@ class Page:
     def most_bytes(self) -> int:
         """The greatest size of an uploaded file in bytes."""
         return int(self.megapixels * 1e6 * BYTES_PER_PIXEL)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what lies in the folder takes the room of ten photographs of the greatest size."""
+        return sum(_bytes(path) for path in self.folder.rglob("*")) > _HELD * self.most_bytes
 
     def preview(self, photograph: str) -> Preview:
         """An upload as a picture that every browser shows.
@@ -253,3 +261,12 @@ def _changed(path: Path) -> float:
         return path.lstat().st_mtime
     except OSError:
         return 0.0
+
+
+def _bytes(path: Path) -> int:
+    """The size of a file; 0 where it is gone, and for a folder."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
