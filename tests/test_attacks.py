@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import struct
@@ -30,8 +31,11 @@ from limpid.data.datasets.images import read_depth
 from limpid.data.image_io import read_image
 from limpid.data.make import make, plan_jobs
 from limpid.data.photo_io import read_photograph, size_of
+from limpid.data.photographs.claims import refuse_hollow
 from limpid.errors import UserError
 from limpid.store.run_directory import directory_name
+from tests.data.photo_files import every_format
+from tests.data.test_photo_fuzz import checksums_mended
 
 
 @pytest.fixture
@@ -395,6 +399,47 @@ def test_an_image_of_a_set_that_claims_billions_of_pixels_is_not_decoded(home: P
     bomb.write_bytes(BOMBS[kind])
     with pytest.raises(UserError, match=r"has 60000x60000 pixels, more than the 400 megapixels"):
         read_image(bomb)
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "sides"),
+    [
+        ("jpg", ">HH", (12, 16)),
+        ("cmyk.jpg", ">HH", (12, 16)),
+        ("deep.jpg", ">HH", (12, 16)),
+        ("png", ">II", (16, 12)),
+        ("gif", "<HH", (16, 12)),
+        ("avif", ">II", (16, 12)),
+        ("jp2", ">II", (12, 16)),
+    ],
+)
+def test_a_small_file_that_claims_a_large_picture_is_not_decoded(
+    home: Path, name: str, layout: str, sides: tuple[int, int]
+) -> None:
+    small = struct.pack(layout, *sides)
+    before, found, after = every_format()[name].partition(small)
+    assert found == small
+    bomb = home / f"bomb.{name}"
+    claimed = before + struct.pack(layout, *(side * 1000 for side in sides)) + after
+    bomb.write_bytes(checksums_mended(claimed) if name == "png" else claimed)
+    assert size_of(bomb) == (16000, 12000)
+    for read in (read_photograph, read_image):
+        with pytest.raises(UserError, match=r"it claims 16000x12000 pixels, which \d+ bytes cannot hold"):
+            read(bomb)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF"])
+def test_a_plain_picture_is_never_taken_for_a_hollow_file(form: str) -> None:
+    """The smallest files that encoders make of that many pixels, of one colour, are read."""
+    side = 4100
+    settings = {"JPEG": {"quality": 1, "progressive": True}, "PNG": {"compress_level": 9}}
+    for mode in ("L", "RGB") if form in ("JPEG", "PNG") else ("L",):
+        file = io.BytesIO()
+        Image.new(mode, (side, side)).save(file, form, **settings.get(form, {}))
+        refuse_hollow(Path("plain"), file, form, side, side)
+        hollow = io.BytesIO(file.getvalue()[: len(file.getvalue()) // 40])
+        with pytest.raises(UserError, match="it claims 4100x4100 pixels, which"):
+            refuse_hollow(Path("plain"), hollow, form, side, side)
 
 
 def test_large_photographs_of_real_cameras_are_within_the_limits(home: Path) -> None:

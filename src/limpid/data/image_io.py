@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limpid.data.photographs import containers, exif
+from limpid.data.photographs.claims import refuse_hollow
 from limpid.data.photographs.formats import FORMATS, HEAD, kind_of_head
 from limpid.data.photographs.photograph import upright
 from limpid.data.photographs.reading import read_samples, size_of
@@ -102,7 +103,7 @@ def decode(path: Path, data: bytes) -> NDArray[np.generic]:
     if data and cut_short(data):
         raise UserError(f"{path} is cut short ({len(data)} bytes, and the end is missing); fetch it again.")
     plain = _is_plain(data)
-    width, height = claimed_size(data) if plain else size_of(path)
+    width, height = (claimed_size(data) if plain else None) or size_of(path)
     if width * height > MOST_PIXELS:
         raise UserError(
             f"{path} has {width}x{height} pixels, more than the {MOST_PIXELS // 10**6} megapixels that an image of a "
@@ -110,6 +111,7 @@ def decode(path: Path, data: bytes) -> NDArray[np.generic]:
         )
     if not plain:
         return read_samples(path, MOST_PIXELS / 1e6)
+    refuse_hollow(path, io.BytesIO(data), kind_of_head(data[:HEAD]) or "", width, height)
     # Decoding from memory rather than cv2.imread, which cannot open every path that the file system can.
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED)
@@ -153,14 +155,11 @@ def cut_short(data: bytes) -> bool:
     return data.startswith(containers.JPEG) and not containers.jpeg_ends(data)
 
 
-def claimed_size(data: bytes) -> tuple[int, int]:
-    """Width and height that the header of a JPEG or PNG claims, before decoding; (0, 0) of others.
-
-    WebP is not looked at: it holds 268 megapixels at most.
-    """
+def claimed_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that the header of a JPEG or PNG claims, before decoding; None of others."""
     if data.startswith(containers.PNG):
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    return containers.jpeg_frame(io.BytesIO(data))[:2] if data.startswith(containers.JPEG) else (0, 0)
+    return containers.jpeg_frame(io.BytesIO(data))[:2] if data.startswith(containers.JPEG) else None
 
 
 def write_image(path: Path, pixels: NDArray[np.float32]) -> None:

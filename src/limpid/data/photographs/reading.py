@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
 from limpid.data.photographs import avif, by_pillow, containers, exif, exif_layout, heic, jpeg_2000, raw, tiff
+from limpid.data.photographs.claims import refuse_hollow
 from limpid.data.photographs.formats import HEAD, kind_of_head, refuse_large
 from limpid.data.photographs.photograph import Photograph, Pixels, Stored, in_unit_range, upright
 from limpid.errors import UserError
@@ -100,7 +101,7 @@ def frames(path: Path, megapixels: float = 200.0) -> Iterator[Pixels]:
         with _sentences(path):
             file = stack.enter_context(path.open("rb"))
             kind = _kind(file, path)
-            refuse_large(path, *_size(file, path, kind), megapixels)
+            _refuse_size(file, path, kind, megapixels)
             if by_pillow.is_animated(file, kind):
                 found = by_pillow.frames(file, kind)
             else:
@@ -158,9 +159,15 @@ def _size(file: BinaryIO, path: Path, kind: str) -> tuple[int, int]:
     return raw.size(file, str(path)) if kind == "RAW" else by_pillow.size(file, kind)
 
 
+def _refuse_size(file: BinaryIO, path: Path, kind: str, megapixels: float) -> None:
+    width, height = _size(file, path, kind)
+    refuse_large(path, width, height, megapixels)
+    refuse_hollow(path, file, kind, width, height)
+
+
 def _decode(file: BinaryIO, path: Path, megapixels: float) -> Stored:
     kind = _kind(file, path)
-    refuse_large(path, *_size(file, path, kind), megapixels)
+    _refuse_size(file, path, kind, megapixels)
     if kind == "TIFF":
         stored = tiff.decode(file, str(path), megapixels)
     elif kind == "HEIC":
