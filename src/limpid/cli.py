@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from limpid import __version__
-from limpid.errors import ResultWarning, UserError, nearest
+from limpid.errors import ResultWarning, UserError, nearest, printable
 
 #: Commands composed by Hydra, and the plain ones; each is a module of `limpid.commands` with a `run(arguments) -> int`.
 COMPOSED = {
@@ -72,7 +72,11 @@ def _as_sentence(usual: Callable[..., str]) -> Callable[..., str]:
     """A format for warnings that gives Limpid's own as the sentences that they are, and others as `usual`."""
 
     def text(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
-        return f"{message}\n" if issubclass(category, ResultWarning) else usual(message, category, *place, **more)
+        return (
+            f"{printable(str(message))}\n"
+            if issubclass(category, ResultWarning)
+            else usual(message, category, *place, **more)
+        )
 
     return text
 
@@ -88,7 +92,7 @@ def status(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except UserError as error:
-        print(_sentence(str(error)), file=sys.stderr)
+        print(printable(_sentence(str(error))), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Interrupted; the same command continues where it was.", file=sys.stderr)
@@ -102,7 +106,7 @@ def status(arguments: list[str]) -> int:
         message = sentence(error)
         if message is None:
             raise
-        print(message, file=sys.stderr)
+        print(printable(message), file=sys.stderr)
         return 2
 
 

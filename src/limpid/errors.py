@@ -18,6 +18,22 @@ class ResultWarning(UserWarning):
     """What a user should know of a result that was made all the same: one whole sentence, which `limpid` prints."""
 
 
+def printable(text: str) -> str:
+    r"""The text with all but its letters and line ends written by their numbers, such as ``\x1b``.
+
+    A name of a file may hold anything: a terminal would obey its control characters, and a stream refuse bytes that are
+    no UTF-8.
+    """
+    if text.isprintable():
+        return text
+    plain = (letter if letter.isprintable() or letter == "\n" else _number(letter) for letter in text)
+    return "".join(plain)
+
+
+def _number(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean 'student'?`` for a misspelt `word`, or an empty string."""
     close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)

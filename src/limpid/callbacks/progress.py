@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from limpid import consoles
 from limpid.models.run_length import batches, batches_before
 
 
@@ -23,7 +23,7 @@ class Progress(Callback):
     """
 
     def __init__(self, parts: int = 10, refresh: int = 5) -> None:
-        self.console = Console(stderr=True)
+        self.console = consoles.progress()
         self.parts, self.refresh = parts, refresh
         self._bars: Bars | None = None
         self._validation = ""

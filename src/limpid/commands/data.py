@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from limpid.commands.command_parser import CommandParser, flag_of
 from limpid.config import recipes
-from limpid.errors import UserError, nearest
+from limpid.errors import UserError, nearest, printable
 from limpid.paths import config_folders
 
 _EXAMPLES = """Images go below the output, by default into made/ below the data root; an interrupted run goes on there.
@@ -256,11 +256,12 @@ def _make(chosen: argparse.Namespace, root: str) -> int:
     for key in ("what", "name", "data_root"):
         words.pop(key)
     jobs = plan_jobs(chosen.name, words, root)
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    from limpid import consoles
+
+    with Progress(*columns, console=consoles.progress(), transient=True) as bar:
         tasks = {job.split: bar.add_task(f"{job.name} {job.split}", total=None) for job in jobs}
 
         def show(done: int, total: int, split: str) -> None:
@@ -292,7 +293,7 @@ def _list(found: Mapping[str, Mapping[str, object]], form: str, root: str, allow
         return 0
     from rich.table import Table
 
-    from limpid.results.stdout_console import answers
+    from limpid.consoles import answers
 
     table = Table(header_style="bold", caption=f"Sets below {root}; `limpid data check NAME` reads their files.")
     for column in ("set", "domain", "kind", "there", "images of the published"):
@@ -321,9 +322,9 @@ def _check(found: Mapping[str, Mapping[str, object]], form: str, allow: Sequence
             for split, count in report.splits.items():
                 print(f"{report.name} {split}: {count['images']} images of {count['expected'] or 'an unknown number'}")
             for problem in report.problems:
-                print(f"problem ({problem.kind}): {problem.message}")
+                print(printable(f"problem ({problem.kind}): {problem.message}"))
             for note in report.notes:
-                print(f"note: {note}")
+                print(printable(f"note: {note}"))
             print(f"{report.name}: {len(report.problems) or 'no'} problem{'s' * (len(report.problems) != 1)} found.")
     return 2 if any(report.problems for report in reports) else 0
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limpid.errors import UserError
+from limpid.errors import UserError, printable
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -116,14 +116,14 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     summary = work.run()
     print(f"{summary.says()}: {shown(places.folder)}")
     if files.left_out:
-        print(f"left out: {files.says()}")
+        print(printable(f"left out: {files.says()}"))
         if holds_videos(files.left_out):
             print("videos are restored by a command of their own: input='FOLDER/**/*.mp4', or a file")
     if work.comparisons is not None and work.comparisons.sheets:
         sheets = ", ".join(map(shown, work.comparisons.sheets))
         print(f"side by side: {shown(places.comparisons)}, all on one sheet: {sheets}")
     for note in summary.notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     summary.problems += files.problems
     summary.refuse_failures(len(places.tasks), places.folder)
 

@@ -84,7 +84,7 @@ def _print(results: list[dict[str, Any]], form: str) -> None:
         return
     from rich.table import Table
 
-    from limpid.results.stdout_console import answers
+    from limpid.consoles import answers
 
     table = Table(header_style="bold")
     for column in ("model", "image", "parameters", "size MB", "GFLOPs", "latency ms", "memory MB"):

@@ -200,7 +200,7 @@ def _print(result: Mapping[str, Any], form: str) -> None:
         return
     from rich.table import Table
 
-    from limpid.results.stdout_console import answers
+    from limpid.consoles import answers
 
     table = Table(header_style="bold")
     table.add_column("image")

@@ -96,7 +96,7 @@ def _list(form: str) -> int:
         return 0
     from rich.table import Table
 
-    from limpid.results.stdout_console import answers
+    from limpid.consoles import answers
 
     table = Table(header_style="bold")
     for column in ("name", "network", "task", "trained on", "parameters", "MB", "score"):

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from limpid import consoles
 from limpid.data.datasets.base import CleanSet
 from limpid.data.degradations.haze import WMCP_BETA, scatter, transmission_from_depth
 from limpid.errors import UserError
@@ -105,7 +105,7 @@ def by_patch(samples: Sequence[tuple[Tensor, Tensor]], beta: float, airlight: fl
     by_size: dict[int, list[float]] = {patch: [] for patch in patches}
     chosen, adaptive = [], []
     rule = WMCP()
-    for image, depth in track(samples, f"beta {beta:g}", console=Console(stderr=True)):
+    for image, depth in track(samples, f"beta {beta:g}", console=consoles.progress()):
         x = _hazy(image, depth, beta, airlight)
         for patch in patches:
             fixed = WMCP(smallest_patch=patch, largest_patch=patch)

@@ -6,6 +6,7 @@ import sys
 
 from torch import Tensor
 
+from limpid.errors import printable
 from limpid.models.batches import Batch
 from limpid.models.restorer import Restorer
 
@@ -23,5 +24,5 @@ def real_images(model: Restorer, batch: Batch) -> Tensor:
     if "real_images" not in model.provenance:
         model.provenance["real_images"] = "none; degraded images of other pairs stood for them"
         if model.global_rank == 0:
-            print(_STAND_IN.format(name=batch["name"][0]), file=sys.stderr, flush=True)
+            print(printable(_STAND_IN.format(name=batch["name"][0])), file=sys.stderr, flush=True)
     return batch["input"].roll(1, 0)

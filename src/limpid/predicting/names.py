@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import PurePath
 
+from limpid.errors import printable
+
 
 def shown(path: PurePath | str) -> str:
     """The path on one line, in letters that every terminal takes; what is no letter is written by its number."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return printable(text).replace("\n", r"\n")

@@ -23,9 +23,9 @@ def with_progress(steps: Iterator[tuple[Task, Step]], count: int) -> Iterator[tu
         steps: a photograph each.
         count: how many there are.
     """
-    from rich.console import Console
+    from limpid import consoles
 
-    console = Console(stderr=True)
+    console = consoles.progress()
     return _with_bar(steps, count, console) if console.is_terminal else _with_lines(steps, count)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limpid.errors import UserError
+from limpid.errors import UserError, printable
 from limpid.methods import made_by
 from limpid.predicting import failures
 from limpid.predicting.layout import Task, refuse_unwritable
@@ -180,7 +180,7 @@ class VideoWork:
         took = duration(report.seconds)
         print(f"{report.frames} frames restored{continued} in {took}: {shown(target)}", flush=True)
         for note in report.notes:
-            print(note, file=sys.stderr)
+            print(printable(note), file=sys.stderr)
 
     def _chosen(self, task: Task) -> int | None:
         import torch

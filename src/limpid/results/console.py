@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from limpid.consoles import answers
 from limpid.results.frame import PAPER
 from limpid.results.lines import Line, describe, figure_text, metrics_of, protocols
 from limpid.results.paired import Comparison, Difference
 from limpid.results.rows import known_row
 from limpid.results.run_record import MEASURED, read_details, read_record
-from limpid.results.stdout_console import answers
 from limpid.results.table import TableRow, built, single_run
 from limpid.store.run_directory import Run
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limpid.errors import CannotRun, UserError
+from limpid.errors import CannotRun, UserError, printable
 from limpid.paths import runs
 from limpid.store.atomic_io import read_json, write_json
 from limpid.store.run_directory import Run
@@ -80,7 +80,7 @@ def end(folder: Path) -> int:
     for outcome in outcomes:
         counts[outcome["status"]] = counts.get(outcome["status"], 0) + 1
         if outcome["why"]:
-            print(f"{outcome['status']}: {outcome['job']}: {outcome['why']}", file=sys.stderr)
+            print(printable(f"{outcome['status']}: {outcome['job']}: {outcome['why']}"), file=sys.stderr)
     print(
         f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items()),
         file=sys.stderr,

@@ -63,10 +63,11 @@ def progress_line(frames: int, share: float | None, seconds_left: float | None) 
 @contextmanager
 def shown_progress(name: str, done: float) -> Iterator[VideoProgress]:
     """The progress of the video `name`, of which the share `done` was there already."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    from limpid import consoles
+
+    console = consoles.progress()
     if not console.is_terminal:
         yield VideoProgress(name, done)
         return
