@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-kills smoke lint types bench docs clean
+.PHONY: help setup demo test test-slow test-kills fuzz smoke lint types bench docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,11 @@ test-slow: setup ## Run the slow tests too
 
 test-kills: setup ## Kill runs at random moments and fill disks, and compare every bit with what ended by itself
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_kills.py tests/e2e/test_full_disk.py
+
+# MINUTES=60 goes on for longer, SEED=7 repeats what was tried.
+MINUTES ?= 10
+fuzz: setup ## Try hostile photographs, EXIF, checkpoints, command lines and requests for ten minutes
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 smoke: setup ## Take two steps of every row that is built
 	$(BIN)/python -m tests.smoke

@@ -68,7 +68,7 @@ IDLE = {
 
 @pytest.mark.parametrize("place", distinct())
 def test_two_steps_change_the_weights_and_give_finite_numbers(place: str, tmp_path: Path) -> None:
-    spec = spec_of(place, tmp_path, *small(place))
+    spec = spec_of(place, tmp_path, *small(place), "trainer.precision=32-true")
     torch.manual_seed(spec.seed)
     entry = perform(spec).metrics["scenes"]
     assert entry["psnr"]["n"] == entry["ssim"]["n"] == 2

@@ -1,0 +1,137 @@
+"""Try hostile inputs for some minutes: python -m tests.fuzz --minutes 10 --seed 0.
+
+A fault is an exception, a traceback, a status other than 0 and 2, a refusal without a sentence, an unfinished file that
+stays, a case that takes more than a minute, or a process that takes more than a gigabyte. Each is printed with the
+command that repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.fuzz.worker import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Seconds that a case may take, and for the first one, with which the libraries are loaded.
+PATIENCE = 60.0
+FIRST = 180.0
+#: How many faults of a kind are printed, and the last letters of each.
+SHOWN = 10
+LETTERS = 1000
+#: The most memory of a process.
+MEGABYTES = 1024
+
+
+@dataclass
+class Found:
+    """What came of one kind.
+
+    Attributes:
+        words: how many cases ended how.
+        seconds: of the slowest case.
+        megabytes: the most memory.
+        faults: a text for each, and its case.
+    """
+
+    words: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    megabytes: int = 0
+    faults: list[tuple[int, str]] = field(default_factory=list)
+
+
+def fuzz(kind: str, seed: int, minutes: float) -> Found:
+    """What came of the cases of a kind within so many minutes."""
+    found = Found()
+    end = time.monotonic() + 60 * minutes
+    first = 0
+    while time.monotonic() < end:
+        first = _until_it_hangs(kind, seed, first, end, found)
+    return found
+
+
+def _until_it_hangs(kind: str, seed: int, first: int, end: float, found: Found) -> int:
+    """Try cases in one process, add what came of them to `found`, and give the number of the next case."""
+    words = [sys.executable, "-m", "tests.fuzz.worker", kind, str(seed), str(first)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        lines: queue.Queue[bytes] = queue.Queue()
+        threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
+        said: list[bytes] = []
+        threading.Thread(target=lambda: said.extend(process.stderr or []), daemon=True).start()
+        number, patience = first, FIRST
+        try:
+            while time.monotonic() < end:
+                try:
+                    line = lines.get(timeout=patience)
+                except queue.Empty:
+                    found.faults.append((number, f"no end after {patience:.0f} s"))
+                    return number + 1
+                if not line:
+                    why = b"".join(said[-3:]).decode(errors="replace")
+                    found.faults.append((number, f"the process ended with {process.wait()}: {why}"))
+                    return number + 1
+                told = json.loads(line)
+                if "begun" in told:
+                    number = told["begun"]
+                    continue
+                patience = PATIENCE
+                _add(told, found)
+            return number + 1
+        finally:
+            process.kill()
+
+
+def _read(stream: object, lines: queue.Queue[bytes]) -> None:
+    for line in stream:  # type: ignore[attr-defined]
+        lines.put(line)
+    lines.put(b"")
+
+
+def _add(told: dict[str, object], found: Found) -> None:
+    found.words[str(told["word"])] += 1
+    found.seconds = max(found.seconds, float(str(told["seconds"])))
+    found.megabytes = max(found.megabytes, int(str(told["megabytes"])))
+    if told["fault"]:
+        found.faults.append((int(str(told["case"])), str(told["fault"])))
+    elif int(str(told["megabytes"])) > MEGABYTES:
+        found.faults.append((int(str(told["case"])), f"{told['megabytes']} MB"))
+
+
+def main() -> int:
+    """The exit status: 1 where anything was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0, help="in all (10)")
+    parser.add_argument("--seed", type=int, default=None, help="by default one that is drawn, and printed")
+    parser.add_argument("--kinds", default=",".join(KINDS), help=f"by default all: {', '.join(KINDS)}")
+    parser.add_argument("--processes", type=int, default=2, help="kinds at once (2)")
+    asked = parser.parse_args()
+    seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
+    kinds = asked.kinds.split(",")
+    print(f"seed {seed}", flush=True)
+    share = asked.minutes * min(asked.processes, len(kinds)) / len(kinds)
+    with ThreadPoolExecutor(asked.processes) as executor:
+        founds = list(executor.map(lambda kind: fuzz(kind, seed, share), kinds))
+    for kind, found in zip(kinds, founds, strict=True):
+        words = ", ".join(f"{count} {word}" for word, count in sorted(found.words.items())) or "none"
+        print(f"{kind}: {words}; slowest {found.seconds:.1f} s, {found.megabytes} MB at most")
+        for number, fault in found.faults[:SHOWN]:
+            print(
+                f"FAULT {fault.strip()[-LETTERS:]}\n  again: python -m tests.fuzz.worker {kind} {seed} {number} {number}"
+            )
+    return 1 if any(found.faults for found in founds) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
