@@ -19,8 +19,8 @@ class CheckpointFiles(TorchCheckpointIO):
     """Lightning's checkpoint plugin over `limpid.checkpoint`: durable writing, reading without pickle."""
 
     def save_checkpoint(self, checkpoint: dict[str, object], path: str | Path, storage_options: object = None) -> None:
-        """Write beside the place, fsync, rename; keep the one before."""
-        checkpoint_file.save(checkpoint, Path(path))
+        """Write beside the place, fsync, rename; keep the one before, and note the sha256 of both."""
+        checkpoint_file.save(checkpoint, Path(path), recorded=True)
 
     def load_checkpoint(
         self, path: str | Path, map_location: object = None, weights_only: bool | None = None

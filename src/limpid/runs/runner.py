@@ -196,7 +196,7 @@ class Runner:
         last = self.run_directory.last_checkpoint
         if trainer.is_global_zero and not last.is_file() and not self.config["rerun"]:
             continuing.continue_shorter(self.spec, model, data.steps, trainer.accumulate_grad_batches)
-        before = checkpoint.read(last)["provenance"] if trainer.is_global_zero and last.is_file() else {}
+        before = continuing.provenance_of_last(self.run_directory, trainer) if trainer.is_global_zero else {}
         before = trainer.strategy.broadcast(before)
         continuing.refuse_other_images(model, data.train, before)
         done = before.get("step")

@@ -18,7 +18,7 @@ _LONGEST_NAME = 255
 
 
 @contextmanager
-def atomic_write(path: Path, beside: Path | None = None) -> Iterator[Path]:
+def atomic_write(path: Path, beside: Path | None = None, durable: bool = False) -> Iterator[Path]:
     """A temporary file beside `path`, which the block writes and which then takes its place.
 
     A reader sees the old file or the new one. Where the block fails, `path` stays as it was and the temporary file is
@@ -27,14 +27,28 @@ def atomic_write(path: Path, beside: Path | None = None) -> Iterator[Path]:
     Args:
         path: where the file is to be.
         beside: the temporary file, in the same folder; by default named after `path` and the process.
+        durable: whether file and name are on the disk when the block is left, so that a power cut takes neither.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside or _beside(path)
     try:
         yield temporary
+        if durable:
+            synchronize(temporary)
         temporary.replace(path)
+        if durable:
+            synchronize(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def synchronize(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _beside(path: Path) -> Path:

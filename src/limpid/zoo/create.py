@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from limpid import checkpoint
@@ -157,7 +158,17 @@ def _write(
     known: Mapping[str, object],
     said: Mapping[str, object],
 ) -> Card:
-    """The card, once it and its weights are in `folder`; it is written last, so that none is without weights."""
+    """The card, once it and its weights are in `folder`; it is written last, so that none is without weights.
+
+    Raises:
+        UserError: a weight is no finite number.
+    """
+    strange = [key for key, value in module.state_dict().items() if not torch.isfinite(value).all()]
+    if strange:
+        raise UserError(
+            f"The weights for {name} are not taken in: {strange[0]} holds values that are no finite numbers, and what "
+            "such a network restores is no image."
+        )
     file = folder / f"{name}.yaml"
     weights = file.with_suffix(files.SUFFIX)
     plain = {

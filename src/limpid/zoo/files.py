@@ -74,7 +74,7 @@ def read(path: Path, device: str = "cpu") -> dict[str, object]:
     state, header = tensors(path, device)
     try:
         config, provenance = (json.loads(header.get(key) or "{}") for key in ("network_config", "provenance"))
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         config = provenance = None
     if "network" not in header or not isinstance(config, dict) or not isinstance(provenance, dict):
         raise UserError(

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limpid import checkpoint
 from limpid.errors import UserError
-from limpid.zoo import caffe, files, renames, tensorflow
+from limpid.paths import IS_A_FOLDER, IS_NOT_THERE, why_no_file
+from limpid.zoo import caffe, files, renames, tensorflow, torch_files
 from limpid.zoo.renames import RenameTable
 
 #: How deep structures of a MATLAB file may lie in each other.
@@ -24,7 +24,7 @@ def files_in(source: Path) -> list[Path]:
     Raises:
         UserError: it is a folder without any.
     """
-    if not source.is_dir():
+    if why_no_file(source) != IS_A_FOLDER:
         return [source]
     found = sorted(source.glob(f"*{tensorflow.SUFFIX}"))
     if not found:
@@ -44,8 +44,10 @@ def state_of(paths: Sequence[Path], rules: RenameTable) -> dict[str, Tensor]:
         UserError: a file is not there or cannot be read, holds other things than weights, or two have one stem.
     """
     for path in paths:
-        if not path.is_file():
-            raise UserError(f"There is no file {path}; give the path of published weights.")
+        why = why_no_file(path)
+        if why is not None:
+            problem = f"There is no file {path}" if why == IS_NOT_THERE else f"The file {path} {why}"
+            raise UserError(f"{problem}; give the path of published weights.")
     if len(paths) == 1:
         return renames.unwrapped(_opened(paths[0]), rules, paths[0])
     if len({path.stem for path in paths}) < len(paths):
@@ -68,7 +70,7 @@ def _opened(file: Path) -> object:
     scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
     with torch.serialization.safe_globals([scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]):
-        return checkpoint.unpickled(file)
+        return torch_files.content(file)
 
 
 def _matlab(file: Path) -> dict[str, Tensor]:
