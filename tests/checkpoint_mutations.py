@@ -60,6 +60,11 @@ _VALUES: tuple[Callable[[], Any], ...] = (
     lambda: torch.device("cpu"),
     lambda: torch.float32,
 )
+_WRONG_FIELDS: dict[str, tuple[Any, ...]] = {
+    "dtype": ("F64", "C64", "F8_E4M3", "X"),
+    "shape": ([2**40], [0], [-1], None),
+    "data_offsets": ([0, 2**50], [0, 4]),
+}
 _FOREIGN: dict[str, bytes] = {
     "empty": b"",
     "text": b"These are the weights of my network.\n",
@@ -144,23 +149,8 @@ def _entries(rng: random.Random, content: bytes, _: Any) -> tuple[str, bytes, st
         entries = {name: packed.read(name) for name in packed.namelist()}
     name = rng.choice([*entries, *[key for key in entries if key.endswith("data.pkl")] * 3])
     way = rng.choice(("flip", "drop", "rename", "pack", "small", "large", "twice", "claim", "words"))
-    kind = zipfile.ZIP_STORED
-    if way == "flip":
-        entries[name] = _damaged(rng, entries[name] or b"0")[1]
-    elif way == "drop":
-        del entries[name]
-    elif way == "rename":
-        entries[name + "x"] = entries.pop(name)
-    elif way == "pack":
-        kind = zipfile.ZIP_DEFLATED
-    elif way == "small":
-        entries[name] = entries[name][: len(entries[name]) // 2]
-    elif way == "large":
-        kind, entries[name] = zipfile.ZIP_DEFLATED, entries[name] + bytes(50_000_000)
-    elif way == "words":
-        short = rng.choice((".format_version", ".storage_alignment", "byteorder", "version"))
-        whole = next((key for key in entries if key.endswith(short)), f"archive/{short}")
-        entries[whole] = rng.choice((b"", b"big", b"9", b"99999999999999999999", b"-1", b"x", b"\xff\xfe"))
+    _change_entry(rng, entries, name, way)
+    kind = zipfile.ZIP_DEFLATED if way in ("pack", "large") else zipfile.ZIP_STORED
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", kind) as packed:
         for key, data in entries.items():
@@ -173,6 +163,24 @@ def _entries(rng: random.Random, content: bytes, _: Any) -> tuple[str, bytes, st
         field = rng.choice((20, 24, 42))
         made[place + field : place + field + 4] = rng.choice((2**31, 2**32 - 2, 7)).to_bytes(4, "little")
     return f"{way} of the entry {name}", bytes(made), ".ckpt"
+
+
+def _change_entry(rng: random.Random, entries: dict[str, bytes], name: str, way: str) -> None:
+    """Change the entry `name` of an archive."""
+    if way == "flip":
+        entries[name] = _damaged(rng, entries[name] or b"0")[1]
+    elif way == "drop":
+        del entries[name]
+    elif way == "rename":
+        entries[name + "x"] = entries.pop(name)
+    elif way == "small":
+        entries[name] = entries[name][: len(entries[name]) // 2]
+    elif way == "large":
+        entries[name] += bytes(50_000_000)
+    elif way == "words":
+        short = rng.choice((".format_version", ".storage_alignment", "byteorder", "version"))
+        whole = next((key for key in entries if key.endswith(short)), f"archive/{short}")
+        entries[whole] = rng.choice((b"", b"big", b"9", b"99999999999999999999", b"-1", b"x", b"\xff\xfe"))
 
 
 def _operations(rng: random.Random, content: bytes, _: Any) -> tuple[str, bytes, str]:
@@ -284,10 +292,8 @@ def _safetensors(rng: random.Random, _: bytes, value: Any) -> tuple[str, bytes, 
         name = f"safetensors, {key}"
     elif way == "tensor":
         key = rng.choice(list(state))
-        field, wrong = rng.choice(
-            (("dtype", "F64"), ("dtype", "C64"), ("dtype", "F8_E4M3"), ("dtype", "X"), ("shape", [2**40]))
-            + (("shape", [0]), ("shape", [-1]), ("shape", None), ("data_offsets", [0, 2**50]), ("data_offsets", [0, 4]))
-        )
+        field = rng.choice(list(_WRONG_FIELDS))
+        wrong = rng.choice(_WRONG_FIELDS[field])
         entries[key][field] = wrong
         name = f"safetensors, {field} of {key} is {wrong}"
     else:

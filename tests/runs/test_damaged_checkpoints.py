@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class _Interrupted:
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Interrupted]:
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> _Interrupted:
     folder = tmp_path_factory.mktemp("runs")
     spec = spec_of("aod_net", folder / "cut", *_SMALL)
     perform(dataclasses.replace(copy.deepcopy(spec), directory=folder / "whole"))
@@ -55,7 +55,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Interrupt
         patch.setattr(Restorer, "training_step", dies)
         with pytest.raises(KeyboardInterrupt):
             perform(copy.deepcopy(spec))
-    yield _Interrupted(spec, folder / "cut", folder / "whole")
+    return _Interrupted(spec, folder / "cut", folder / "whole")
 
 
 def _flip(file: Path) -> None:

@@ -18,8 +18,8 @@ from limpid import checkpoint
 from limpid.data.datasets import ImageSet
 from limpid.errors import Damaged, UserError
 from limpid.models import Restorer
-from limpid.runs.training_state import wrong_state
 from limpid.runs.spec import RunSpec
+from limpid.runs.training_state import wrong_state
 from limpid.store.run_directory import Run
 
 
