@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from limpid import checkpoint as checkpoint_file
 from limpid.errors import UserError
+from limpid.loggers.csv_logger import StepCSVLogger
 from limpid.models.run_length import batches_before
 
 
@@ -63,6 +64,9 @@ class Checkpoints(Checkpoint):
 
     def _save(self, trainer: Trainer, name: str) -> None:
         folder = Path(trainer.default_root_dir) / "checkpoints" if self.folder is None else Path(self.folder)
+        for logger in trainer.loggers:
+            if isinstance(logger, StepCSVLogger):
+                logger.synchronize()
         trainer.save_checkpoint(folder / name)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -7,12 +7,14 @@ import os
 from functools import cache
 
 from limpid.commands.command_parser import CommandParser
+from limpid.commands.warnings_last import warnings_last
 from limpid.paths import runs
 from limpid.results import table, wandb_sweep
 from limpid.results.measured import keep, measured_rows
 from limpid.results.rows import Row, rows
 
 
+@warnings_last()
 def run(arguments: list[str]) -> int:
     """The exit status, after the table is printed."""
     parser = CommandParser(prog="limpid table", description="Paper beside measured.")

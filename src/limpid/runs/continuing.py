@@ -138,13 +138,20 @@ def refuse_other_images(model: Restorer, images: ImageSet | None, before: Mappin
 def _longest_shorter_run(spec: RunSpec, steps: int) -> Run | None:
     """The longest finished run that is equal to the training `spec` but for having less than `steps` batches."""
     runs = [Run(folder) for folder in _beside(spec) if folder != spec.directory]
-    alike = [run for run in runs if _differs_in_length(run, spec) and run.done]
-    alike = [run for run in alike if run.status().get("steps", 0) < steps]
+    alike = [run for run in runs if _differs_in_length(run, spec) and _is_done_within(run, steps)]
     for run in alike:
         if not run.last_checkpoint.is_file():
             print(f"The finished run {run.path} is not continued: it has no last checkpoint any more.", file=sys.stderr)
     kept = [run for run in alike if run.last_checkpoint.is_file() and _can_be_read(run)]
     return max((run for run in kept if _steps(run) < steps), key=_steps, default=None)
+
+
+def _is_done_within(run: Run, steps: int) -> bool:
+    """Whether a run is finished and had less than `steps` batches."""
+    try:
+        return run.done and (run.status().get("steps") or 0) < steps
+    except Damaged:
+        return False
 
 
 def _can_be_read(run: Run) -> bool:
@@ -183,7 +190,10 @@ def _beside(spec: RunSpec) -> list[Path]:
 
 
 def _differs_in_length(run: Run, spec: RunSpec) -> bool:
-    facts = (run.config() or {}).get("run") or {}
+    try:
+        facts = (run.config() or {}).get("run") or {}
+    except Damaged:  # of another run, which this one can do without
+        return False
     return (
         spec.fingerprint_but_length is not None and facts.get("fingerprint_but_length") == spec.fingerprint_but_length
     )

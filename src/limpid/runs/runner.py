@@ -88,7 +88,7 @@ class Runner:
             UserError: another process holds the run, it was made with other settings, or its devices are not there.
             ProcessFailed: one of several processes failed or was killed.
         """
-        if self.run_directory.done and not self.config["rerun"]:
+        if not self.config["rerun"] and self.run_directory.done:
             refuse_absent(self.config["data"], self.spec.mode, self.spec.allow_targets)
             results = self.run_directory.results() or {}
             if not (results.get("absent") and self._more_is_there(results)):
@@ -172,8 +172,8 @@ class Runner:
                 callbacks.StepSeed(self.spec.seed),
                 callbacks.CurveLogging(self.config["log_every"]),
                 callbacks.LastValidation(),
-                *chosen,
                 callbacks.Status(self.run_directory),
+                *chosen,
             ],
             plugins=[callbacks.CheckpointFiles(), place.environment],
         )

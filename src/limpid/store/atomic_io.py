@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,15 @@ def atomic_write(path: Path, beside: Path | None = None, durable: bool = False) 
         temporary.unlink(missing_ok=True)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """The device and the number of a file or folder, which another of its name has not; None where there is none."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def synchronize(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -61,14 +71,28 @@ def _beside(path: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, see `atomic_write`."""
-    with atomic_write(path) as file:
+    """Write `text` to `path`, where it is durable, see `atomic_write`."""
+    with atomic_write(path, durable=True) as file:
         file.write_text(text, encoding="utf-8")
 
 
+def json_text(value: object, indent: int | None = None) -> str:
+    """The JSON of a plain value; a number that is not finite, which JSON has no word for, is null."""
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    """The value with None for every number in it that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(member) for member in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_json(path: Path, value: object) -> None:
-    """Write `value` as indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write `value` as indented JSON, see `json_text`."""
+    write_text(path, json_text(value, indent=2) + "\n")
 
 
 def read_json(path: Path) -> Any:

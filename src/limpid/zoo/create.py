@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from limpid import checkpoint
 from limpid.config.registry import build
 from limpid.errors import UserError
-from limpid.store.atomic_io import read_json, write_text
+from limpid.store.atomic_io import write_text
 from limpid.store.metrics_file import MetricsFile, MetricSummary
 from limpid.store.run_directory import Run
 from limpid.zoo import files, opening, renames
@@ -127,7 +128,8 @@ def _scores(metrics: Mapping[str, MetricSummary]) -> dict[str, CardScore]:
     scores: dict[str, CardScore] = {}
     for metric, entry in metrics.items():
         if metric != "params_m":
-            scores[metric] = {"value": round(entry["mean"], 6), "n": entry["n"], "protocol": entry["protocol"]}
+            mean = math.nan if entry["mean"] is None else entry["mean"]
+            scores[metric] = {"value": round(mean, 6), "n": entry["n"], "protocol": entry["protocol"]}
     return scores
 
 
@@ -135,15 +137,15 @@ def _of_run(run: Run, fingerprint: str) -> dict[str, object]:
     """The facts that a run which is done gives for a card of its weights."""
     results = run.results() or MetricsFile()
     config = run.config() or {}
-    environment = read_json(run.path / "environment.json") or {}
+    environment = run.environment()
     train = (config.get("data") or {}).get("train") or {}
-    if results["provenance"].get("weights") != fingerprint:
+    if (results.get("provenance") or {}).get("weights") != fingerprint:
         raise UserError(
             f"The scores of the run {run.path} are of other weights than its chosen checkpoint; run it again to its "
             "end, or give the checkpoint's path in place of the run."
         )
-    scores = {dataset: _scores(metrics) for dataset, metrics in results["metrics"].items()}
-    ended = str(run.status()["ended"])[:10]
+    scores = {dataset: _scores(metrics) for dataset, metrics in (results.get("metrics") or {}).items()}
+    ended = str(run.status().get("ended") or "")[:10] or None
     licence = train.get("licence")
     return {"commit": environment.get("commit"), "data_licence": licence, "date": ended, "scores": scores}
 

@@ -78,7 +78,7 @@ def check(output: Path) -> None:
 def _has_manifest(place: Path) -> bool:
     try:
         manifest: object = read_json(place / MANIFEST)
-    except ValueError:
+    except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and manifest.get("limpid_report") == 1
 
