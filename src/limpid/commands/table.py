@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cache
 
@@ -12,6 +11,7 @@ from limpid.paths import runs
 from limpid.results import table, wandb_sweep
 from limpid.results.measured import keep, measured_rows
 from limpid.results.rows import Row, rows
+from limpid.store.atomic_io import json_text
 
 
 @warnings_last()
@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int:
         return 0
     shown = table.table_rows(rows(chosen.what), runs(), why_not)
     if chosen.format == "json":
-        print(json.dumps([table.as_json(one) for one in shown], indent=2, ensure_ascii=False))
+        print(json_text([table.as_json(one) for one in shown], indent=2))
     elif chosen.format == "md":
         print(table.markdown(shown))
     else:
