@@ -41,6 +41,8 @@ def why_no_file(path: Path) -> str | None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return "is a link that leads nowhere" if path.is_symlink() else IS_NOT_THERE
+    except NotADirectoryError:
+        return IS_NOT_THERE
     except ValueError:
         return "is no name of a file"
     except OSError as error:

@@ -17,6 +17,7 @@ from limpid.paths import runs
 from limpid.results.measured import readable_records, tell_left_out
 from limpid.store.atomic_io import read_json, write_json
 from limpid.store.run_directory import Run
+from limpid.surroundings import sentence_of_system
 
 if TYPE_CHECKING:
     from limpid.runs.runner import Results
@@ -66,8 +67,12 @@ def job_log(label: str, number: int) -> Iterator[JobLog]:
     except UserError as error:
         outcome |= {"status": "refused", "why": str(error)}
     except Exception as error:
-        traceback.print_exc()
-        outcome |= {"status": "crashed", "why": f"{type(error).__name__}: {error}"}
+        said = sentence_of_system(error)
+        if said is None:
+            traceback.print_exc()
+            outcome |= {"status": "crashed", "why": f"{type(error).__name__}: {error}"}
+        else:
+            outcome |= {"status": "refused", "why": said}
     write_json(Path(folder) / f"{number:05d}.json", outcome)
 
 

@@ -237,7 +237,8 @@ class Run:
 
     def fail(self, message: str, was_done: bool = False) -> None:
         """Say that the run failed, and why; where it `was_done` and only something more failed, it stays done."""
-        with contextlib.suppress(Removed):  # which is the failure, then
+        # A folder that is gone or cannot be written to is the failure, then.
+        with contextlib.suppress(Removed, OSError):
             self._write_status("done" if was_done else "failed", ended=_now(), message=message)
 
     def withdraw(self, message: str, was_done: bool = False) -> None:
