@@ -88,7 +88,7 @@ def _named_in(text: str) -> str | None:
 
 
 def why_no_current_folder() -> str | None:
-    """The sentence that says why the current directory cannot be used, such as because it was removed; None if it can."""
+    """The reason in a sentence why the current directory cannot be used, as where it was removed; None if it can."""
     try:
         os.getcwd()  # noqa: PTH109 - nothing else is wanted of it
     except OSError as error:
@@ -101,19 +101,27 @@ def why_no_current_folder() -> str | None:
 def give_home() -> None:
     """Name a user and a home folder in the environment where the system knows none, as in a container with --user.
 
-    Libraries ask for both, and end with errors of their own. The folder is a temporary one, which goes when this
-    process ends.
+    Libraries ask for both, and end with errors of their own. The folder is a temporary one. Where there is a home that
+    may not be written to, only Matplotlib is given a folder.
     """
     try:
         getpass.getuser()
     except (KeyError, OSError, ImportError):
         os.environ["USER"] = f"user-{os.getuid()}"
     try:
-        Path.home()
+        home = Path.home()
     except RuntimeError:
-        folder = tempfile.mkdtemp(prefix="limpid-home-")
-        os.environ["HOME"] = folder
-        atexit.register(_remove, folder, os.getpid())
+        os.environ["HOME"] = _temporary_folder()
+        return
+    if not os.access(home, os.W_OK):  # Matplotlib would say so in three lines
+        os.environ.setdefault("MPLCONFIGDIR", _temporary_folder())
+
+
+def _temporary_folder() -> str:
+    """The path of a folder that goes when this process ends."""
+    folder = tempfile.mkdtemp(prefix="limpid-home-")
+    atexit.register(_remove, folder, os.getpid())
+    return folder
 
 
 def _remove(folder: str, process: int) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -51,7 +52,7 @@ def continue_shorter(spec: RunSpec, model: Restorer, steps: int, accumulated: in
     print(f"continues the finished run {shorter.path} after its {done} steps", file=sys.stderr)
 
 
-def provenance_of_last(run: Run, trainer: lightning.Trainer) -> Mapping[str, object]:
+def provenance_of_last(run: Run, trainer: lightning.Trainer) -> dict[str, Any]:
     """The provenance in the checkpoint that a training goes on from; empty where it begins.
 
     A last checkpoint that is damaged gives its place to the one before it, and stderr says so: the steps between them
