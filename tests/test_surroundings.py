@@ -76,7 +76,7 @@ def test_a_current_directory_that_was_removed_is_a_sentence(
     folder.mkdir()
     monkeypatch.chdir(folder)
     folder.rmdir()
-    said = "The current directory cannot be used (No such file or directory); change to another, and try again."
+    said = "The current directory cannot be used (No such file or directory); change to another, and give the command"
     assert status(["train", "--help"]) == 0
     capsys.readouterr()
     for words in (["table"], ["train", "model=aod_net"], ["predict", "input=a.png"], ["zoo", "list"]):
