@@ -141,7 +141,7 @@ def _command(arguments: list[str]) -> tuple[Callable[[list[str]], int], list[str
         return _version, arguments
     command, *words = arguments
     removed = why_no_current_folder()
-    if removed is not None and not {"-h", "--help"} & set(words):
+    if removed is not None:
         raise UserError(removed)
     if command not in COMMANDS:
         raise UserError(f"There is no command {command!r}{nearest(command, COMMANDS) or '; limpid --help lists them.'}")

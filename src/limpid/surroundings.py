@@ -58,8 +58,10 @@ def sentence_of_system(error: BaseException) -> str | None:
     """
     for one in _chain(error):
         if isinstance(one, OSError) and one.errno in _REMEDIES:
+            if one.filename is None and one.errno == errno.ENOENT:  # such as where no place for temporary files is
+                return f"{one.strerror}; correct it."
             name = one.filename2 if one.errno == errno.EISDIR and one.filename2 else one.filename
-            return _said(one.errno, str(name) if name is not None else _named_in(str(one)))
+            return _said(one.errno, None if name is None else str(name))
         if isinstance(one, RuntimeError):
             text = str(one)
             number = next((n for n in _REMEDIES if os.strerror(n) in text), None)
