@@ -73,9 +73,10 @@ def sentence_of_system(error: BaseException) -> str | None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those that it was raised from; libraries' own are often raised while they clear up after another."""
     while error is not None:
         yield error
-        error = error.__cause__
+        error = error.__cause__ or (error.__context__ if type(error) is RuntimeError else None)
 
 
 def _said(number: int, name: str | None) -> str:
