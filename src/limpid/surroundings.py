@@ -73,7 +73,7 @@ def sentence_of_system(error: BaseException) -> str | None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those that it was raised from; libraries' own are often raised while they clear up after another."""
+    """The error and those that it was raised from; libraries' own are often raised while they clear up."""
     while error is not None:
         yield error
         error = error.__cause__ or (error.__context__ if type(error) is RuntimeError else None)
