@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,14 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
             with pytest.raises(UserError) as raised:
                 create.published("aod_net", path, "x", tmp_path)
             assert f"The file {path} {problem}; give the path of published weights." in str(raised.value)
+
+
+def test_a_matlab_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    packing = zlib.compressobj(1)
+    packed = b"".join([*(packing.compress(bytes(2**20)) for _ in range(600)), packing.flush()])
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + (0x0100).to_bytes(2, "little") + b"IM"
+    tag = (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little")
+    file = tmp_path / "a.mat"
+    file.write_bytes(header + tag + packed)
+    with pytest.raises(UserError, match="holds more than 536,870,912 bytes, packed"):
+        create.published("aod_net", file, "x", tmp_path)

@@ -46,6 +46,8 @@ def test_the_system_is_asked_and_its_refusals_name_the_file(tmp_path: Path) -> N
 def test_refusals_are_found_where_a_library_raised_another_error(number: int, words: str) -> None:
     refusal = OSError(number, os.strerror(number), "/d/x")
     assert (sentence_of_system(refusal) or "").startswith(words)
+    begun = OSError(number, os.strerror(number), "/d/x.123-0123abcd.part")
+    assert (sentence_of_system(begun) or "").startswith(words), "the file is named by the name it is to have"
     wrapped = ValueError("it could not be saved")
     wrapped.__cause__ = refusal
     assert (sentence_of_system(wrapped) or "").startswith(words)

@@ -45,6 +45,8 @@ _REMEDIES = {
 _SHARED_MEMORY = re.compile(
     r"Bus error|unable to (?:mmap|open shared memory|write to file </torch)|shm_open|/torch_\d",
 )
+#: What `limpid.store.atomic_io` adds to the name of a file that is being written.
+_TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{8}\.part")
 _SHARED = (
     "The memory that data-loading processes share (/dev/shm) does not suffice; set data.workers=0, or make it larger, "
     "in a container by --shm-size=8g or --ipc=host."
@@ -80,7 +82,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _said(number: int, name: str | None) -> str:
-    sentence = _REMEDIES[number].format(file=name or "a file")
+    named = None if name is None else _TEMPORARY.sub("", name)
+    sentence = _REMEDIES[number].format(file=named or "a file")
     return sentence[0].upper() + sentence[1:] if name is None else sentence
 
 

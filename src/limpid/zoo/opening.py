@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +17,10 @@ from limpid.paths import IS_A_FOLDER, IS_NOT_THERE, why_no_file
 from limpid.zoo import caffe, files, renames, tensorflow, torch_files
 from limpid.zoo.renames import RenameTable
 
+#: Of a MATLAB file: the bytes before its parts, the kind of a packed one, and how many bytes all may hold at most.
+_MATLAB_HEADER, _MATLAB_PACKED = 128, 15
+_LARGEST_MATLAB = 512 * 2**20
+_BLOCK = 1 << 20
 #: How deep structures of a MATLAB file may lie in each other.
 _DEEPEST = 16
 
@@ -82,7 +89,10 @@ def _matlab(file: Path) -> dict[str, Tensor]:
     from scipy.io import loadmat
 
     try:
+        _refuse_larger_inside(file)
         content = loadmat(file)
+    except UserError:
+        raise
     except Exception as error:  # of many types, on a damaged file or another one
         raise UserError(
             f"The file {file} is not a MATLAB file up to version 7, or is damaged ({error}); copy it again."
@@ -97,6 +107,32 @@ def _matlab(file: Path) -> dict[str, Tensor]:
             )
         arrays.update(_inside(name, value, file))
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+
+
+def _refuse_larger_inside(file: Path) -> None:
+    """Refuse a MATLAB file whose packed parts hold more than any published weights.
+
+    Raises:
+        UserError: they do.
+    """
+    with file.open("rb") as opened:
+        header = opened.read(_MATLAB_HEADER)
+        order: Literal["little", "big"] = "big" if header[-2:] == b"MI" else "little"
+        left = _LARGEST_MATLAB
+        while len(tag := opened.read(8)) == 8:
+            kind, size = int.from_bytes(tag[:4], order), int.from_bytes(tag[4:], order)
+            if kind != _MATLAB_PACKED:
+                opened.seek(size, os.SEEK_CUR)
+                continue
+            unpacking = zlib.decompressobj()
+            packed = opened.read(size)
+            while packed and left >= 0:
+                left -= len(unpacking.decompress(packed, _BLOCK))
+                packed = unpacking.unconsumed_tail
+            if left < 0:
+                raise UserError(
+                    f"The file {file} holds more than {_LARGEST_MATLAB:,} bytes, packed; give the weights alone."
+                )
 
 
 def _inside(name: str, value: object, file: Path, depth: int = 0) -> Iterator[tuple[str, np.ndarray]]:
