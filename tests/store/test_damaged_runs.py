@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -215,3 +216,14 @@ def test_curves_that_are_gone_or_no_curves_are_not_written_to(tmp_path: Path) ->
         with pytest.raises(Damaged, match=rf"The file {file} is damaged"):
             StepCSVLogger(file).log_metrics({"loss": 1.0}, 3)
         assert file.read_bytes() == content
+
+
+def test_a_run_that_cannot_be_begun_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write does, which names no file
+
+    monkeypatch.setattr(Path, "write_text", full)
+    run = Run(tmp_path / "store" / "seed-0")
+    with pytest.raises(OSError, match=r"No space left.*config\.yaml"), run.locked():
+        run.begin({"run": {"fingerprint": "a"}}, {})
+    assert not list(tmp_path.iterdir())

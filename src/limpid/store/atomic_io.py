@@ -93,6 +93,10 @@ def atomic_write(path: Path, beside: Path | None = None, durable: bool = False) 
         temporary.replace(path)
         if durable:
             synchronize(path.parent)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # a full disk names none
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

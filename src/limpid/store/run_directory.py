@@ -217,12 +217,17 @@ class Run:
                 f"The run {self.path} was made with other settings ({_difference(before, config)}); add rerun=true to "
                 "start it over, or restore the settings."
             )
-        for unfinished in self.path.rglob("*.part"):  # of a process that was killed while it wrote
-            unfinished.unlink()
-        write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-        write_json(self.path / "environment.json", environment)
-        started = self._earlier().get("started") or _now()
-        self._write_status("running", started=started, resumed=_now() if before is not None else None)
+        try:
+            for unfinished in self.path.rglob("*.part"):  # of a process that was killed while it wrote
+                unfinished.unlink()
+            write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+            write_json(self.path / "environment.json", environment)
+            started = self._earlier().get("started") or _now()
+            self._write_status("running", started=started, resumed=_now() if before is not None else None)
+        except OSError:
+            if before is None and self.path in self._made:
+                self._remove()
+            raise
 
     def progress(self, step: int, steps: int) -> None:
         """Note how far the training is."""
@@ -255,6 +260,10 @@ class Run:
             self.require_folder()
         except Removed:
             return
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove the directory and the folders that were made for it."""
         shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):  # another run is in it by now
             for folder in self._made[1:]:
