@@ -10,7 +10,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from limpid.errors import UserError
 
 #: What the system may say of a place, and how to mend it; `{file}` is the file's name.
 _REMEDIES = {
@@ -72,6 +75,24 @@ def sentence_of_system(error: BaseException) -> str | None:
             if number is not None:
                 return _said(number, _named_in(text))
     return None
+
+
+@contextmanager
+def refusals_of_system() -> Iterator[None]:
+    """Turn an error with which the system refused a file, a process or memory into the sentence that says so.
+
+    Here, because one of several processes, a job of a sweep and a notebook are to hear it too.
+
+    Raises:
+        UserError: there was one.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        said = sentence_of_system(error)
+        if said is None:
+            raise
+        raise UserError(said) from error
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -38,7 +38,7 @@ from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, read_spec
 from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
-from limpid.surroundings import sentence_of_system
+from limpid.surroundings import refusals_of_system
 
 
 @dataclass
@@ -60,24 +60,6 @@ class Results:
     def metrics(self) -> Summary:
         """The mean of each metric on each set, with the number of images and the protocol's id."""
         return dict(self.document.get("metrics") or {})
-
-
-@contextmanager
-def _refusals_of_the_system() -> Iterator[None]:
-    """Turn an error with which the system refused a file, a process or memory into the sentence that says so.
-
-    Here, because one of several processes, a job of a sweep and a notebook are to hear it too.
-
-    Raises:
-        UserError: there was one.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        said = sentence_of_system(error)
-        if said is None:
-            raise
-        raise UserError(said) from error
 
 
 class Runner:
@@ -235,7 +217,7 @@ class Runner:
         if data.test:
             trainer.test(model, datamodule=data, verbose=False)
 
-    @_refusals_of_the_system()
+    @refusals_of_system()
     def _fit_and_test(self, place: Place, data: RestorationData) -> Results:
         """The results after training and testing, in this process or as one of several; the loggers get them."""
         stored = self.spec.stored()
@@ -290,7 +272,7 @@ class Runner:
             "provenance": provenance,
         }
 
-    @_refusals_of_the_system()
+    @refusals_of_system()
     def _profile(self) -> Results:
         """The cost of the network, measured on the machine's accelerator if it has one, and stored as a run."""
         network = self._construct("network")
