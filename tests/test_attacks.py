@@ -120,7 +120,7 @@ def test_a_bare_pickle_is_not_a_checkpoint(home: Path, capfd: pytest.CaptureFixt
         ({"network": "rop", "network_config": {"allow_nonfree": True}}, "settings that no network takes"),
         ({"network_config": {"name": "gamma"}}, "settings that no network takes"),
         ({"network_config": {"_partial_": True}}, "settings that no network takes"),
-        ({"network_config": "aod_net"}, "settings that no network takes"),
+        ({"network_config": "aod_net"}, "network_config is .aod_net., not values by name"),
         ({"network": "../../evil"}, "no network or prior named"),
         ({"network": "os.system"}, "no network or prior named"),
     ],

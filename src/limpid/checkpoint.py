@@ -11,52 +11,39 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
 
 import torch
 from torch import nn
 
 from limpid import zoo
 from limpid.config.registry import build, network_config, registered
-from limpid.errors import UserError, nearest
-from limpid.store.atomic_io import atomic_write
-from limpid.zoo import files
+from limpid.errors import Damaged, UserError, nearest
+from limpid.paths import IS_NOT_THERE, why_no_file
+from limpid.store.atomic_io import atomic_write, read_json, synchronize, write_json
+from limpid.zoo import content, files, torch_files
+from limpid.zoo.bounded import bounded
+from limpid.zoo.content import FORMAT, CheckpointContent
 
-#: The version of the format; readers refuse what they do not know.
-FORMAT = 1
+__all__ = ["FORMAT", "CheckpointContent", "fingerprint", "network", "read", "save", "trained", "weights"]
+
+#: The file beside a run's checkpoints that holds the sha256 of each.
+RECORD = "sha256.json"
 
 _PREFIX = "network."
+#: Ends the stem of a checkpoint that is kept because another took its place.
+_PREVIOUS = ".previous"
 
 
-class CheckpointContent(TypedDict):
-    """What a checkpoint holds, beside Lightning's own state.
-
-    Attributes:
-        limpid: the version of the format.
-        network: the network's name in the registry.
-        network_config: its settings there, plain values.
-        provenance: plain facts on the run, and where its weights come from.
-        state_dict: the weights that a result was measured with, by name.
-        current_model_state: the raw weights, where `state_dict` is their average.
-        hyper_parameters: what `LightningModule.save_hyperparameters` kept.
-        best: the best validation so far, of a training of super-resolution.
-    """
-
-    limpid: int
-    network: str
-    network_config: dict[str, Any]
-    provenance: dict[str, Any]
-    state_dict: dict[str, torch.Tensor]
-    current_model_state: NotRequired[dict[str, torch.Tensor]]
-    hyper_parameters: NotRequired[dict[str, object]]
-    best: NotRequired[dict[str, float] | None]
-
-
-def save(checkpoint: Mapping[str, object], path: Path) -> None:
+def save(checkpoint: Mapping[str, object], path: Path, recorded: bool = False) -> None:
     """Write `checkpoint` beside its place, make it durable, and move it there; the one before is kept as `.previous`.
+
+    Args:
+        checkpoint: plain values and tensors.
+        path: where it goes.
+        recorded: whether its sha256 is noted beside it, so that `read` tells it from one that was changed.
 
     Raises:
         UserError: the file cannot be written (a full disk, for one); what was there before is left as it was.
@@ -65,19 +52,37 @@ def save(checkpoint: Mapping[str, object], path: Path) -> None:
         with atomic_write(path, path.with_name(path.name + ".part")) as beside:
             with beside.open("wb") as file:
                 torch.save(dict(checkpoint), file)
-                file.flush()
-                os.fsync(file.fileno())
+            synchronize(beside)
+            if recorded:
+                record(beside, path)
             if path.exists():
                 _keep_as_previous(path)
+        synchronize(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
         before = "the one before it is untouched" if path.exists() else "there is none before it"
         raise UserError(
             f"The checkpoint {path} could not be written ({str(error).partition(chr(10))[0]}); {before}: make room on "
             "the disk and give the same command again."
         ) from error
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+
+
+def record(file: Path, path: Path) -> None:
+    """Note beside `path` the sha256 of the `file` that is to take its place, and that of the one before it.
+
+    Both are noted before the file is moved, so that a kill at any moment leaves a file whose sha256 is known.
+    """
+    digests = [zoo.sha256(place) for place in (file, path) if place.is_file()]
+    write_json(path.with_name(RECORD), {**_recorded(path), path.name: digests})
+
+
+def _recorded(path: Path) -> dict[str, list[str]]:
+    """The sha256 of the newest two checkpoints of each name in the folder of `path`, as far as they were noted."""
+    try:
+        noted: object = read_json(path.with_name(RECORD))
+    except (OSError, ValueError):
+        return {}
+    lists = noted.items() if isinstance(noted, dict) else ()
+    return {name: known for name, known in lists if isinstance(known, list)}
 
 
 def _keep_as_previous(path: Path) -> None:
@@ -91,74 +96,63 @@ def _keep_as_previous(path: Path) -> None:
 
 def previous(path: Path) -> Path:
     """The path under which the checkpoint before the one at `path` is kept."""
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
+    return path.with_name(f"{path.stem}{_PREVIOUS}{path.suffix}")
 
 
-def read(path: Path, device: str = "cpu") -> CheckpointContent:
+def read(path: Path, device: str = "cpu", refuse_non_finite: bool = False) -> CheckpointContent:
     """The checkpoint at `path`, which may be ``zoo:NAME`` or a safetensors file.
 
+    Args:
+        path: of the file.
+        device: where its tensors go.
+        refuse_non_finite: whether weights that are NaN or infinite are refused; otherwise a warning tells of them.
+
     Raises:
-        UserError: the file is missing, cut short, holds objects other than plain values and tensors, is not one of
-            Limpid's, or hides a `_target_` among its values; or it is not what its zoo card says.
+        Damaged: the file is cut short or changed; the sentence names the one before it, where that is whole.
+        UserError: it is missing, holds objects other than plain values and tensors, is not one of Limpid's, or hides a
+            `_target_` among its values; or it is not what its zoo card says.
     """
     if (name := zoo.parse_zoo_name(path)) is not None:
         card = zoo.find(name)
         card.verify()
-        checkpoint = _checked(files.read(card.weights, device), card.weights)
+        checkpoint = content.checked(files.read(card.weights, device), card.weights, refuse_non_finite)
         if (checkpoint["network"], checkpoint["network_config"]) != (card.network, card.network_config):
             raise UserError(f"The zoo card {card.file} and its weights name different networks or settings.")
         return {**checkpoint, "provenance": {**checkpoint["provenance"], **card.provenance()}}
-    if not path.is_file():
-        hint = "; give ckpt=PATH to one that exists, or ckpt=zoo:NAME."
+    why = why_no_file(path)
+    if why is not None:
         if str(path) in zoo.cards():
-            hint = f"; did you mean {zoo.PREFIX}{path}?"
-        elif str(path) in registered():
-            hint = f": {path} is a model; give model={path}."
-        raise UserError(f"There is no checkpoint {path}{hint}")
-    return _checked(files.read(path, device) if path.suffix == files.SUFFIX else unpickled(path, device), path)
-
-
-def unpickled(path: Path, device: str = "cpu") -> Any:
-    """The content of the file that `torch.save` wrote to `path`, plain values and tensors only.
-
-    Raises:
-        UserError: the file is cut short, or holds other objects.
-    """
+            raise UserError(f"There is no checkpoint {path}; did you mean {zoo.PREFIX}{path}?")
+        if str(path) in registered():
+            raise UserError(f"There is no checkpoint {path}: {path} is a model; give model={path}.")
+        problem = f"There is no checkpoint {path}" if why == IS_NOT_THERE else f"The checkpoint {path} {why}"
+        raise UserError(f"{problem}; give ckpt=PATH to one that exists, or ckpt=zoo:NAME.")
     try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"The checkpoint {path} holds Python objects or is not a checkpoint at all, so it is not opened: such a "
-            "file can run any code. Save plain tensors (a state dict) and try again."
-        ) from error
-    except Exception as error:  # bytes that are no pickle at all are read as one, and any step of it may fail
-        raise UserError(
-            f"The checkpoint {path} is cut short or damaged; copy it again, or use {previous(path).name} beside it "
-            "if that is there."
-        ) from error
+        return _read(path, device, refuse_non_finite)
+    except Damaged as error:
+        before = previous(path)
+        if why_no_file(before) is not None or not _is_whole(before):
+            raise
+        sentence = f"{str(error).removesuffix('.')}, or use {before} beside it, which is whole."
+        raise Damaged(sentence, error.reason) from error
 
 
-def _checked(checkpoint: object, path: Path) -> CheckpointContent:
-    """The content of a checkpoint, once it is known to be Limpid's and to name no object by `_target_`."""
-    if not isinstance(checkpoint, dict) or "limpid" not in checkpoint:
-        raise UserError(f"The file {path} is not a checkpoint of Limpid: it does not say which network it holds.")
-    if checkpoint["limpid"] != FORMAT:
-        raise UserError(
-            f"The checkpoint {path} has format {checkpoint['limpid']}, and this Limpid reads {FORMAT}; update Limpid."
-        )
-    plain = {key: value for key, value in checkpoint.items() if key not in ("state_dict", "current_model_state")}
-    for key in _keys(plain):
-        if key == "_target_":
-            raise UserError(
-                f"The checkpoint {path} asks for an object by _target_, which a checkpoint of Limpid never does; "
-                "it is refused. Networks are rebuilt by their name alone."
-            )
-    config = checkpoint.get("network_config")
-    if not isinstance(config, dict) or config.keys() & {"name", "allow_targets", "allow_nonfree", "_partial_"}:
-        raise UserError(
-            f"The checkpoint {path} gives settings that no network takes, so it is refused: Limpid did not write it."
-        )
-    return cast(CheckpointContent, checkpoint)
+def _read(path: Path, device: str = "cpu", refuse_non_finite: bool = True) -> CheckpointContent:
+    known = _recorded(path).get(f"{path.stem.removesuffix(_PREVIOUS)}{path.suffix}")
+    if known is not None and zoo.sha256(path) not in known:
+        raise content.damaged(path, f"it is not the file that the run wrote: its sha256 is not in {RECORD}")
+    if path.suffix == files.SUFFIX:
+        return content.checked(files.read(path, device), path, refuse_non_finite)
+    values = torch_files.content(path, device, checked=known is not None)
+    return content.checked(values, path, refuse_non_finite)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _read(path)
+    except UserError:
+        return False
+    return True
 
 
 def weights(checkpoint: CheckpointContent, raw: bool = False) -> dict[str, torch.Tensor]:
@@ -172,10 +166,23 @@ def network(checkpoint: CheckpointContent, where: Path, allow_targets: Sequence[
     """The network of a checkpoint, rebuilt by name, with its weights, ready to restore images.
 
     Raises:
-        UserError: the name or the settings are unknown here, or the weights do not fit them.
+        UserError: the name or the settings are unknown here, ask for more than the weights fill, or the weights do not
+            fit them.
     """
-    module = build(checkpoint["network"], allow_targets=allow_targets, **checkpoint["network_config"])
-    load(module, weights(checkpoint), where)
+    name, settings, state = checkpoint["network"], checkpoint["network_config"], weights(checkpoint)
+    try:
+        if not settings.items() <= network_config(name).items():  # others may ask for any size
+            with suppress(NotImplementedError), bounded(state), torch.device("meta"):
+                build(name, allow_targets=allow_targets, **settings)  # takes no memory
+        module = build(name, allow_targets=allow_targets, **settings)
+    except UserError as error:
+        raise UserError(f"The network in the checkpoint {where} cannot be made: {error}") from error
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError) as error:
+        raise UserError(
+            f"The network {name} cannot be made with the settings in the checkpoint {where} "
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0]}); give another checkpoint."
+        ) from error
+    load(module, state, where)
     return module.eval()
 
 
@@ -183,8 +190,14 @@ def load(module: nn.Module, state: Mapping[str, torch.Tensor], where: Path) -> N
     """Put `state` into `module`, all of it.
 
     Raises:
-        UserError: names or shapes differ.
+        UserError: names, shapes or kinds of numbers differ.
     """
+    for name, value in module.state_dict().items():
+        if name in state and state[name].is_floating_point() != value.is_floating_point():
+            raise UserError(
+                f"The weights of {where} do not fit the network they name: {name} holds {state[name].dtype} in the "
+                f"place of {value.dtype}."
+            )
     try:
         module.load_state_dict(dict(state))
     except RuntimeError as error:
@@ -234,7 +247,7 @@ def place_of(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) ->
                 f"{name!r})` for one that learnt nothing."
             )
         return None
-    if not Path(name).exists():
+    if why_no_file(Path(name)) == IS_NOT_THERE:
         known = [*registered(), *(f"{zoo.PREFIX}{card}" for card in zoo.cards())]
         raise UserError(f"{name!r} is no network, no zoo:NAME and no file{nearest(name, known) or '.'}")
     return name
@@ -261,15 +274,3 @@ def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{name}{tuple(state[name].shape)}{tensor.dtype}".encode())
         digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _keys(value: object) -> Iterator[str]:
-    """Every string key anywhere in nested dicts and lists."""
-    if isinstance(value, Mapping):
-        for key, member in value.items():
-            if isinstance(key, str):
-                yield key
-            yield from _keys(member)
-    elif isinstance(value, list | tuple):
-        for member in value:
-            yield from _keys(member)

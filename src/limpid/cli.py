@@ -5,7 +5,6 @@ Exit status: 0 done; 2 the user's mistake, one sentence on stderr; 1 a failure o
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any
 
 from limpid import __version__
 from limpid.errors import ResultWarning, UserError, nearest, printable
+from limpid.surroundings import give_home, sentence_of_system, why_no_current_folder
 
 #: Commands composed by Hydra, and the plain ones; each is a module of `limpid.commands` with a `run(arguments) -> int`.
 COMPOSED = {
@@ -84,6 +84,7 @@ def _as_sentence(usual: Callable[..., str]) -> Callable[..., str]:
 def status(arguments: list[str]) -> int:
     """The exit status of the command, once it has run."""
     try:
+        give_home()
         run, words = _command(arguments)
         exit_status = run(words)
         sys.stdout.flush()
@@ -98,12 +99,9 @@ def status(arguments: list[str]) -> int:
         print("Interrupted; the same command continues where it was.", file=sys.stderr)
         return 130
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            print(f"There is no room to write {error.filename or 'a file'}; make some and go on.", file=sys.stderr)
-            return 2
         from limpid.config.messages import sentence
 
-        message = sentence(error)
+        message = sentence_of_system(error) or sentence(error)
         if message is None:
             raise
         print(printable(message), file=sys.stderr)
@@ -146,6 +144,9 @@ def _command(arguments: list[str]) -> tuple[Callable[[list[str]], int], list[str
     if arguments[0] in ("-V", "--version", "version"):
         return _version, arguments
     command, *words = arguments
+    removed = why_no_current_folder()
+    if removed is not None:
+        raise UserError(removed)
     if command not in COMMANDS:
         raise UserError(f"There is no command {command!r}{nearest(command, COMMANDS) or '; limpid --help lists them.'}")
     module = importlib.import_module(f"limpid.commands.{command}")

@@ -14,6 +14,18 @@ class UserError(Exception):
     """
 
 
+class Damaged(UserError):  # noqa: N818 - as `CannotRun`
+    """A file that Limpid wrote once is not whole any more: cut short, changed, or replaced by another.
+
+    Attributes:
+        reason: what is wrong with it, in a few words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class ResultWarning(UserWarning):
     """What a user should know of a result that was made all the same: one whole sentence, which `limpid` prints."""
 

@@ -7,9 +7,7 @@ every N, and H and W of 16 and more: what `limpid.inference.restore` gives. Each
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,7 +20,7 @@ from torch import Tensor, nn
 from limpid import __version__, checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.inference import SMALLEST, restore, restored_image
-from limpid.store.atomic_io import atomic_write, write_text
+from limpid.store.atomic_io import atomic_write, json_text, temporary_path, write_text
 from limpid.zoo import files, sha256
 
 #: The formats and the suffixes of their files.
@@ -149,7 +147,7 @@ def export(
         difference = None
         try:
             # The suffix stays: a runner goes by it.
-            with atomic_write(path, path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")) as file:
+            with atomic_write(path, temporary_path(path.with_suffix(""), path.suffix)) as file:
                 _write_program(program, subject, form, file, opset)
                 if check:  # before the file has its name
                     difference = _largest_difference(subject, _RUNNERS[form](file), f"{form} file", tolerance)
@@ -163,7 +161,7 @@ def _write_program(program: torch.export.ExportedProgram, subject: Subject, form
     if form == "onnx":
         _write_onnx(program, subject, file, opset)
     else:
-        torch.export.save(program, file, extra_files={"limpid.json": json.dumps(_facts(subject))})
+        torch.export.save(program, file, extra_files={"limpid.json": json_text(_facts(subject))})
 
 
 def recorded(subject: Subject) -> torch.export.ExportedProgram:
@@ -241,7 +239,7 @@ def _table(facts: Mapping[str, object]) -> list[str]:
     """A Markdown table of names and values."""
 
     def cell(value: object) -> str:
-        words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        words = value if isinstance(value, str) else json_text(value)
         return " ".join(words.split()).replace("|", "\\|")
 
     return ["| | |", "|---|---|", *(f"| {name} | {cell(value)} |" for name, value in facts.items())]
@@ -256,9 +254,9 @@ def _facts(subject: Subject) -> dict[str, str]:
     return {
         "limpid": __version__,
         "network": subject.name,
-        "network_config": json.dumps(dict(subject.config)),
+        "network_config": json_text(subject.config),
         "weights_sha256": _fingerprint(subject),
-        "provenance": json.dumps(dict(subject.provenance), default=str),
+        "provenance": json_text(subject.provenance),
         "layout": LAYOUT,
         "range": RANGE,
         "smallest_side": str(SMALLEST),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path, PurePath
+
+#: What `why_no_file` says of a folder, and of what does not exist.
+IS_A_FOLDER, IS_NOT_THERE = "is a folder", "is not there"
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -29,3 +33,22 @@ def leads_out(path: str) -> bool:
 def runs() -> Path:
     """The run store: `LIMPID_RUNS`, by default `runs` in the current directory."""
     return Path(os.environ.get("LIMPID_RUNS") or "runs")
+
+
+def why_no_file(path: Path) -> str | None:
+    """The reason why `path` is no file that can be read, in a few words; None where it is one. Links are followed."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "is a link that leads nowhere" if path.is_symlink() else IS_NOT_THERE
+    except NotADirectoryError:
+        return IS_NOT_THERE
+    except ValueError:
+        return "is no name of a file"
+    except OSError as error:
+        return f"cannot be reached ({error.strerror})"
+    if stat.S_ISDIR(mode):
+        return IS_A_FOLDER
+    if not stat.S_ISREG(mode):
+        return "is no file but a device, a pipe or a socket"
+    return None if os.access(path, os.R_OK) else "may not be read (Permission denied)"

@@ -46,7 +46,9 @@ def refused(folder: Path, done: subprocess.CompletedProcess[str], why: str) -> i
         "and give the same command again."
     ]
     assert json.loads((run / "status.json").read_text())["status"] == "failed"
-    assert not [file.name for file in last.parent.iterdir() if file.suffix != ".ckpt"]
+    assert not [
+        file.name for file in last.parent.iterdir() if file.suffix != ".ckpt" and file.name != checkpoint.RECORD
+    ]
     step: int = checkpoint.read(last)["provenance"]["step"]
     return step
 

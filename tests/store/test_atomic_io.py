@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from limpid.store.atomic_io import atomic_write, read_json, write_json
+import limpid
+from limpid.store.atomic_io import atomic_write, json_text, read_json, temporary_path, write_json
 
 
 def test_the_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -51,3 +55,45 @@ def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
     with atomic_write(tmp_path / name) as file:
         file.write_bytes(b"x")
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_what_killed_processes_left_is_swept_up_and_nothing_else(tmp_path: Path) -> None:
+    mine = temporary_path(tmp_path / "a.txt").name
+    process, numbering = mine.removeprefix("a.txt.").removesuffix(".part").split("-")
+    assert int(process) == os.getpid()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    folder = tmp_path / "folder"
+    left = {f"a.txt.{ended.pid}-{numbering}.part", f"b.{ended.pid}-{numbering}.part.onnx"}
+    old = f"c.txt.{ended.pid}-00000000.part"  # of another machine
+    kept = {
+        f"a.txt.{os.getppid()}-{numbering}.part",
+        f"a.txt.{ended.pid}-0000000a.part",
+        "a.part",
+        "a.txt.12.part",
+        f"a.{ended.pid}-{numbering}.part.txt.gz",
+    }
+    folder.mkdir()
+    for name in (*left, *kept, old):
+        (folder / name).write_text("half")
+    os.utime(folder / old, (0, 0))
+    (folder / f"report.{ended.pid}-{numbering}.part" / "deep").mkdir(parents=True)
+    with atomic_write(folder / "new.txt") as file:
+        file.write_text("x")
+    assert {path.name for path in folder.iterdir()} == {*kept, "new.txt"}
+
+
+def test_names_of_other_bytes_are_json_too(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    assert json.loads(json_text({"name": name, "ä": "ö"})) == {"name": name, "ä": "ö"}
+    assert json_text({"ä": Path("a")}) == '{"ä": "a"}'
+    write_json(tmp_path / "a.json", {"name": name})
+    assert read_json(tmp_path / "a.json") == {"name": name}
+
+
+def test_no_json_is_written_at_another_place() -> None:
+    """What is no file and no answer may be: fingerprints, keys of caches, sentences, reports between processes."""
+    source = Path(limpid.__file__).parent
+    others = {"store/atomic_io.py", "store/fingerprint.py", "config/kinds.py", "data/make/images.py"}
+    found = {path.relative_to(source).as_posix() for path in source.rglob("*.py") if "json.dump" in path.read_text()}
+    assert found <= others | {"runs/distributed.py"}

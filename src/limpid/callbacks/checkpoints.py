@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from limpid import checkpoint as checkpoint_file
 from limpid.errors import UserError
+from limpid.loggers.csv_logger import StepCSVLogger
 from limpid.models.run_length import batches_before
 
 
@@ -19,8 +20,8 @@ class CheckpointFiles(TorchCheckpointIO):
     """Lightning's checkpoint plugin over `limpid.checkpoint`: durable writing, reading without pickle."""
 
     def save_checkpoint(self, checkpoint: dict[str, object], path: str | Path, storage_options: object = None) -> None:
-        """Write beside the place, fsync, rename; keep the one before."""
-        checkpoint_file.save(checkpoint, Path(path))
+        """Write beside the place, fsync, rename; keep the one before, and note the sha256 of both."""
+        checkpoint_file.save(checkpoint, Path(path), recorded=True)
 
     def load_checkpoint(
         self, path: str | Path, map_location: object = None, weights_only: bool | None = None
@@ -63,6 +64,9 @@ class Checkpoints(Checkpoint):
 
     def _save(self, trainer: Trainer, name: str) -> None:
         folder = Path(trainer.default_root_dir) / "checkpoints" if self.folder is None else Path(self.folder)
+        for logger in trainer.loggers:
+            if isinstance(logger, StepCSVLogger):
+                logger.synchronize()
         trainer.save_checkpoint(folder / name)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

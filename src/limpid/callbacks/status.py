@@ -1,4 +1,4 @@
-"""Keeps a run's status.json up to date while it trains."""
+"""Keeps a run's status.json up to date while it trains, and notices that its directory is gone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,32 @@ class Status(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Note the step if it is time."""
+        """Note the step if it is time.
+
+        Raises:
+            UserError: the run's directory was removed or replaced.
+        """
+        self._require_folder(trainer)
         if trainer.is_global_zero and time.monotonic() - self._noted >= self.seconds:
             self._noted = time.monotonic()
             self.run.progress(batches_before(trainer, batch_idx) + 1, batches(trainer))
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse to validate for a run whose directory is gone."""
+        self._require_folder(trainer)
+
+    def on_test_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Refuse to test for a run whose directory is gone."""
+        self._require_folder(trainer)
+
+    def _require_folder(self, trainer: Trainer) -> None:
+        """Found out before pictures or checkpoints would make a new directory, with nothing else in it."""
+        if trainer.is_global_zero:
+            self.run.require_folder()

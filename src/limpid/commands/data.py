@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from limpid.commands.command_parser import CommandParser, flag_of
 from limpid.config import recipes
 from limpid.errors import UserError, nearest, printable
 from limpid.paths import config_folders
+from limpid.store.atomic_io import json_text
 
 _EXAMPLES = """Images go below the output, by default into made/ below the data root; an interrupted run goes on there.
 
@@ -289,7 +289,7 @@ def _fetch(found: Mapping[str, Mapping[str, object]], root: str) -> int:
 def _list(found: Mapping[str, Mapping[str, object]], form: str, root: str, allow: Sequence[str]) -> int:
     entries = [describe(name, card, allow) for name, card in found.items()]
     if form == "json":
-        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        print(json_text(entries, indent=2))
         return 0
     from rich.table import Table
 
@@ -316,7 +316,7 @@ def _check(found: Mapping[str, Mapping[str, object]], form: str, allow: Sequence
 
     reports = [check(name, splits_of(card, f"set {name}", allow), _progress) for name, card in found.items()]
     if form == "json":
-        print(json.dumps([report.plain() for report in reports], indent=2, ensure_ascii=False))
+        print(json_text([report.plain() for report in reports], indent=2))
     else:
         for report in reports:
             for split, count in report.splits.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ from omegaconf import DictConfig
 
 from limpid.config.compose import launch, launch_once
 from limpid.errors import UserError, nearest
+from limpid.store.atomic_io import json_text
 
 HELP = """limpid profile model=NAME|ckpt=PATH [OVERRIDE ...]
 
@@ -80,7 +80,7 @@ def _measure(config: DictConfig) -> dict[str, Any]:
 
 def _print(results: list[dict[str, Any]], form: str) -> None:
     if form == "json":
-        print(json.dumps(results[0] if len(results) == 1 else results, indent=2))
+        print(json_text(results[0] if len(results) == 1 else results, indent=2))
         return
     from rich.table import Table
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from limpid.commands.command_parser import CommandParser
 from limpid.commands.table import why_not
+from limpid.commands.warnings_last import warnings_last
 from limpid.errors import UserError
 from limpid.paths import runs
 from limpid.results import report, table
 from limpid.results.rows import Row, rows
 
 
+@warnings_last()
 def run(arguments: list[str]) -> int:
     """The exit status, after the report is written and its place is printed."""
     parser = CommandParser(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from limpid.config import instantiate, recipes
 from limpid.errors import UserError, nearest
-from limpid.store.atomic_io import write_csv, write_json
+from limpid.store.atomic_io import json_text, write_csv, write_json
 
 if TYPE_CHECKING:
     from limpid.metrics.protocols import MetricProtocol
@@ -73,17 +71,8 @@ def _give(settings: Mapping[str, str], rows: list[dict[str, Any]], chosen: Mappi
     result = {"images": settings["images"], "reference": settings.get("reference"), "metrics": means, "per_image": rows}
     if "output" in settings:
         write_csv(Path(settings["output"]) / "per_image.csv", rows)
-        write_json(Path(settings["output"]) / "scores.json", _in_json(result))
+        write_json(Path(settings["output"]) / "scores.json", result)
     _print(result, settings.get("format", "rich"))
-
-
-def _in_json(value: Any) -> Any:
-    """The same with null for what JSON has no number for: the PSNR of equal images, and a metric without a value."""
-    if isinstance(value, Mapping):
-        return {key: _in_json(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_in_json(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _parse(arguments: list[str]) -> dict[str, str]:
@@ -191,7 +180,7 @@ def _score(file: Path, reference: Path | None, chosen: Mapping[str, MetricProtoc
 
 def _print(result: Mapping[str, Any], form: str) -> None:
     if form == "json":
-        print(json.dumps(_in_json(result), indent=2, ensure_ascii=False))
+        print(json_text(result, indent=2))
         return
     if form == "csv":
         writer = csv.DictWriter(sys.stdout, list(result["per_image"][0]), lineterminator="\n")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cache
 
 from limpid.commands.command_parser import CommandParser
+from limpid.commands.warnings_last import warnings_last
 from limpid.paths import runs
 from limpid.results import table, wandb_sweep
 from limpid.results.measured import keep, measured_rows
 from limpid.results.rows import Row, rows
+from limpid.store.atomic_io import json_text
 
 
+@warnings_last()
 def run(arguments: list[str]) -> int:
     """The exit status, after the table is printed."""
     parser = CommandParser(prog="limpid table", description="Paper beside measured.")
@@ -30,7 +32,7 @@ def run(arguments: list[str]) -> int:
         return 0
     shown = table.table_rows(rows(chosen.what), runs(), why_not)
     if chosen.format == "json":
-        print(json.dumps([table.as_json(one) for one in shown], indent=2, ensure_ascii=False))
+        print(json_text([table.as_json(one) for one in shown], indent=2))
     elif chosen.format == "md":
         print(table.markdown(shown))
     else:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limpid import zoo
 from limpid.commands.command_parser import CommandParser
 from limpid.errors import UserError
+from limpid.store.atomic_io import json_text
 
 if TYPE_CHECKING:
     from limpid.zoo import Card
@@ -89,7 +89,7 @@ def _parser() -> CommandParser:
 def _list(form: str) -> int:
     entries = list(zoo.cards().values())
     if form == "json":
-        print(json.dumps([_plain(card) for card in entries], indent=2, ensure_ascii=False))
+        print(json_text([_plain(card) for card in entries], indent=2))
         return 0
     if not entries:
         print(f"There are no weights yet; your own go to {zoo.own_folder()} (`limpid zoo add`, `limpid zoo import`).")
@@ -121,7 +121,7 @@ def _score(card: Card) -> str:
 
 def _show(card: Card, form: str) -> int:
     if form == "json":
-        print(json.dumps(_plain(card), indent=2, ensure_ascii=False))
+        print(json_text(_plain(card), indent=2))
         return 0
     facts = {key: value for key, value in card.plain().items() if key not in ("scores", "network_config")}
     settings = ", ".join(f"{key}={value}" for key, value in card.network_config.items())

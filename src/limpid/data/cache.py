@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from limpid.data.datasets.base import FileSet, Sample, why_not_whole, wrap_files
 from limpid.errors import UserError
+from limpid.store.atomic_io import temporary_path
 
 _Set = TypeVar("_Set")
 
@@ -59,7 +60,7 @@ class Store:
         with FileLock(self.folder / ".lock"):
             if (used := self.used) + needed > self.bound:
                 return False
-            begun = [self.folder / f".{key}.{os.getpid()}" for key in arrays]
+            begun = [temporary_path(self.folder / f".{key}") for key in arrays]
             try:
                 for file, array in zip(begun, arrays.values(), strict=True):
                     with file.open("wb") as stream:

@@ -20,7 +20,8 @@ from limpid.loggers.outcome import Cell, Outcome, Table, outcome
 from limpid.loggers.tensorboard import TensorBoard
 from limpid.loggers.wandb import STEP, Wandb
 from limpid.paths import runs
-from limpid.store.atomic_io import read_json, write_json
+from limpid.store.atomic_io import write_json
+from limpid.store.forms import Needed, read_json_file
 from limpid.store.metrics_file import MetricsFile
 from limpid.store.run_directory import Run
 
@@ -104,7 +105,7 @@ def _made(config: Mapping[str, Any], run: Run) -> list[Logger]:
     if not cards:
         return []
     file = run.path / "logging.json"
-    stored = read_json(file)
+    stored = read_json_file(file, {"id": Needed(str)})
     if stored is None:
         stored = {"id": secrets.token_hex(8)}
         write_json(file, stored)

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from limpid import checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.losses.perceptual import PublishedWeights, published_state
 from limpid.networks.deblurgan_v2 import DeblurGANv2
+from limpid.zoo import files, torch_files
 
 #: torchvision's weights of MobileNetV2, trained on ImageNet.
 MOBILENET_V2 = PublishedWeights("https://download.pytorch.org/models", "mobilenet_v2-b0353104.pth")
@@ -101,13 +99,10 @@ def _state_in(file: Path) -> Mapping[str, Tensor]:
     Raises:
         UserError: it is damaged, or holds no state dict.
     """
-    if file.suffix != ".safetensors":
-        state: Any = checkpoint.unpickled(file)
+    if file.suffix != files.SUFFIX:
+        state: Any = torch_files.content(file)
         return state.get("state_dict", state) if isinstance(state, dict) else {}
-    try:
-        return load_file(file)
-    except SafetensorError as error:
-        raise UserError(f"The file {file} is cut short, damaged, or no safetensors file; copy it again.") from error
+    return files.tensors(file)[0]
 
 
 def _fetched_by_timm() -> Mapping[str, Tensor]:

@@ -17,6 +17,7 @@ from limpid.config.references import references, replaced
 from limpid.errors import UserError
 from limpid.models.restorer import Restorer
 from limpid.store.fingerprint import scored_metrics, weighted_terms
+from limpid.zoo import torch_files
 
 #: The key of a checkpoint's hyper-parameters that holds the words a model is composed of.
 WORDS = "overrides"
@@ -220,10 +221,12 @@ def without_words(path: str | Path, weights_only: bool) -> BytesIO:
         UserError: with `weights_only`, the file is cut short, or holds other objects than plain values and tensors.
     """
     if weights_only:
-        loaded = checkpoint_file.unpickled(Path(path))
+        loaded: Any = torch_files.content(Path(path))
     else:
         loaded = torch.load(path, map_location="cpu", weights_only=False)
-    (loaded.get("hyper_parameters") or {}).pop(WORDS, None)
+    hyper_parameters = loaded.get("hyper_parameters") if isinstance(loaded, dict) else None
+    if isinstance(hyper_parameters, dict):
+        hyper_parameters.pop(WORDS, None)
     buffer = BytesIO()
     torch.save(loaded, buffer)
     buffer.seek(0)

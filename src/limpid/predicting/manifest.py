@@ -15,6 +15,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from limpid.store.atomic_io import json_text
+
 NAME = "limpid.jsonl"
 
 #: What stands between a method's identity and the beginning of its input's sha256 in a result.
@@ -97,7 +99,7 @@ class Manifest:
         if source is not None:
             entry["source"] = asdict(source)
         self._entries[name] = entry
-        line = (json.dumps(entry) + "\n").encode()
+        line = (json_text(entry) + "\n").encode()
         with (self.folder / NAME).open("ab") as file:
             if file.tell() and not _ends_a_line(self.folder / NAME):
                 line = b"\n" + line

@@ -8,11 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from limpid.errors import Damaged
+from limpid.paths import IS_NOT_THERE, why_no_file
 from limpid.paths import runs as default_store
 from limpid.results.grouping import Group, groups_of, training_fingerprint
-from limpid.results.measured import FREE, MeasuredRow, free_runs, measured_rows
+from limpid.results.measured import FREE, MeasuredRow, free_runs, measured_rows, tell_left_out
 from limpid.results.rows import Row, rows
 from limpid.results.run_record import INPUT, MEASURED, RunRecord
+from limpid.store.forms import damaged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +96,7 @@ def frame_of(measured: Iterable[MeasuredRow], free: Iterable[RunRecord] = (), pe
     means = _typed(pd.DataFrame(lines, columns=list(COLUMNS), dtype=object))
     if not per_image:
         return means
-    images = [_image_lines(*one, group) for one, group in zip(runs, groups, strict=True) if not one[1].kept]
+    images = [_readable_lines(*one, group) for one, group in zip(runs, groups, strict=True) if not one[1].kept]
     return pd.concat([means, *(frame for frame in images if len(frame))], ignore_index=True)
 
 
@@ -129,6 +132,17 @@ def _run_lines(row: Row | None, run: RunRecord, group: Group) -> Iterator[tuple[
         yield (*_run_columns(row, run, group), None, None, None, None, None, float("nan"), MEASURED, None)
 
 
+def _readable_lines(row: Row | None, run: RunRecord, group: Group) -> pd.DataFrame:
+    """The lines of single images; none where they are damaged, of which a warning tells."""
+    import pandas as pd
+
+    try:
+        return _image_lines(row, run, group)
+    except Damaged as error:
+        tell_left_out(Path(run.path), error, "Something of the run")
+        return pd.DataFrame(columns=list(COLUMNS))
+
+
 def _image_lines(row: Row | None, run: RunRecord, group: Group) -> pd.DataFrame:
     """The lines of single images, from the run's per_image.csv."""
     import pandas as pd
@@ -150,20 +164,31 @@ def read_per_image(folder: Path) -> pd.DataFrame:
 
     Args:
         folder: the run's directory. Where it holds no scores, the frame is empty.
+
+    Raises:
+        Damaged: the file is not as Limpid wrote it.
     """
     import pandas as pd
 
     columns = ["set", "image", "image_number", "metric", "source", "value"]
     file = folder / "per_image.csv"
-    # A run that scored nothing leaves a file with an empty line.
-    if not file.is_file() or not file.read_text(encoding="utf-8").strip():
-        return pd.DataFrame(columns=columns)
-    # As text, so that an empty cell, which is no score, is told from a score that is not a number.
-    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
-    table = table.rename(columns={"name": "image", "index": "image_number"})
-    long = table.melt(id_vars=columns[:3], var_name="metric", value_name="value")
-    long = long[long["value"] != ""].reset_index(drop=True)
-    is_input = long["metric"].str.startswith(_INPUT_COLUMN)
-    long["source"] = is_input.map({True: INPUT, False: MEASURED})
-    long["metric"] = long["metric"].str.removeprefix(_INPUT_COLUMN)
-    return long.astype({"value": float, "image_number": int})[columns]
+    why = why_no_file(file)
+    if why is not None and why != IS_NOT_THERE:
+        raise damaged(file, why)
+    try:
+        # A run that scored nothing leaves a file with an empty line.
+        if why is not None or not file.read_text(encoding="utf-8").strip():
+            return pd.DataFrame(columns=columns)
+        # As text, so that an empty cell, which is no score, is told from a score that is not a number.
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+        table = table.rename(columns={"name": "image", "index": "image_number"})
+        if not set(columns[:3]) <= set(table.columns):
+            raise damaged(file, "is damaged (it lacks set, name or index)")
+        long = table.melt(id_vars=columns[:3], var_name="metric", value_name="value")
+        long = long[long["value"] != ""].reset_index(drop=True)
+        is_input = long["metric"].str.startswith(_INPUT_COLUMN)
+        long["source"] = is_input.map({True: INPUT, False: MEASURED})
+        long["metric"] = long["metric"].str.removeprefix(_INPUT_COLUMN)
+        return long.astype({"value": float, "image_number": int})[columns]
+    except (OSError, ValueError) as error:  # pandas' own errors of parsing are of these
+        raise damaged(file, "is cut short or damaged") from error

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from limpid.errors import UserError
+from limpid.errors import Damaged, ResultWarning, UserError
 from limpid.paths import config_folders
 from limpid.results.rows import Row
 from limpid.results.run_record import RunRecord, from_plain, plain, read_record
-from limpid.store.atomic_io import read_json, write_json
-from limpid.store.run_directory import find
+from limpid.store.atomic_io import write_json
+from limpid.store.forms import KEPT, read_json_file
+from limpid.store.run_directory import Run, find
 
 #: Where runs without a row lie in the store.
 FREE = "free"
@@ -37,7 +39,7 @@ def measured_rows(rows: Iterable[Row], store: Path) -> list[MeasuredRow]:
     for row in rows:
         if row.paper not in kept_records:
             kept_records[row.paper] = read_kept(measured_file(row.paper))
-        runs = [read_record(run) for run in find(store / row.run_id)]
+        runs = readable_records(find(store / row.run_id))
         present = {run.store_path for run in runs}
         runs += [run for run in kept_records[row.paper] if run.row == row.run_id and run.store_path not in present]
         measured.append(MeasuredRow(row, tuple(run.seen_from(row.printed) for run in runs)))
@@ -46,12 +48,33 @@ def measured_rows(rows: Iterable[Row], store: Path) -> list[MeasuredRow]:
 
 def free_runs(store: Path) -> list[RunRecord]:
     """The records of the store's runs that belong to no row."""
-    return [read_record(run) for run in find(store / FREE)]
+    return readable_records(find(store / FREE))
+
+
+def readable_records(runs: Iterable[Run]) -> list[RunRecord]:
+    """The records of runs; one whose files are damaged is left out, and a warning names it."""
+    records = []
+    for run in runs:
+        try:
+            records.append(read_record(run))
+        except Damaged as error:
+            tell_left_out(run.path, error)
+    return records
+
+
+def tell_left_out(run: Path, error: Damaged, what: str = "The run") -> None:
+    """Warn that a run, or something of it, is left out of what is shown, and why."""
+    sentence = f"{what} {run} is left out: {error.reason}; restore the file, or do the run over."
+    warnings.warn(sentence, ResultWarning, stacklevel=2)
 
 
 def read_kept(file: Path) -> list[RunRecord]:
-    """The records in a measured.json; none where there is no such file."""
-    return [from_plain(values) for values in read_json(file) or []]
+    """The records in a measured.json; none where there is no such file.
+
+    Raises:
+        Damaged: it is none.
+    """
+    return [from_plain(values) for values in read_json_file(file, [KEPT]) or []]
 
 
 def keep(measured: Iterable[MeasuredRow]) -> list[Path]:

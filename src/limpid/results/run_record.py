@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -132,7 +133,11 @@ class RunDetails:
 
 
 def read_record(run: Run) -> RunRecord:
-    """The record of a run of the store."""
+    """The record of a run of the store.
+
+    Raises:
+        Damaged: one of its files is not as Limpid wrote it.
+    """
     return record_of(run.config() or {}, run.results() or {}, run.status()["status"], run.path)
 
 
@@ -252,8 +257,9 @@ def _comparable_sets(results: Mapping[str, Any]) -> tuple[str, ...] | None:
 def _scores(results: Mapping[str, Any]) -> Iterator[Score]:
     for source, key in ((MEASURED, "metrics"), (INPUT, "input")):
         for name, metrics in (results.get(key) or {}).items():
-            for metric, value in metrics.items():
-                yield Score(name, metric, value["mean"], value["n"], value["protocol"], source)
+            for metric, value in (metrics or {}).items():
+                mean = math.nan if value.get("mean") is None else value["mean"]  # null is JSON's word for no number
+                yield Score(name, metric, mean, value["n"], value["protocol"], source)
 
 
 def _portable(overrides: Iterable[str], path: Path, roots: bool) -> Iterator[str]:

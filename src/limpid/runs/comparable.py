@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from limpid.errors import Damaged
 from limpid.results.rows import known_row
 from limpid.results.run_record import needed_sets
 from limpid.store.run_directory import Run
@@ -60,11 +61,19 @@ def weights_as_printed(file: Path, *runs: Run) -> bool:
     """
     from limpid import checkpoint
 
-    found = [run.results() or {} for run in (Run(file.parent.parent), *runs)]
+    found = [_results(run) for run in (Run(file.parent.parent), *runs)]
     left = [(one.get("provenance") or {}).get("weights") for one in found if one.get("trained_as_printed")]
     if not left or not file.is_file():
         return False
     return checkpoint.weights_fingerprint(checkpoint.weights(checkpoint.read(file))) in left
+
+
+def _results(run: Run) -> Mapping[str, Any]:
+    """What a run measured; nothing where there is none, or another file lies in its place."""
+    try:
+        return run.results() or {}
+    except Damaged:
+        return {}
 
 
 def judge(spec: RunSpec, data: RestorationData, scored: Mapping[str, int]) -> Judgement:

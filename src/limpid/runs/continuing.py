@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import lightning
 import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
 from limpid import checkpoint
 from limpid.data.datasets import ImageSet
-from limpid.errors import UserError
+from limpid.errors import Damaged, UserError
 from limpid.models import Restorer
 from limpid.runs.spec import RunSpec
+from limpid.runs.training_state import wrong_state
 from limpid.store.run_directory import Run
 
 
@@ -48,6 +52,70 @@ def continue_shorter(spec: RunSpec, model: Restorer, steps: int, accumulated: in
     print(f"continues the finished run {shorter.path} after its {done} steps", file=sys.stderr)
 
 
+def provenance_of_last(run: Run, trainer: lightning.Trainer) -> dict[str, Any]:
+    """The provenance in the checkpoint that a training goes on from; empty where it begins.
+
+    A last checkpoint that is damaged gives its place to the one before it, and stderr says so: the steps between them
+    are done again, as after a kill.
+
+    Args:
+        run: the training.
+        trainer: that goes on with it.
+
+    Raises:
+        Damaged: neither of them can be used, or the best one cannot, which is tested at the end.
+        UserError: one is of another format, or may not be read.
+    """
+    last = run.last_checkpoint
+    if not last.exists():
+        return {}
+    try:
+        content = _training_state(last, trainer)
+    except Damaged as error:
+        content = _training_state_before(last, trainer, error)
+    if run.best_checkpoint.exists():
+        try:
+            checkpoint.read(run.best_checkpoint)
+        except Damaged as error:
+            raise Damaged(f"{_UNUSABLE.format(run.best_checkpoint, error.reason)}; {_OVER}", error.reason) from error
+    return content["provenance"]
+
+
+_UNUSABLE = "The checkpoint {} cannot be used ({})"
+_OVER = "put a copy of it there, or add rerun=true to start over."
+
+
+def _training_state_before(last: Path, trainer: lightning.Trainer, damage: Damaged) -> checkpoint.CheckpointContent:
+    """The content of the checkpoint before the damaged one at `last`, whose place it takes."""
+    before = checkpoint.previous(last)
+    try:
+        content = _training_state(before, trainer)
+    except UserError:
+        problem = f"{_UNUSABLE.format(last, damage.reason)}, and there is no whole one before it"
+        raise Damaged(f"{problem}; {_OVER}", damage.reason) from damage
+    step = content["provenance"]["step"]
+    print(f"{_UNUSABLE.format(last, damage.reason)}; continues from {before} after {step} steps.", file=sys.stderr)
+    beside = last.with_name(f"{last.name}.keep")
+    beside.unlink(missing_ok=True)
+    os.link(before, beside)
+    beside.replace(last)
+    beside.unlink(missing_ok=True)  # where both were one file, renaming does nothing
+    return content
+
+
+def _training_state(path: Path, trainer: lightning.Trainer) -> checkpoint.CheckpointContent:
+    """The content of a checkpoint of Lightning's that a training can go on from.
+
+    Raises:
+        Damaged: it is damaged, its weights are no finite numbers, or what Lightning keeps in it has other types.
+    """
+    content = checkpoint.read(path, refuse_non_finite=True)
+    reason = wrong_state(content, trainer)
+    if reason is not None:
+        raise Damaged(f"The checkpoint {path} is damaged: {reason}.", reason)
+    return content
+
+
 def refuse_other_images(model: Restorer, images: ImageSet | None, before: Mapping[str, object]) -> None:
     """Refuse to go on with another number of training images than the run began with; the model's provenance has it.
 
@@ -71,13 +139,30 @@ def refuse_other_images(model: Restorer, images: ImageSet | None, before: Mappin
 def _longest_shorter_run(spec: RunSpec, steps: int) -> Run | None:
     """The longest finished run that is equal to the training `spec` but for having less than `steps` batches."""
     runs = [Run(folder) for folder in _beside(spec) if folder != spec.directory]
-    alike = [run for run in runs if _differs_in_length(run, spec) and run.done]
-    alike = [run for run in alike if run.status().get("steps", 0) < steps]
+    alike = [run for run in runs if _differs_in_length(run, spec) and _is_done_within(run, steps)]
     for run in alike:
         if not run.last_checkpoint.is_file():
             print(f"The finished run {run.path} is not continued: it has no last checkpoint any more.", file=sys.stderr)
-    kept = [run for run in alike if run.last_checkpoint.is_file()]
+    kept = [run for run in alike if run.last_checkpoint.is_file() and _can_be_read(run)]
     return max((run for run in kept if _steps(run) < steps), key=_steps, default=None)
+
+
+def _is_done_within(run: Run, steps: int) -> bool:
+    """Whether a run is finished and had less than `steps` batches."""
+    try:
+        return run.done and (run.status().get("steps") or 0) < steps
+    except Damaged:
+        return False
+
+
+def _can_be_read(run: Run) -> bool:
+    """Whether the last checkpoint of a finished run is whole; stderr tells where it is not."""
+    try:
+        checkpoint.read(run.last_checkpoint, refuse_non_finite=True)
+    except UserError as error:
+        print(f"The finished run {run.path} is not continued: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _take_over(shorter: Run, run: Run) -> None:
@@ -86,13 +171,15 @@ def _take_over(shorter: Run, run: Run) -> None:
     for name in ("curves.csv", run.best_checkpoint.relative_to(run.path)):
         if (shorter.path / name).is_file():
             shutil.copyfile(shorter.path / name, run.path / name)
+    if run.best_checkpoint.is_file():
+        checkpoint.record(run.best_checkpoint, run.best_checkpoint)
     last = dict(checkpoint.read(shorter.last_checkpoint))
     fit_loop = last["loops"]["fit_loop"]  # type: ignore[index]
     # To Lightning the training's one epoch is over with its last batch; here it goes on.
     fit_loop["epoch_loop.batch_progress"]["is_last_batch"] = False
     for counts in fit_loop["epoch_progress"].values():
         counts["processed"] = counts["completed"]
-    checkpoint.save(last, run.last_checkpoint)
+    checkpoint.save(last, run.last_checkpoint, recorded=True)
 
 
 def _beside(spec: RunSpec) -> list[Path]:
@@ -104,7 +191,10 @@ def _beside(spec: RunSpec) -> list[Path]:
 
 
 def _differs_in_length(run: Run, spec: RunSpec) -> bool:
-    facts = (run.config() or {}).get("run") or {}
+    try:
+        facts = (run.config() or {}).get("run") or {}
+    except Damaged:  # of another run, which this one can do without
+        return False
     return (
         spec.fingerprint_but_length is not None and facts.get("fingerprint_but_length") == spec.fingerprint_but_length
     )

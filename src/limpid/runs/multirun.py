@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limpid.errors import CannotRun, UserError, printable
+from limpid.errors import CannotRun, Damaged, UserError, printable
 from limpid.paths import runs
+from limpid.results.measured import readable_records, tell_left_out
 from limpid.store.atomic_io import read_json, write_json
 from limpid.store.run_directory import Run
+from limpid.surroundings import sentence_of_system
 
 if TYPE_CHECKING:
     from limpid.runs.runner import Results
@@ -65,8 +67,12 @@ def job_log(label: str, number: int) -> Iterator[JobLog]:
     except UserError as error:
         outcome |= {"status": "refused", "why": str(error)}
     except Exception as error:
-        traceback.print_exc()
-        outcome |= {"status": "crashed", "why": f"{type(error).__name__}: {error}"}
+        said = sentence_of_system(error)
+        if said is None:
+            traceback.print_exc()
+            outcome |= {"status": "crashed", "why": f"{type(error).__name__}: {error}"}
+        else:
+            outcome |= {"status": "refused", "why": said}
     write_json(Path(folder) / f"{number:05d}.json", outcome)
 
 
@@ -94,17 +100,25 @@ def end(folder: Path) -> int:
 def _compare(runs: list[Run]) -> None:
     """Print how the runs of a sweep that scored the same images differ, image by image."""
     from limpid.results import paired
-    from limpid.results.run_record import read_record
 
-    records = {run.path: read_record(run) for run in runs if _own_images(run) == _own_images(runs[0])}
-    compared = paired.compare_to_reference(paired.image_scores(records.values()))
+    own = {run.path: _own_images(run) for run in runs}
+    alike = {run.path: run for run in runs if own[run.path] is not None and own[run.path] == own[runs[0].path]}
+    compared = paired.compare_to_reference(paired.image_scores(readable_records(alike.values())))
     if compared is not None:
         from limpid.results.console import print_comparison
 
         print_comparison(compared)
 
 
-def _own_images(run: Run) -> dict[str, str]:
-    """What sets of one's own held that a run was tested on: images of one name in two folders are not the same."""
-    own = ((run.config() or {}).get("run") or {}).get("own") or {}
+def _own_images(run: Run) -> dict[str, str] | None:
+    """What sets of one's own held that a run was tested on: images of one name in two folders are not the same.
+
+    None where the run's files are damaged, of which a warning tells.
+    """
+    try:
+        config = run.config()
+    except Damaged as error:
+        tell_left_out(run.path, error)
+        return None
+    own = ((config or {}).get("run") or {}).get("own") or {}
     return {key: digest for key, digest in own.items() if key.startswith("data.test.")}

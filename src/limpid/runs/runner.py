@@ -38,6 +38,7 @@ from limpid.runs.resolve import resolve
 from limpid.runs.spec import RunSpec, read_spec
 from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
+from limpid.surroundings import refusals_of_system
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Runner:
             UserError: another process holds the run, it was made with other settings, or its devices are not there.
             ProcessFailed: one of several processes failed or was killed.
         """
-        if self.run_directory.done and not self.config["rerun"]:
+        if not self.config["rerun"] and self.run_directory.done:
             refuse_absent(self.config["data"], self.spec.mode, self.spec.allow_targets)
             results = self.run_directory.results() or {}
             if not (results.get("absent") and self._more_is_there(results)):
@@ -172,8 +173,8 @@ class Runner:
                 callbacks.StepSeed(self.spec.seed),
                 callbacks.CurveLogging(self.config["log_every"]),
                 callbacks.LastValidation(),
-                *chosen,
                 callbacks.Status(self.run_directory),
+                *chosen,
             ],
             plugins=[callbacks.CheckpointFiles(), place.environment],
         )
@@ -196,7 +197,7 @@ class Runner:
         last = self.run_directory.last_checkpoint
         if trainer.is_global_zero and not last.is_file() and not self.config["rerun"]:
             continuing.continue_shorter(self.spec, model, data.steps, trainer.accumulate_grad_batches)
-        before = checkpoint.read(last)["provenance"] if trainer.is_global_zero and last.is_file() else {}
+        before = continuing.provenance_of_last(self.run_directory, trainer) if trainer.is_global_zero else {}
         before = trainer.strategy.broadcast(before)
         continuing.refuse_other_images(model, data.train, before)
         done = before.get("step")
@@ -216,6 +217,7 @@ class Runner:
         if data.test:
             trainer.test(model, datamodule=data, verbose=False)
 
+    @refusals_of_system()
     def _fit_and_test(self, place: Place, data: RestorationData) -> Results:
         """The results after training and testing, in this process or as one of several; the loggers get them."""
         stored = self.spec.stored()
@@ -270,6 +272,7 @@ class Runner:
             "provenance": provenance,
         }
 
+    @refusals_of_system()
     def _profile(self) -> Results:
         """The cost of the network, measured on the machine's accelerator if it has one, and stored as a run."""
         network = self._construct("network")

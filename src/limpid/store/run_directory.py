@@ -9,15 +9,17 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
 import yaml
 from filelock import FileLock, Timeout
 
-from limpid.errors import UserError
+from limpid.errors import Damaged, UserError
 from limpid.paths import leads_out
-from limpid.store.atomic_io import read_json, write_csv, write_json, write_text
+from limpid.store import forms
+from limpid.store.atomic_io import identity, write_csv, write_json, write_text
 from limpid.store.metrics_file import MetricsFile
 
 
@@ -57,11 +59,15 @@ class InUse(UserError):  # noqa: N818 - it is no failure
     """Another process holds the run."""
 
 
+class Removed(UserError):  # noqa: N818 - as `CannotRun`
+    """The directory of a run that goes on is gone."""
+
+
 class Run:
     """A directory of the run store.
 
     It holds config.yaml, status.json, metrics.json, per_image.csv, curves.csv, environment.json, checkpoints/ and
-    images/.
+    images/. What reads one of these raises `Damaged` where it is not as Limpid wrote it.
 
     Args:
         path: the directory; it need not exist yet.
@@ -71,6 +77,8 @@ class Run:
         self.path = Path(path)
         #: The folders that `locked` made, the innermost first.
         self._made: list[Path] = []
+        #: Device and number of the directory that is written to, once it is.
+        self._identity: tuple[int, int] | None = None
 
     @property
     def last_checkpoint(self) -> Path:
@@ -90,19 +98,27 @@ class Run:
     def config(self) -> dict[str, Any] | None:
         """The composed configuration the run was made with, or None before it begins."""
         file = self.path / "config.yaml"
-        return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+        config: dict[str, Any] | None = forms.read_yaml_file(file, forms.CONFIG)
+        if config is None and (self.path / "status.json").is_file():  # which is written after it
+            raise forms.damaged(file, "is not there")
+        return config
 
     def status(self) -> RunStatus:
         """The content of status.json; a run that was killed while it ran is ``interrupted`` in it."""
-        status: RunStatus = read_json(self.path / "status.json") or RunStatus(status="missing")
+        stored = forms.read_json_file(self.path / "status.json", forms.STATUS)
+        status: RunStatus = stored or RunStatus(status="missing")
         if status["status"] == "running" and not self._is_locked():
             status["status"] = "interrupted"
         return status
 
     def results(self) -> MetricsFile | None:
         """The content of metrics.json, or None before the run is done."""
-        results: MetricsFile | None = read_json(self.path / "metrics.json")
+        results: MetricsFile | None = forms.read_json_file(self.path / "metrics.json", forms.METRICS)
         return results
+
+    def environment(self) -> dict[str, object]:
+        """The facts on the machine and the packages; empty before it begins."""
+        return forms.read_json_file(self.path / "environment.json", forms.ENVIRONMENT) or {}
 
     @property
     def has_weights(self) -> bool:
@@ -127,7 +143,7 @@ class Run:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            by = read_json(self.path / "status.json") or {}
+            by = self._earlier()
             raise InUse(
                 f"The run {self.path} is in use by process {by.get('pid', '?')} on {by.get('host', '?')}; wait for "
                 "it to end, or give another seed."
@@ -136,6 +152,28 @@ class Run:
             yield
         finally:
             lock.release()
+
+    def require_folder(self) -> None:
+        """Refuse to write to a directory that is not the one that this object first wrote to, which is made if needed.
+
+        Raises:
+            UserError: it was removed, or another has its name.
+        """
+        if self._identity is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._identity = identity(self.path)
+        if identity(self.path) != self._identity:
+            raise Removed(
+                f"The run's folder {self.path} was removed or replaced while the run went on, so nothing more is "
+                "written; give the same command again to start over."
+            )
+
+    def _earlier(self) -> Mapping[str, Any]:
+        """What status.json says, empty where it cannot be read: it is about to be replaced."""
+        try:
+            return forms.read_json_file(self.path / "status.json", forms.STATUS) or {}
+        except Damaged:
+            return {}
 
     def _lock(self) -> FileLock:
         return FileLock(self.path / ".lock")
@@ -148,7 +186,22 @@ class Run:
             lock.acquire(timeout=0)
         except Timeout:
             return True
+        except OSError:  # of a store that may only be read
+            return self._is_locked_elsewhere()
         lock.release()
+        return False
+
+    def _is_locked_elsewhere(self) -> bool:
+        """Whether another process holds the run, found out without writing."""
+        try:
+            import fcntl
+
+            with (self.path / ".lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (ImportError, OSError):
+            return False
         return False
 
     def begin(self, config: Mapping[str, object], environment: Mapping[str, object]) -> None:
@@ -157,18 +210,24 @@ class Run:
         Raises:
             UserError: the directory holds a run of other settings.
         """
+        self.require_folder()
         before = self.config()
         if before is not None and _fingerprint(before) != _fingerprint(config):
             raise UserError(
                 f"The run {self.path} was made with other settings ({_difference(before, config)}); add rerun=true to "
                 "start it over, or restore the settings."
             )
-        for unfinished in self.path.rglob("*.part"):  # of a process that was killed while it wrote
-            unfinished.unlink()
-        write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-        write_json(self.path / "environment.json", environment)
-        started = self.status().get("started", _now())
-        self._write_status("running", started=started, resumed=_now() if before is not None else None)
+        try:
+            for unfinished in self.path.rglob("*.part"):  # of a process that was killed while it wrote
+                unfinished.unlink()
+            write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+            write_json(self.path / "environment.json", environment)
+            started = self._earlier().get("started") or _now()
+            self._write_status("running", started=started, resumed=_now() if before is not None else None)
+        except OSError:
+            if before is None and self.path in self._made:
+                self._remove()
+            raise
 
     def progress(self, step: int, steps: int) -> None:
         """Note how far the training is."""
@@ -176,13 +235,16 @@ class Run:
 
     def finish(self, results: MetricsFile, per_image: Sequence[Mapping[str, object]]) -> None:
         """Store the results, and say that the run is done."""
+        self.require_folder()
         write_csv(self.path / "per_image.csv", per_image)
         write_json(self.path / "metrics.json", results)
         self._write_status("done", ended=_now())
 
     def fail(self, message: str, was_done: bool = False) -> None:
         """Say that the run failed, and why; where it `was_done` and only something more failed, it stays done."""
-        self._write_status("done" if was_done else "failed", ended=_now(), message=message)
+        # A folder that is gone or cannot be written to is the failure, then.
+        with contextlib.suppress(Removed, OSError):
+            self._write_status("done" if was_done else "failed", ended=_now(), message=message)
 
     def withdraw(self, message: str, was_done: bool = False) -> None:
         """Leave nothing of a run that never got to its first step; one that got further, or was there before, failed.
@@ -191,10 +253,18 @@ class Run:
             message: why.
             was_done: see `fail`.
         """
-        if self.path not in self._made or self.status().get("step") or self.last_checkpoint.is_file():
+        if self.path not in self._made or self._earlier().get("step") or self.last_checkpoint.is_file():
             self.fail(message, was_done)
             return
-        shutil.rmtree(self.path)
+        try:
+            self.require_folder()
+        except Removed:
+            return
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove the directory and the folders that were made for it."""
+        shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):  # another run is in it by now
             for folder in self._made[1:]:
                 folder.rmdir()
@@ -207,7 +277,8 @@ class Run:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def _write_status(self, status: str, **facts: object) -> None:
-        before = read_json(self.path / "status.json") or {}
+        self.require_folder()
+        before = self._earlier()
         earlier = {k: before[k] for k in ("started", "resumed", "step", "steps") if before.get(k) is not None}
         known = {k: v for k, v in facts.items() if v is not None}
         process = {"pid": os.getpid(), "host": socket.gethostname(), "time": time.time()}
@@ -233,8 +304,10 @@ def directory_name(place: str, budget: str, seed: int, fingerprint: str | None) 
 
 
 def find(folder: Path) -> list[Run]:
-    """Every run below `folder`, sorted by path."""
-    return [Run(file.parent) for file in sorted(folder.rglob("config.yaml"))]
+    """Every run below `folder`, sorted by path; what lies in a run, such as what a logger keeps there, is none."""
+    files = chain(folder.rglob("config.yaml"), folder.rglob("status.json"))
+    folders = {file.parent for file in files}
+    return [Run(path) for path in sorted(folders) if folders.isdisjoint(path.parents)]
 
 
 def _fingerprint(config: Mapping[str, object]) -> object:

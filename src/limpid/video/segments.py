@@ -13,7 +13,7 @@ from typing import NamedTuple
 import filelock
 
 from limpid.errors import UserError
-from limpid.store.atomic_io import read_json, write_json
+from limpid.store.atomic_io import json_text, read_json, write_json
 from limpid.video.smoothing import SmootherState
 
 #: So much of the beginning and of the end of a file tells it from others, with its length.
@@ -101,7 +101,7 @@ class WorkFolder:
                 file.unlink()
 
     def _finished(self) -> list[Segment]:
-        if self._written_by() != json.loads(json.dumps(self._made_from)):
+        if self._written_by() != json.loads(json_text(self._made_from)):
             self.remove()
             write_json(self.path / _MANIFEST, self._made_from)
         segments: list[Segment] = []

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from limpid import checkpoint
 from limpid.config.registry import build
 from limpid.errors import UserError
-from limpid.store.atomic_io import read_json, write_text
+from limpid.store.atomic_io import write_text
 from limpid.store.metrics_file import MetricsFile, MetricSummary
 from limpid.store.run_directory import Run
 from limpid.zoo import files, opening, renames
@@ -126,7 +128,8 @@ def _scores(metrics: Mapping[str, MetricSummary]) -> dict[str, CardScore]:
     scores: dict[str, CardScore] = {}
     for metric, entry in metrics.items():
         if metric != "params_m":
-            scores[metric] = {"value": round(entry["mean"], 6), "n": entry["n"], "protocol": entry["protocol"]}
+            mean = math.nan if entry["mean"] is None else entry["mean"]
+            scores[metric] = {"value": round(mean, 6), "n": entry["n"], "protocol": entry["protocol"]}
     return scores
 
 
@@ -134,15 +137,15 @@ def _of_run(run: Run, fingerprint: str) -> dict[str, object]:
     """The facts that a run which is done gives for a card of its weights."""
     results = run.results() or MetricsFile()
     config = run.config() or {}
-    environment = read_json(run.path / "environment.json") or {}
+    environment = run.environment()
     train = (config.get("data") or {}).get("train") or {}
-    if results["provenance"].get("weights") != fingerprint:
+    if (results.get("provenance") or {}).get("weights") != fingerprint:
         raise UserError(
             f"The scores of the run {run.path} are of other weights than its chosen checkpoint; run it again to its "
             "end, or give the checkpoint's path in place of the run."
         )
-    scores = {dataset: _scores(metrics) for dataset, metrics in results["metrics"].items()}
-    ended = str(run.status()["ended"])[:10]
+    scores = {dataset: _scores(metrics) for dataset, metrics in (results.get("metrics") or {}).items()}
+    ended = str(run.status().get("ended") or "")[:10] or None
     licence = train.get("licence")
     return {"commit": environment.get("commit"), "data_licence": licence, "date": ended, "scores": scores}
 
@@ -157,7 +160,17 @@ def _write(
     known: Mapping[str, object],
     said: Mapping[str, object],
 ) -> Card:
-    """The card, once it and its weights are in `folder`; it is written last, so that none is without weights."""
+    """The card, once it and its weights are in `folder`; it is written last, so that none is without weights.
+
+    Raises:
+        UserError: a weight is no finite number.
+    """
+    strange = [key for key, value in module.state_dict().items() if not torch.isfinite(value).all()]
+    if strange:
+        raise UserError(
+            f"The weights for {name} are not taken in: {strange[0]} holds values that are no finite numbers, and what "
+            "such a network restores is no image."
+        )
     file = folder / f"{name}.yaml"
     weights = file.with_suffix(files.SUFFIX)
     plain = {

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from limpid.errors import UserError
-from limpid.store.atomic_io import atomic_write
+from limpid.store.atomic_io import atomic_write, json_text
 
 SUFFIX = ".safetensors"
 #: The version of the header's entries; the same number as that of checkpoints.
@@ -41,8 +41,8 @@ def write(
         name: (value.detach().float() if value.is_floating_point() else value.detach()).cpu().contiguous().clone()
         for name, value in state.items()
     }
-    header = {"limpid": _FORMAT, "network": network, "network_config": json.dumps(dict(network_config))}
-    content = save(tensors, {**header, "provenance": json.dumps(dict(provenance or {}))})
+    header = {"limpid": _FORMAT, "network": network, "network_config": json_text(network_config)}
+    content = save(tensors, {**header, "provenance": json_text(provenance or {})})
     try:
         with atomic_write(path) as file:
             file.write_bytes(content)
@@ -74,7 +74,7 @@ def read(path: Path, device: str = "cpu") -> dict[str, object]:
     state, header = tensors(path, device)
     try:
         config, provenance = (json.loads(header.get(key) or "{}") for key in ("network_config", "provenance"))
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         config = provenance = None
     if "network" not in header or not isinstance(config, dict) or not isinstance(provenance, dict):
         raise UserError(

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from limpid import checkpoint
 from limpid.errors import UserError
-from limpid.zoo import caffe, files, renames, tensorflow
+from limpid.paths import IS_A_FOLDER, IS_NOT_THERE, why_no_file
+from limpid.zoo import caffe, files, renames, tensorflow, torch_files
 from limpid.zoo.renames import RenameTable
 
+#: Of a MATLAB file: the bytes before its parts, the kind of a packed one, and how many bytes all may hold at most.
+_MATLAB_HEADER, _MATLAB_PACKED = 128, 15
+_LARGEST_MATLAB = 512 * 2**20
+_BLOCK = 1 << 20
 #: How deep structures of a MATLAB file may lie in each other.
 _DEEPEST = 16
 
@@ -24,7 +31,7 @@ def files_in(source: Path) -> list[Path]:
     Raises:
         UserError: it is a folder without any.
     """
-    if not source.is_dir():
+    if why_no_file(source) != IS_A_FOLDER:
         return [source]
     found = sorted(source.glob(f"*{tensorflow.SUFFIX}"))
     if not found:
@@ -44,8 +51,10 @@ def state_of(paths: Sequence[Path], rules: RenameTable) -> dict[str, Tensor]:
         UserError: a file is not there or cannot be read, holds other things than weights, or two have one stem.
     """
     for path in paths:
-        if not path.is_file():
-            raise UserError(f"There is no file {path}; give the path of published weights.")
+        why = why_no_file(path)
+        if why is not None:
+            problem = f"There is no file {path}" if why == IS_NOT_THERE else f"The file {path} {why}"
+            raise UserError(f"{problem}; give the path of published weights.")
     if len(paths) == 1:
         return renames.unwrapped(_opened(paths[0]), rules, paths[0])
     if len({path.stem for path in paths}) < len(paths):
@@ -68,7 +77,7 @@ def _opened(file: Path) -> object:
     scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
     with torch.serialization.safe_globals([scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]):
-        return checkpoint.unpickled(file)
+        return torch_files.content(file)
 
 
 def _matlab(file: Path) -> dict[str, Tensor]:
@@ -80,7 +89,10 @@ def _matlab(file: Path) -> dict[str, Tensor]:
     from scipy.io import loadmat
 
     try:
+        _refuse_larger_inside(file)
         content = loadmat(file)
+    except UserError:
+        raise
     except Exception as error:  # of many types, on a damaged file or another one
         raise UserError(
             f"The file {file} is not a MATLAB file up to version 7, or is damaged ({error}); copy it again."
@@ -95,6 +107,32 @@ def _matlab(file: Path) -> dict[str, Tensor]:
             )
         arrays.update(_inside(name, value, file))
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+
+
+def _refuse_larger_inside(file: Path) -> None:
+    """Refuse a MATLAB file whose packed parts hold more than any published weights.
+
+    Raises:
+        UserError: they do.
+    """
+    with file.open("rb") as opened:
+        header = opened.read(_MATLAB_HEADER)
+        order: Literal["little", "big"] = "big" if header[-2:] == b"MI" else "little"
+        left = _LARGEST_MATLAB
+        while len(tag := opened.read(8)) == 8:
+            kind, size = int.from_bytes(tag[:4], order), int.from_bytes(tag[4:], order)
+            if kind != _MATLAB_PACKED:
+                opened.seek(size, os.SEEK_CUR)
+                continue
+            unpacking = zlib.decompressobj()
+            packed = opened.read(size)
+            while packed and left >= 0:
+                left -= len(unpacking.decompress(packed, _BLOCK))
+                packed = unpacking.unconsumed_tail
+            if left < 0:
+                raise UserError(
+                    f"The file {file} holds more than {_LARGEST_MATLAB:,} bytes, packed; give the weights alone."
+                )
 
 
 def _inside(name: str, value: object, file: Path, depth: int = 0) -> Iterator[tuple[str, np.ndarray]]:

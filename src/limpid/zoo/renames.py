@@ -95,7 +95,7 @@ def unwrapped(content: object, rules: RenameTable, where: Path) -> dict[str, Ten
     """
     state = _joined(content, rules.get("parts", ()))
     for _ in range(3):  # a state dict in a dict in a dict is as deep as releases go
-        if isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values()):
+        if isinstance(state, Mapping) and state and all(_is_real(value) for value in state.values()):
             prefix = _common_prefix(state, rules["strip_prefix"])
             return {str(name).removeprefix(prefix): value for name, value in state.items()}
         if not isinstance(state, Mapping):
@@ -105,6 +105,11 @@ def unwrapped(content: object, rules: RenameTable, where: Path) -> dict[str, Ten
             break
         state = state[inside[0]]
     raise UserError(f"The file {where} holds no weights by name (a state dict), so there is nothing to import.")
+
+
+def _is_real(value: object) -> bool:
+    """Whether it is a tensor of real numbers."""
+    return isinstance(value, Tensor) and not value.is_complex()
 
 
 def _joined(content: object, parts: Sequence[str]) -> object:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from limpid.data.make.images import BEGUN, clear_cache, make_image, unwritable, worker_state
 from limpid.data.make.jobs import Job
 from limpid.errors import UserError
-from limpid.store.atomic_io import atomic_write
+from limpid.store.atomic_io import atomic_write, json_text
 
 #: What is called after every image with how many are there, how many there will be, and the split.
 Progress = Callable[[int, int, str], None]
@@ -67,7 +67,7 @@ def make(job: Job, workers: int = 1, progress: Progress | None = None) -> int:
 
 
 def _line(entry: Mapping[str, object]) -> str:
-    return json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n"
+    return json_text(entry, sort_keys=True) + "\n"
 
 
 def _made(job: Job, numbers: list[int], workers: int) -> Iterator[dict[str, object]]:

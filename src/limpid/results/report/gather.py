@@ -15,7 +15,9 @@ import yaml
 from markupsafe import Markup
 
 from limpid import __version__
+from limpid.errors import Damaged
 from limpid.paths import config_folders
+from limpid.results.measured import tell_left_out
 from limpid.results.report import readme
 from limpid.results.report.runs import RunView
 from limpid.results.report.tables import TableView, tables
@@ -79,7 +81,11 @@ def gather(rows: Sequence[TableRow], store: Path, higher: Mapping[str, bool], ot
     paths = {run.path for run in _runs(rows)}
     views: list[RunView] = []
     for run in find(store):
-        view = RunView(run, run.path.relative_to(store).as_posix(), f"run-{len(views) + 1:04d}.html")
+        try:
+            view = RunView(run, run.path.relative_to(store).as_posix(), f"run-{len(views) + 1:04d}.html")
+        except Damaged as error:
+            tell_left_out(run.path, error)
+            continue
         wanted = view.record.path in paths or (others and view.record.row is None)
         if wanted and view.record.status != "missing":
             views.append(view)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import csv
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from limpid.errors import Damaged
+from limpid.paths import IS_NOT_THERE, why_no_file
 from limpid.results.frame import read_per_image
+from limpid.results.measured import tell_left_out
 from limpid.results.report import labels
 from limpid.results.rows import Row, known_row
 from limpid.results.run_record import INPUT, MEASURED, RunDetails, RunRecord, Score, read_details, read_record
-from limpid.store.atomic_io import read_json
+from limpid.store.forms import damaged
 from limpid.store.run_directory import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class RunView:
     @cached_property
     def environment(self) -> list[tuple[str, str]]:
         """What it ran on, in plain words."""
-        return environment(read_json(self.run.path / "environment.json") or {})
+        return environment(self._whole(self.run.environment, {}))
 
     def results(self) -> list[Result]:
         """Every figure of the run."""
@@ -116,23 +121,23 @@ class RunView:
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """The points `(step, value)` of each logged value; a line that is not whole is left out."""
-        file = self.run.path / "curves.csv"
-        by_name: dict[str, list[tuple[int, float]]] = {}
-        if not file.is_file():
-            return by_name
-        with file.open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
-                try:
-                    point = int(row["step"]), float(row["value"])
-                except (TypeError, ValueError):
-                    continue  # a running process is about to write the rest of it
-                by_name.setdefault(row["name"], []).append(point)
-        return {name: sorted(points) for name, points in by_name.items()}
+        return self._whole(lambda: read_curves(self.run.path / "curves.csv"), {})
+
+    def _whole(self, read: Callable[[], _Read], otherwise: _Read) -> _Read:
+        """What is read of the run, or `otherwise` where that is damaged, of which a warning tells."""
+        try:
+            return read()
+        except Damaged as error:
+            tell_left_out(self.run.path, error, "Something of the run")
+            return otherwise
 
     @cached_property
     def image_scores(self) -> pd.DataFrame:
         """The scores of every image, a line each; see `limpid.results.frame.read_per_image`."""
-        return read_per_image(self.run.path)
+        import pandas as pd
+
+        empty = pd.DataFrame(columns=["set", "image", "image_number", "metric", "source", "value"])
+        return self._whole(lambda: read_per_image(self.run.path), empty)
 
     @cached_property
     def scores(self) -> Mapping[tuple[str, str], Mapping[str, float]]:
@@ -173,6 +178,40 @@ class RunView:
     def set_option(self, name: str) -> str:
         """The option of the group `dataset` that the test set `name` was made from; empty where nothing says."""
         return self.details.set_choices.get(name, "")
+
+
+def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
+    """The points `(step, value)` of each value in a curves.csv; a line that is not whole is left out.
+
+    Raises:
+        Damaged: the file is not as Limpid wrote it.
+    """
+    by_name: dict[str, list[tuple[int, float]]] = {}
+    why = why_no_file(file)
+    if why == IS_NOT_THERE:
+        return by_name
+    if why is not None:
+        raise damaged(file, why)
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines)
+            for row in reader:
+                point = _point(row)
+                if point is not None:
+                    by_name.setdefault(row["name"], []).append(point)
+    except (OSError, ValueError, csv.Error) as error:
+        raise damaged(file, "is cut short or damaged") from error
+    if reader.fieldnames != ["step", "name", "value"]:
+        raise damaged(file, "is damaged (its first line is another)")
+    return {name: sorted(points) for name, points in by_name.items()}
+
+
+def _point(row: Mapping[str, str]) -> tuple[int, float] | None:
+    """The step and the value in a line; None of one that a running process is about to write the rest of."""
+    try:
+        return int(row["step"]), float(row["value"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _result(score: Score, before: float | None, printed: float | None) -> Result:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ from markupsafe import Markup
 from limpid.errors import UserError
 from limpid.results.report import labels, pictures, plots
 from limpid.results.report.gather import Report
-from limpid.store.atomic_io import read_json, write_json, write_text
+from limpid.store.atomic_io import read_json, temporary_path, write_json, write_text
 
 #: Names the files of a report, so that it is known for one, and anything else in its folder is left alone.
 MANIFEST = "report.json"
@@ -31,8 +30,7 @@ def write(report: Report, output: Path) -> Path:
     """
     folder = output.resolve()
     check(output)
-    beside = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    older = folder.with_name(f"{folder.name}.{os.getpid()}.older")
+    beside, older = temporary_path(folder), temporary_path(folder, ".older")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
@@ -78,7 +76,7 @@ def check(output: Path) -> None:
 def _has_manifest(place: Path) -> bool:
     try:
         manifest: object = read_json(place / MANIFEST)
-    except ValueError:
+    except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and manifest.get("limpid_report") == 1
 
