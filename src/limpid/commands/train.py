@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from limpid.config.compose import composed_job, launch, launch_once
 from limpid.errors import UserError
 from limpid.runs import distributed, multirun
+from limpid.runs.interruption import end_in_order
 from limpid.store.run_directory import Run
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def run(arguments: list[str], command: str = "train", text: str = HELP) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(text)
         return 0
+    end_in_order()
     started = distributed.outside()
     if started is not None:
         for name, value in distributed.QUIET.items():

@@ -99,6 +99,11 @@ class Run:
             status["status"] = "interrupted"
         return status
 
+    def environment(self) -> dict[str, Any]:
+        """The content of environment.json; empty before the run begins."""
+        environment: dict[str, Any] = read_json(self.path / "environment.json") or {}
+        return environment
+
     def results(self) -> MetricsFile | None:
         """The content of metrics.json, or None before the run is done."""
         results: MetricsFile | None = read_json(self.path / "metrics.json")
@@ -183,6 +188,11 @@ class Run:
     def fail(self, message: str, was_done: bool = False) -> None:
         """Say that the run failed, and why; where it `was_done` and only something more failed, it stays done."""
         self._write_status("done" if was_done else "failed", ended=_now(), message=message)
+
+    def interrupt(self, step: int | None, message: str = "", was_done: bool = False) -> None:
+        """Say that the run was interrupted, and at which step it continues; see `fail` for `was_done`."""
+        status = "done" if was_done else "interrupted"
+        self._write_status(status, ended=_now(), step=step or 0, message=message or None)
 
     def withdraw(self, message: str, was_done: bool = False) -> None:
         """Leave nothing of a run that never got to its first step; one that got further, or was there before, failed.
