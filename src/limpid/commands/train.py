@@ -58,8 +58,8 @@ def run(arguments: list[str], command: str = "train", text: str = HELP) -> int:
                 "once, and trainer=ddp starts the processes of each of its jobs."
             )
         with multirun.noted() as folder:
-            launch(command, arguments, _job)
-        return multirun.end(folder)
+            lost = multirun.launched(lambda: launch(command, arguments, _job), arguments)
+        return multirun.end(folder) or lost
     try:
         launch_once(command, arguments, _job)
     except distributed.ProcessFailed as error:

@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
-
 from limpid.errors import UserError
 
 #: Sent by a queue before the time is up (TERM, USR1 or USR2 with `--signal`), and when a terminal closes (HUP).
@@ -72,25 +69,6 @@ def _hear_of_loaders(does: bool) -> None:
     elif not does and callable(handler := signal.getsignal(signal.SIGCHLD)):
         _kept.append(handler)
         _set(signal.SIGCHLD, signal.SIG_DFL)
-
-
-class OwnSignals(Callback):
-    """Keeps SIGTERM as it is: Lightning's handler waits for the other processes, which need not have had the signal."""
-
-    def __init__(self) -> None:
-        self._handler: Any = None
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Note what SIGTERM does."""
-        self._handler = signal.getsignal(signal.SIGTERM)
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let it do that again."""
-        _set(signal.SIGTERM, self._handler)
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let it do that again."""
-        _set(signal.SIGTERM, self._handler)
 
 
 @contextmanager

@@ -37,12 +37,14 @@ from limpid.runs import continuing, distributed, fine_tuning, untrained
 from limpid.runs.comparable import judge
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.environment import describe, quieten
-from limpid.runs.interruption import Interrupted, OwnSignals, end_in_order, interruptible
+from limpid.runs.interruption import Interrupted, end_in_order, interruptible
 from limpid.runs.prerequisites import fulfil
 from limpid.runs.rendezvous import Rendezvous
 from limpid.runs.resolve import resolve
+from limpid.runs.scorable import refuse_unscorable
 from limpid.runs.spec import RunSpec, read_spec
 from limpid.runs.trainer import time_limit
+from limpid.store.fingerprint import scored_metrics
 from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
 
@@ -120,6 +122,9 @@ class Runner:
         data = self.build_data(place.world)
         if place.watched or place.rank > 0:
             return self._fit_and_test(place, data)
+        if self.spec.mode == "train":
+            metrics = instantiate.construct(scored_metrics(self.config), "metrics", self.spec.allow_targets)
+            refuse_unscorable(data, metrics)
         with self._held(place.world):
             if place.starts:
                 distributed.launch(self.spec.directory, place.world)
@@ -191,7 +196,7 @@ class Runner:
                 callbacks.LastValidation(),
                 *chosen,
                 callbacks.Status(self.run_directory),
-                OwnSignals(),
+                callbacks.OwnSignals(),
             ],
             plugins=[callbacks.CheckpointFiles(), place.environment],
         )
