@@ -97,16 +97,14 @@ class Slurm:
 
     def stop(self) -> None:
         """End every job and every daemon that was started here."""
-        with contextlib.suppress(subprocess.SubprocessError, OSError):
-            self.ask("scancel", "--signal=KILL", "--user=root")
-            self.ask("scancel", "--user=root")
-        for name in ("slurmd.one", "slurmd.two", "slurmctld"):
-            file = self.folder / f"{name}.pid"
-            if file.is_file():
-                with contextlib.suppress(ProcessLookupError, ValueError):
-                    os.kill(int(file.read_text()), signal.SIGTERM)
+        with contextlib.suppress(subprocess.SubprocessError, OSError, AssertionError):
+            for options in (("--signal=KILL", "--user=root"), ("--user=root",)):
+                self.ask("scancel", *options)
+            wait_for(lambda: not self.ask("squeue", "--noheader"), 20, "jobs that do not end")
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda number=number: not _signalled(self.folder, number), 10, "daemons that do not end")
         if self._munged is not None:
-            self._munged.terminate()
             self._munged.wait(20)
 
     def ask(self, *command: str) -> str:
@@ -115,6 +113,18 @@ class Slurm:
             command, env={**os.environ, **self.variables}, capture_output=True, text=True, timeout=60, check=False
         )
         return done.stdout
+
+
+def _signalled(folder: Path, number: signal.Signals) -> list[int]:
+    """The daemons and jobs of the SLURM in `folder`, all of which are sent the signal."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            told = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            if str(folder).encode() in told and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
+                os.kill(found[-1], number)
+    return found
 
 
 @contextlib.contextmanager

@@ -112,10 +112,11 @@ class Rendezvous:
         holds = self.place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         try:
             socket.getaddrinfo(address, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
             raise UserError(
                 f"The machine {address!r}, on which the first process should run, cannot be found from "
-                f"{socket.gethostname()} ({error.strerror}); set MASTER_ADDR to its name or address."
+                f"{socket.gethostname()} ({why}); set MASTER_ADDR to its name or address."
             ) from error
         try:
             return TCPStore(

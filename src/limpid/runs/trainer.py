@@ -19,6 +19,8 @@ class Trainer(lightning.Trainer):
         timeout_minutes: how long a process waits for the others; null is PyTorch's own limit (30 minutes on the CPU,
             10 on GPUs).
         strategy: as Lightning takes it.
+        max_steps: how many optimizer steps; null for no limit.
+        max_epochs: how many epochs; null leaves it to Lightning.
         settings: all other arguments of Lightning's Trainer.
 
     Raises:
@@ -26,11 +28,18 @@ class Trainer(lightning.Trainer):
     """
 
     def __init__(
-        self, *, timeout_minutes: float | None = None, strategy: str | Strategy = "auto", **settings: Any
+        self,
+        *,
+        timeout_minutes: float | None = None,
+        strategy: str | Strategy = "auto",
+        max_steps: int | None = None,
+        max_epochs: int | None = None,
+        **settings: Any,
     ) -> None:
         if timeout_minutes is not None:
             strategy = _with_limit(strategy, time_limit(timeout_minutes))
-        super().__init__(strategy=strategy, **settings)
+        most = -1 if max_steps is None else max_steps
+        super().__init__(strategy=strategy, max_steps=most, max_epochs=max_epochs, **settings)
 
 
 def time_limit(minutes: object) -> timedelta:
