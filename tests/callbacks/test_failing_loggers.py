@@ -50,10 +50,14 @@ def test_uploading_without_a_key_or_with_a_wrong_one_is_refused_before_anything(
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     online = {"wandb": {"_target_": "limpid.loggers.Wandb", "offline": False}}
     loggers.require({"wandb": {**online["wandb"], "offline": True}})
-    with pytest.raises(UserError, match=r"^logger.wandb.offline=false uploads to wandb, which refuses: No API key conf"):
+    with pytest.raises(
+        UserError, match=r"^logger.wandb.offline=false uploads to wandb, which refuses: No API key conf"
+    ):
         loggers.require(online)
     monkeypatch.setenv("WANDB_API_KEY", "short")
-    with pytest.raises(UserError, match=r"API key must have 40\+ characters, has 5\. Log in with `wandb login`, set WAND"):
+    with pytest.raises(
+        UserError, match=r"API key must have 40\+ characters, has 5\. Log in with `wandb login`, set WAND"
+    ):
         loggers.require(online)
 
 

@@ -214,5 +214,11 @@ def _ip(*words: str) -> None:
 def started(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
     """A command that runs; the caller waits for it."""
     return subprocess.Popen(
-        words, cwd=folder, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        words,
+        cwd=folder,
+        env=dict(env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -114,7 +115,8 @@ def test_tasks_that_never_come_are_named_within_the_limit(slurm: cluster.Slurm, 
         [*TWO, "bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
     )
     assert "Process 1 of 2 did not come within 12 seconds (trainer.timeout_minutes)" in done.stderr
-    assert done.returncode == 2
+    assert done.returncode
+    assert "HINT" not in done.stderr
 
 
 def test_machines_that_do_not_share_the_store_are_told_at_the_start(slurm: cluster.Slurm, tmp_path: Path) -> None:
@@ -139,9 +141,9 @@ def tasks(folder: Path) -> dict[int, int]:
         except OSError:
             continue
         rank = next((word for word in env if word.startswith(b"SLURM_PROCID=")), None)
-        if rank is not None and b"limpid.cli" in line and str(folder / "runs").encode() in b"\0".join(env):
-            if b"-c\0from limpid" in line:
-                found[int(rank.split(b"=")[1])] = int(entry.name)
+        is_here = str(folder / "runs").encode() in b"\0".join(env)
+        if rank is not None and is_here and b"python" in line.split(b"\0")[0] and b"-c\0from limpid" in line:
+            found[int(rank.split(b"=")[1])] = int(entry.name)
     return found
 
 
@@ -165,10 +167,8 @@ def test_a_task_that_is_lost_is_named_and_the_run_continues(
         _, err = process.communicate(timeout=60)
     finally:
         for child in [*descendants(process.pid), process.pid, *tasks(tmp_path).values()]:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
     assert f"process {whom} on" in err or f"Process {whom} of 2 is gone" in err, err
     assert "Traceback" not in err
     assert process.returncode != 0
@@ -181,9 +181,7 @@ def test_a_job_that_is_queued_again_continues_and_ends_with_the_same_bits(
     """`rerun=true` in the script does not clear what the job has begun."""
     line = words(*TRAIN, *CPU, "rerun=true")
     again = "" if how == "requeue" else ' || { [ -z "$SLURM_RESTART_COUNT" ] && scontrol requeue "$SLURM_JOB_ID"; }'
-    job = batch(
-        slurm, tmp_path, f"{' '.join(TWO[:3])} {line}{again}", "--nodes=2", "--ntasks-per-node=1", "--requeue"
-    )
+    job = batch(slurm, tmp_path, f"{' '.join(TWO[:3])} {line}{again}", "--nodes=2", "--ntasks-per-node=1", "--requeue")
     cluster.wait_for(lambda: steps(tmp_path) >= 5, 120, "no step")
     assert not list(tmp_path.rglob("metrics.json")), "it was done too soon"
     if how == "requeue":
@@ -267,10 +265,8 @@ def ended(processes: list[subprocess.Popen[str]], seconds: float = 240) -> tuple
     finally:
         for process in processes:
             for child in [*descendants(process.pid), process.pid]:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
     return [int(process.returncode) for process in processes], said
 
 
@@ -298,7 +294,9 @@ def test_a_process_of_torchrun_that_is_killed_is_named(
 ) -> None:
     processes = on_both(machines, tmp_path, *LONG, *CPU, "trainer.timeout_minutes=0.2")
     cluster.wait_for(lambda: steps(tmp_path) >= 5, 120, "no step")
-    [victim, *_] = [pid for pid in descendants(processes[1].pid) if b"limpid.cli" in _line(pid) and b"-m\0" not in _line(pid)]
+    [victim, *_] = [
+        pid for pid in descendants(processes[1].pid) if b"limpid.cli" in _line(pid) and b"-m\0" not in _line(pid)
+    ]
     os.kill(victim, signal.SIGKILL)
     codes, said = ended(processes, 120)
     assert all(codes)

@@ -50,15 +50,16 @@ def test_other_errors_pass_and_an_interruption_comes_before_its_consequences() -
     with pytest.raises(RuntimeError, match="^of our own$"), interruptible(lambda: 0):
         raise RuntimeError("of our own")
     with pytest.raises(KeyboardInterrupt, match="ended by SIGTERM"), interruptible(lambda: 0):
-        try:
-            raise KeyboardInterrupt("ended by SIGTERM")
-        except KeyboardInterrupt:
-            raise SystemExit(1)  # noqa: B904 - as Lightning does
+        raise_after(SystemExit(1))  # as Lightning does
     with pytest.raises(KeyboardInterrupt), interruptible(lambda: 0):
-        try:
-            raise KeyboardInterrupt
-        finally:
-            raise RuntimeError(next(iter(DIED)))
+        raise_after(RuntimeError(next(iter(DIED))))
+
+
+def raise_after(error: BaseException) -> None:
+    try:
+        raise KeyboardInterrupt("ended by SIGTERM")
+    except KeyboardInterrupt:
+        raise error  # noqa: B904 - it comes of what is done after an interruption
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])

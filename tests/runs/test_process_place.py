@@ -133,7 +133,9 @@ def test_on_the_cpu_every_task_is_a_process(told: dict[str, str], monkeypatch: p
 def test_without_a_gpu_a_cluster_is_told_otherwise_than_a_desk() -> None:
     with pytest.raises(UserError, match="shows no GPU; choose trainer=cpu"):
         distributed.place({"accelerator": "gpu", "devices": -1})
-    with pytest.raises(UserError, match=r"shows no GPU; ask for GPUs \(--gpus-per-node=D\), or add trainer.accelerator"):
+    with pytest.raises(
+        UserError, match=r"shows no GPU; ask for GPUs \(--gpus-per-node=D\), or add trainer.accelerator"
+    ):
         distributed.place({"accelerator": "gpu", "devices": -1, "num_nodes": -1})
 
 

@@ -111,7 +111,7 @@ def _differs_in_length(run: Run, spec: RunSpec) -> bool:
 
 
 def steps_done(run: Run) -> int | None:
-    """How many batches the last checkpoint of the run has seen, which is where it continues; None without a sound one."""
+    """How many batches the run's last checkpoint has seen, where it continues; None without a sound checkpoint."""
     try:
         return _steps(run) if run.last_checkpoint.is_file() else None
     except UserError:  # the next start says what is wrong with it

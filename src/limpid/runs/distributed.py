@@ -111,10 +111,11 @@ def _tasks_per_machine(world: int) -> int:
     """How many of the `world` tasks of srun's step run on each machine; SLURM says it as ``2(x3)``, or ``2,1``."""
     said = os.environ.get("SLURM_STEP_TASKS_PER_NODE") or os.environ.get("SLURM_NTASKS_PER_NODE", "")
     numbers = {int(part.partition("(")[0]) for part in said.split(",") if part}
+    counts = said or "it does not say how many"
     if len(numbers) != 1:
         raise UserError(
-            f"srun started {world} processes, not the same number on each machine ({said or 'it does not say how many'})"
-            "; add --ntasks-per-node=D, D being the devices of one machine."
+            f"srun started {world} processes, not the same number on each machine ({counts}); "
+            "add --ntasks-per-node=D, D being the devices of one machine."
         )
     return numbers.pop()
 

@@ -16,7 +16,9 @@ from limpid.errors import UserError
 #: Sent by a queue before the time is up (TERM, USR1 or USR2 with `--signal`), and when a terminal closes (HUP).
 _ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
-_LOADER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (?P<pid>[\d, ]+)\) (?:is killed by signal: (?P<by>[\w ]+)|exited)")
+_LOADER_DIED = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))? (?P<pid>[\d, ]+)\) (?:is killed by signal: (?P<by>[\w ]+)|exited)"
+)
 
 #: What it means that a data-loading process was ended by a signal, and what helps, by the words of the system.
 _REASONS = {

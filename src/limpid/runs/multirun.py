@@ -71,7 +71,9 @@ def _lost_job(message: str) -> str:
     state = re.search(r"state: (\w+)", message)
     which = f"Job {number[1]}" if number else "A job"
     how = f" ({state[1]})" if state else ""
-    return f"{which} of the sweep ended without a result{how}; the others go on, and the same command does what is left."
+    return (
+        f"{which} of the sweep ended without a result{how}; the others go on, and the same command does what is left."
+    )
 
 
 @dataclass

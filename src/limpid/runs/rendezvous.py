@@ -119,9 +119,7 @@ class Rendezvous:
                 f"{socket.gethostname()} ({why}); set MASTER_ADDR to its name or address."
             ) from error
         try:
-            return TCPStore(
-                address, port, is_master=holds, wait_for_workers=False, timeout=limit, multi_tenant=True
-            )
+            return TCPStore(address, port, is_master=holds, wait_for_workers=False, timeout=limit, multi_tenant=True)
         except DistNetworkError as error:
             if holds:
                 raise UserError(

@@ -101,6 +101,7 @@ class Runner:
             UserError: another process holds the run, it was made with other settings, or its devices are not there.
             ProcessFailed: one of several processes failed or was killed.
         """
+        quieten()
         if self.spec.mode != "profile" and distributed.outside() is not None:
             self.meeting = self._met(distributed.place(self.config["trainer"]))  # all then see what the first one does
         if self.run_directory.done and not self.rerun:
@@ -108,7 +109,6 @@ class Runner:
             results = self.run_directory.results() or {}
             if not (results.get("absent") and self._more_is_there(results)):
                 return Results(self.spec.directory, results, skipped=True)
-        quieten()
         torch.set_float32_matmul_precision("highest")  # no TF32: a step's numbers are those of float32
         loggers.require(self.config["logger"])
         if self.spec.mode == "profile":
@@ -336,7 +336,7 @@ class Runner:
         Raises:
             UserError: one of them does not come, or does not see the store.
         """
-        rank_zero_only.rank = place.rank  # a machine's environment may hold other ranks, of other programs
+        rank_zero_only.rank = place.rank  # type: ignore[attr-defined]
         if place.world == 1 or place.starts:
             return None
         minutes = self.config["trainer"].get("timeout_minutes")

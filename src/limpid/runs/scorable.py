@@ -85,8 +85,8 @@ def _sizes(files: tuple[str, ...]) -> _Sizes:
 
 def _score(view: EvaluationView, index: int, metrics: Mapping[str, Callable[..., Tensor]]) -> None:
     sample = view[index]
-    image = sample.get("target", sample["input"])[None]
-    target = None if "target" not in sample else image
+    target = sample["target"][None] if "target" in sample else None
+    image = sample["input"][None] if target is None else target
     for name, metric in metrics.items():
         if target is None and getattr(metric, "needs_reference", True):
             continue

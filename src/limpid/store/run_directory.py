@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -19,6 +20,9 @@ from limpid.errors import UserError
 from limpid.paths import leads_out
 from limpid.store.atomic_io import read_json, write_csv, write_json, write_text
 from limpid.store.metrics_file import MetricsFile
+
+#: What a file system says that has no locks, such as NFS without its lock daemon. (ENOSYS is filelock's own affair.)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 def _now() -> str:
@@ -125,6 +129,7 @@ class Run:
 
         Raises:
             InUse: another process holds it.
+            UserError: the file system has no locks.
         """
         self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
@@ -137,6 +142,13 @@ class Run:
                 f"The run {self.path} is in use by process {by.get('pid', '?')} on {by.get('host', '?')}; wait for "
                 "it to end, or give another seed."
             ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise UserError(
+                f"The file system of {self.path} gives no locks ({error.strerror}), so that two commands could write "
+                "one run; put the run store elsewhere (LIMPID_RUNS=FOLDER), or have locks mounted."
+            ) from error
         try:
             yield
         finally:
