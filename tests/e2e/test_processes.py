@@ -258,7 +258,7 @@ def test_a_process_that_hangs_is_named_within_the_limit_and_the_run_ends_with_th
     assert ended == 1
     [said] = [line for line in err.splitlines() if not line.startswith("train ")]
     assert said.startswith(f"Of the 2 processes, process {whom} on ")
-    assert said.endswith("gives no sign of life: ended, stopped or cut off; the others end, and the same command "
+    assert said.endswith("gave no sign of life for three seconds: ended, stopped or cut off; the others end, and the same command "
                          "continues from the last checkpoint.")  # fmt: skip
     done = limpid(*arguments, LIMPID_RUNS=str(other / "runs"))
     assert "continues at step 10 of 16" in done.stderr

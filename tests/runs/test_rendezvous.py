@@ -83,7 +83,9 @@ def test_a_store_that_one_process_does_not_see_is_told_to_all(tmp_path: Path, mo
 
 def test_who_gives_no_sign_of_life_is_named_and_who_is_well_is_not() -> None:
     first, second = both_met()
-    lost = pytest.raises(ProcessFailed, match=r"^Of the 2 processes, process 1 on .* gives no sign of life: ended, st")
+    lost = pytest.raises(
+        ProcessFailed, match=r"^Of the 2 processes, process 1 on .* gave no sign of life for three seconds: end"
+    )
     with lost, first.watched():
         raise RuntimeError("Connection closed by peer [127.0.0.1]:1234")
     with second.watched():  # process 1 is well, so that the error is this process's own

@@ -216,6 +216,6 @@ def test_a_file_system_without_locks_is_a_sentence(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("limpid.store.run_directory.FileLock.acquire", refuse)
-    refused = pytest.raises(UserError, match=r"gives no locks \(No locks available\), .* LIMPID_RUNS=FOLDER")
+    refused = pytest.raises(UserError, match=r"gives no locks \(No locks available\), .*LIMPID_RUNS=FOLDER")
     with refused, Run(tmp_path / "run").locked():
         pass

@@ -5,6 +5,7 @@ PyTorch's own messages name a socket where a process is lost or never comes; her
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -30,6 +31,7 @@ _ENDED = (
     "Process {rank} of {world} ended before the run began, or said nothing within trainer.timeout_minutes; see what it "
     "says."
 )
+_SILENT = "gave no sign of life for three seconds: ended, stopped or cut off"
 _MEETINGS = itertools.count()
 _CONTINUES = "the same command continues from the last checkpoint"
 
@@ -206,26 +208,38 @@ class Rendezvous:
     def _why_lost(self, message: str) -> str | None:
         """Which process is lost, in a phrase; None where all are well and the failure is this process's own."""
         world = self.place.world
-        others = [rank for rank in range(world) if rank != self.place.rank]
-        try:
-            before = [self._beats(rank) for rank in others]
-            time.sleep(3 * _BEAT)
-            after = [self._beats(rank) for rank in others]
-            hosts = [self._host(rank) for rank in others]
-        except (RuntimeError, UserError):  # the store was held by the first process
-            return None if self.place.rank == 0 else f"Process 0 of {world} is gone"
-        still = [rank for rank, b, a in zip(others, before, after, strict=True) if a == b]
+        still = self._asked_in_time()
+        if still is None:  # the first process held the store, if no launcher did
+            return None if self.place.rank == 0 else f"Of the {world} processes, process 0 {_SILENT}"
         if still:
-            where = dict(zip(others, hosts, strict=True))
-            named = " and ".join(f"process {rank} on {where[rank]}" for rank in still)
-            verb = "gives" if len(still) == 1 else "give"
-            return f"Of the {world} processes, {named} {verb} no sign of life: ended, stopped or cut off"
+            named = " and ".join(f"process {rank} on {host}" for rank, host in still.items())
+            return f"Of the {world} processes, {named} {_SILENT}"
         if "timed out" in message.lower():
             return (
                 f"Process {self.place.rank} of {world} waited {_words(self.limit)} (trainer.timeout_minutes) for the "
                 "others, which are alive but still at work; give them more minutes"
             )
         return None
+
+    def _asked_in_time(self) -> dict[int, str] | None:
+        """The processes that give no sign of life, and their machines; None where the store does not answer."""
+        answers: list[dict[int, str]] = []
+
+        def ask() -> None:
+            with contextlib.suppress(RuntimeError, UserError):
+                answers.append(self._silent())
+
+        asking = threading.Thread(target=ask, daemon=True)  # a store whose process is stopped never answers
+        asking.start()
+        asking.join(10 * _BEAT)
+        return answers[0] if answers else None
+
+    def _silent(self) -> dict[int, str]:
+        others = [rank for rank in range(self.place.world) if rank != self.place.rank]
+        before = {rank: self._beats(rank) for rank in others}
+        time.sleep(3 * _BEAT)
+        still = [rank for rank in others if self._beats(rank) == before[rank]]
+        return {rank: self._host(rank) for rank in still}
 
     def _beats(self, rank: int) -> int:
         return self._store.add(f"{self._prefix}/beat/{rank}", 0)

@@ -336,6 +336,7 @@ class Runner:
         Raises:
             UserError: one of them does not come, or does not see the store.
         """
+        # A machine's environment may hold the rank of another program, by which nothing would be logged.
         rank_zero_only.rank = place.rank  # type: ignore[attr-defined]
         if place.world == 1 or place.starts:
             return None
