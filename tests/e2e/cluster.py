@@ -164,10 +164,11 @@ def variables(folder: Path, **more: str) -> dict[str, str]:
 
 
 class Namespace:
-    """A network namespace with one address, which stands for a machine."""
+    """A network namespace with one device and address, which stands for a machine."""
 
-    def __init__(self, name: str, address: str) -> None:
+    def __init__(self, name: str, device: str, address: str) -> None:
         self.name = name
+        self.device = device
         self.address = address
 
     def words(self, command: Sequence[str], private: Path | None = None) -> list[str]:
@@ -177,7 +178,8 @@ class Namespace:
             command: what to run.
             private: a folder that this machine has for itself, empty.
         """
-        inside = list(command)
+        # Gloo takes the address of the machine's name, which is another machine's here.
+        inside = ["env", f"GLOO_SOCKET_IFNAME={self.device}", *command]
         if private is not None:
             inside = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{private}" && exec "$@"', "sh", *inside]
         return ["ip", "netns", "exec", self.name, *inside]
@@ -189,19 +191,20 @@ def two_machines() -> Iterator[tuple[Namespace, Namespace]]:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("network namespaces are made by root, with iproute2")
     tag = f"{os.getpid() % 100000}"
-    machines = (Namespace(f"limpid{tag}a", "10.231.7.1"), Namespace(f"limpid{tag}b", "10.231.7.2"))
+    first = Namespace(f"limpid{tag}a", f"li{tag}a", "10.231.7.1")
+    second = Namespace(f"limpid{tag}b", f"li{tag}b", "10.231.7.2")
     try:
-        for machine in machines:
+        for machine in (first, second):
             _ip("netns", "add", machine.name)
-        ends = [f"li{tag}{letter}" for letter in "ab"]
-        _ip("link", "add", ends[0], "netns", machines[0].name, "type", "veth", "peer", "name", ends[1], "netns", machines[1].name)  # fmt: skip
-        for machine, end in zip(machines, ends, strict=True):
-            _ip("-n", machine.name, "addr", "add", f"{machine.address}/24", "dev", end)
-            for device in (end, "lo"):
+        other_end = ("peer", "name", second.device, "netns", second.name)
+        _ip("link", "add", first.device, "netns", first.name, "type", "veth", *other_end)
+        for machine in (first, second):
+            _ip("-n", machine.name, "addr", "add", f"{machine.address}/24", "dev", machine.device)
+            for device in (machine.device, "lo"):
                 _ip("-n", machine.name, "link", "set", device, "up")
-        yield machines
+        yield first, second
     finally:
-        for machine in machines:
+        for machine in (first, second):
             subprocess.run(["ip", "netns", "del", machine.name], capture_output=True, check=False)
 
 
