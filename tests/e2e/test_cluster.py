@@ -212,8 +212,9 @@ def test_an_array_is_a_sweep_and_a_script_without_srun_one_process(slurm: cluste
 
 def test_a_cancelled_job_of_a_sweep_is_noticed_without_accounting(slurm: cluster.Slurm, tmp_path: Path) -> None:
     env = {**cluster.variables(tmp_path), **slurm.variables}
-    sweep = ("-m", "seed=0,1", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=10")
-    process = cluster.started([sys.executable, "-m", "limpid", *LONG, "trainer=cpu", *sweep], tmp_path, env)
+    launcher = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=10")
+    sweep = ("train", "-m", *LONG[1:], "trainer=cpu", "seed=0,1", *launcher)
+    process = cluster.started([sys.executable, "-m", "limpid", *sweep], tmp_path, env)
     try:
         begun = lambda: len(list(tmp_path.rglob("curves.csv"))) == 2 or process.poll() is not None  # noqa: E731
         cluster.wait_for(begun, 120, "the jobs do not begin")
