@@ -29,5 +29,6 @@ class OwnSignals(Callback):
         self._restore()
 
     def _restore(self) -> None:
-        if threading.current_thread() is threading.main_thread():
+        # A handler that was not set in Python is None here, and cannot be set again.
+        if self._handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
