@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-kills fuzz smoke lint types bench docs clean
+.PHONY: help setup demo test test-slow test-kills test-cluster fuzz smoke lint types bench docs clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(READY) ## Make .venv with everything that was tested (constraints.txt)
 
@@ -35,6 +35,9 @@ test-slow: setup ## Run the slow tests too
 
 test-kills: setup ## Kill runs at random moments and fill disks, and compare every bit with what ended by itself
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_kills.py tests/e2e/test_full_disk.py
+
+test-cluster: setup ## Run on a SLURM and on two network namespaces made for it (root; apt: slurmctld slurmd slurm-client munge)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/e2e/test_cluster.py
 
 # MINUTES=60 goes on for longer, SEED=7 repeats what was tried.
 MINUTES ?= 10

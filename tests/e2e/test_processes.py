@@ -243,6 +243,93 @@ def test_a_killed_run_of_several_processes_ends_as_if_it_had_not_been(
     assert outcome(other) == whole
 
 
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", [0, 1])
+def test_a_process_that_hangs_is_named_within_the_limit_and_the_run_ends_with_the_same_bits(
+    limpid: Limpid, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, whom: int
+) -> None:
+    arguments = (*COMMAND, "trainer=ddp_cpu", "trainer.max_steps=16", "callbacks.checkpoint.every=5")
+    limpid(*arguments)
+    whole = outcome(tmp_path)
+    other = tmp_path_factory.mktemp("hung")
+    within = (*arguments, "trainer.timeout_minutes=0.1")
+    ended, err = end_in_the_middle(other, within, whom=whom, by=signal.SIGSTOP, after=12)
+    assert ended == 1
+    [said] = [line for line in err.splitlines() if not line.startswith("train ")]
+    assert said.startswith(f"Of the 2 processes, process {whom} on ")
+    assert said.endswith("gave no sign of life for three seconds: ended, stopped or cut off; the others end, and the same command "
+                         "continues from the last checkpoint.")  # fmt: skip
+    done = limpid(*arguments, LIMPID_RUNS=str(other / "runs"))
+    assert "continues at step 10 of 16" in done.stderr
+    assert outcome(other) == whole
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS])
+def test_a_data_loading_process_that_dies_interrupts_the_run(
+    limpid: Limpid, tmp_path: Path, by: signal.Signals
+) -> None:
+    arguments = (*COMMAND, "trainer=cpu", "data.workers=2", "callbacks.checkpoint.every=2", "trainer.max_steps=200")
+    process = started(tmp_path, *arguments)
+    wait_for_step(process, tmp_path, 5)
+    os.kill(descendants(process.pid)[-1], by)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    said = err.splitlines()[-1]
+    assert "A data-loading process (pid " in said  # PyTorch ends its own line with a NUL
+    assert said.endswith("The same command continues from the last checkpoint.")
+    assert "Traceback" not in err
+    continues(limpid, tmp_path, arguments)
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("group", [False, True])
+def test_a_signal_ends_a_run_in_order(limpid: Limpid, tmp_path: Path, by: signal.Signals, group: bool) -> None:
+    arguments = (*COMMAND, "trainer=cpu", "data.workers=2", "callbacks.checkpoint.every=2", "trainer.max_steps=200")
+    process = started(tmp_path, *arguments)
+    wait_for_step(process, tmp_path, 5)
+    others = descendants(process.pid)
+    (os.killpg if group else os.kill)(process.pid, by)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    said = [line for line in err.splitlines() if line and not line.startswith("train ")]
+    assert said == ["Interrupted; the same command continues where it was."], err
+    assert not [pid for pid in others if alive(pid)]
+    continues(limpid, tmp_path, arguments)
+
+
+def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command in a process group of its own, as a shell starts it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from limpid.cli import main; main()", *arguments], cwd=folder, env=environment(folder),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+
+
+def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        curves = next(iter(folder.rglob("curves.csv")), None)
+        if curves is not None and curves.read_text().count(",train/loss,") >= step:
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not come to that step")
+
+
+def continues(limpid: Limpid, folder: Path, arguments: tuple[str, ...]) -> None:
+    """The status says that the run was interrupted, and at which step the same command continues."""
+    status = json.loads(next(folder.rglob("status.json")).read_text())
+    assert status["status"] == "interrupted"
+    assert status["step"] >= 4
+    done = limpid(*arguments, "trainer.max_steps=200")
+    assert f"continues at step {status['step']} of 200" in done.stderr
+
+
 @pytest.mark.slow
 def test_processes_that_torchrun_starts_are_one_run(tmp_path: Path) -> None:
     def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:

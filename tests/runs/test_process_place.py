@@ -39,7 +39,8 @@ SRUN |= {"SLURM_NTASKS_PER_NODE": "4", "SLURM_NNODES": "2", "SLURM_NODELIST": "n
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing started this process as one of several, and it is the first again afterwards."""
     monkeypatch.setattr(rank_zero_only, "rank", 0)
-    for name in (*TORCHRUN, *SRUN, "LIMPID_REPORT"):
+    others = ("LIMPID_REPORT", "SLURM_STEP_TASKS_PER_NODE", "SLURM_JOB_NUM_NODES")
+    for name in (*TORCHRUN, *SRUN, *others, "SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -52,7 +53,7 @@ def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_process_by_default_and_as_many_as_devices_else() -> None:
     assert distributed.place({"accelerator": "cpu", "devices": 1}) == Place()
-    assert distributed.place({"accelerator": "cpu", "devices": 3}) == Place(world=3, starts=True)
+    assert distributed.place({"accelerator": "cpu", "devices": 3}) == Place(world=3, on_each=3, starts=True)
     assert isinstance(Place().environment, LightningEnvironment)
 
 
@@ -72,7 +73,7 @@ def test_processes_that_others_started(told: dict[str, str], four_gpus: None, mo
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     own = distributed.place({"accelerator": "gpu", "devices": -1, "num_nodes": -1})
-    assert own == Place(rank=5, world=8, machines=2)
+    assert own == Place(rank=5, world=8, machines=2, on_each=4, on_cpu=False)
     assert own == distributed.place({"accelerator": "gpu", "devices": 4, "num_nodes": 2})
     assert isinstance(own.environment, TorchElasticEnvironment if told is TORCHRUN else SLURMEnvironment)
     assert own.environment.global_rank() == 5
@@ -88,8 +89,85 @@ def test_what_was_not_started_rightly_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SLURM_NTASKS", "8")  # a batch script that does not use srun is one process
     assert distributed.place({"accelerator": "cpu", "devices": 1}) == Place()
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
+    monkeypatch.setenv("SLURM_PROCID", "0")
     with pytest.raises(UserError, match="add --ntasks-per-node=D"):
         distributed.outside()
+    for said, number in (("4(x2)", 4), ("2,2", 2), ("3,1", None)):
+        monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", said)
+        if number is None:
+            with pytest.raises(UserError, match=r"not the same number on each machine \(3,1\); add --ntasks-per-node"):
+                distributed.outside()
+        else:
+            assert distributed.outside() == distributed.Outside("srun", 0, 8, number)
+
+
+MULTI_NODE = {"accelerator": "cpu", "devices": -1, "num_nodes": -1}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"SLURM_JOB_ID": "7", "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"},
+        {"SLURM_JOB_ID": "7"},  # a script without srun
+        {"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"},
+    ],
+    ids=["a step of one task", "a script of one task", "torchrun with one"],
+)
+def test_a_job_of_one_task_is_a_run_of_one_process(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert distributed.place(MULTI_NODE) == Place()
+    assert distributed.place({**MULTI_NODE, "devices": 2}) == Place(world=2, on_each=2, starts=True)
+
+
+@pytest.mark.parametrize("told", [TORCHRUN, SRUN], ids=["torchrun", "srun"])
+def test_on_the_cpu_every_task_is_a_process(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert distributed.place(MULTI_NODE) == Place(rank=5, world=8, machines=2, on_each=4)
+    assert distributed.place({**MULTI_NODE, "devices": 4}) == Place(rank=5, world=8, machines=2, on_each=4)
+    with pytest.raises(UserError, match="started 8 processes, but trainer.devices=3 on trainer.num_nodes=2 asks for 6"):
+        distributed.place({**MULTI_NODE, "devices": 3})
+
+
+def test_without_a_gpu_a_cluster_is_told_otherwise_than_a_desk() -> None:
+    with pytest.raises(UserError, match="shows no GPU; choose trainer=cpu"):
+        distributed.place({"accelerator": "gpu", "devices": -1})
+    with pytest.raises(
+        UserError, match=r"shows no GPU; ask for GPUs \(--gpus-per-node=D\), or add trainer.accelerator"
+    ):
+        distributed.place({"accelerator": "gpu", "devices": -1, "num_nodes": -1})
+
+
+def test_a_shell_of_salloc_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variables tell of tasks that nothing started; a container may have the rank of another program too."""
+    for name, value in {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8", "SLURM_NNODES": "2", "RANK": "3"}.items():
+        monkeypatch.setenv(name, value)
+    assert distributed.outside() is None
+    assert distributed.place({"accelerator": "cpu", "devices": 1}) == Place()
+
+
+def test_a_job_that_was_queued_again_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    assert distributed.requeued() is None
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    assert distributed.requeued() == "77"
+
+
+def test_what_was_begun_by_the_same_job_is_not_cleared_when_it_is_queued_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = resolve(words("rfd/table5/student", "data=scenes", "rerun=true"))
+    spec = dataclasses.replace(spec, directory=tmp_path)
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    (tmp_path / "environment.json").write_text('{"job": "76"}')
+    assert Runner(spec).rerun, "an older job began it"
+    (tmp_path / "environment.json").write_text('{"job": "77"}')
+    assert not Runner(spec).rerun
+    assert capsys.readouterr().err == (
+        "rerun=true is left out: job 77 was started again, and goes on with the run that it began.\n"
+    )
 
 
 def test_the_likely_cause_comes_before_what_it_drew_after_it() -> None:
@@ -140,4 +218,6 @@ def test_lightning_takes_the_settings_of_every_trainer(
     assert made.global_rank == place.rank
     kind = FullySharded if trainer == "fsdp" else DDPStrategy
     assert isinstance(made.strategy, kind) == (expected > 1)
+    if expected > 1:
+        assert made.strategy._timeout.total_seconds() == 600
     assert made.precision == ("32-true" if trainer == "debug" else "bf16-mixed")

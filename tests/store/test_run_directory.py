@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,13 @@ def test_a_finished_run_of_which_something_more_fails_stays_finished(tmp_path: P
         assert (run.done, run.status()["message"]) == (True, "a metric's file is missing")
         run.fail("the disk is full")
         assert run.status()["status"] == "failed"
+
+
+def test_a_file_system_without_locks_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **named: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("limpid.store.run_directory.FileLock.acquire", refuse)
+    refused = pytest.raises(UserError, match=r"gives no locks \(No locks available\), .*LIMPID_RUNS=FOLDER")
+    with refused, Run(tmp_path / "run").locked():
+        pass

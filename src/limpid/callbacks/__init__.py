@@ -6,6 +6,7 @@ from limpid.callbacks.ema import EMA
 from limpid.callbacks.image_logging import ImageLogging
 from limpid.callbacks.last_validation import LastValidation
 from limpid.callbacks.nan_guard import NonFiniteGuard
+from limpid.callbacks.own_signals import OwnSignals
 from limpid.callbacks.progress import Progress
 from limpid.callbacks.status import Status
 from limpid.callbacks.step_seed import StepSeed
@@ -18,6 +19,7 @@ __all__ = [
     "ImageLogging",
     "LastValidation",
     "NonFiniteGuard",
+    "OwnSignals",
     "Progress",
     "Status",
     "StepSeed",

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from limpid.config.compose import composed_job, launch, launch_once
 from limpid.errors import UserError
 from limpid.runs import distributed, multirun
+from limpid.runs.interruption import end_in_order
 from limpid.store.run_directory import Run
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def run(arguments: list[str], command: str = "train", text: str = HELP) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(text)
         return 0
+    end_in_order()
     started = distributed.outside()
     if started is not None:
         for name, value in distributed.QUIET.items():
@@ -56,8 +58,8 @@ def run(arguments: list[str], command: str = "train", text: str = HELP) -> int:
                 "once, and trainer=ddp starts the processes of each of its jobs."
             )
         with multirun.noted() as folder:
-            launch(command, arguments, _job)
-        return multirun.end(folder)
+            lost = multirun.launched(lambda: launch(command, arguments, _job), arguments)
+        return multirun.end(folder) or lost
     try:
         launch_once(command, arguments, _job)
     except distributed.ProcessFailed as error:

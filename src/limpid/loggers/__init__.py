@@ -52,14 +52,19 @@ _PACKAGES = {
 }
 
 
+#: By what names a configuration knows the logger that uploads.
+_UPLOADING = ("limpid.loggers.Wandb", "limpid.loggers.wandb.Wandb")
+
+
 def require(cards: Mapping[str, Mapping[str, object]]) -> None:
-    """Refuse loggers whose package is not installed, before anything begins.
+    """Refuse loggers whose package is not installed, or that have no key for their server, before anything begins.
 
     Args:
         cards: the `logger` part of a configuration.
 
     Raises:
         CannotRun: naming the logger and what to install.
+        UserError: a key is missing or has not the form of one.
     """
     for name, card in cards.items():
         needed = _PACKAGES.get(str(card.get("_target_")).rsplit(".", 1)[-1], ())
@@ -69,6 +74,8 @@ def require(cards: Mapping[str, Mapping[str, object]]) -> None:
                 f"logger={name} needs the package {missing[0]}, which is not installed; `pip install "
                 "'limpid[loggers]'`, or leave the logger out."
             )
+        if card.get("_target_") in _UPLOADING:
+            Wandb.require(card)
 
 
 @contextmanager
@@ -89,7 +96,7 @@ def open_loggers(config: Mapping[str, object], run: Run, writes: bool = True) ->
     try:
         for logger in keeping:
             logger.log_config(config)
-        yield loggers
+        yield [logger for logger in loggers if not getattr(logger, "lost", False)]
         status = "finished"
     except KeyboardInterrupt:
         status = "killed"

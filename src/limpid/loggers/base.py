@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from limpid.loggers.outcome import Outcome
 from limpid.results.comparison_panel import Panel
@@ -41,3 +43,46 @@ class RunLogger(Protocol):
         Returns:
             A line for the user, or None.
         """
+
+
+class MayFail(Protocol):
+    """A logger whose server or files may fail while the run goes on.
+
+    Attributes:
+        lost: whether they did; nothing is logged from then on.
+    """
+
+    lost: bool
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What its package raises then."""
+
+
+_Logger = TypeVar("_Logger", bound=MayFail)
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def going_on(
+    method: Callable[Concatenate[_Logger, _Given], _Result],
+) -> Callable[Concatenate[_Logger, _Given], _Result | None]:
+    """The method of a logger, after whose failure the run goes on without the logger, which is said once."""
+
+    @wraps(method)
+    def call(self: _Logger, /, *given: _Given.args, **named: _Given.kwargs) -> _Result | None:
+        if self.lost:
+            return None
+        try:
+            return method(self, *given, **named)
+        except self.failures as error:
+            self.lost = True
+            why = " ".join(str(error).split()) or type(error).__name__
+            print(
+                f"The logger {type(self).__name__} failed ({why[:300]}); the run goes on without it. Its values are in "
+                "curves.csv and metrics.json all the same.",
+                file=sys.stderr,
+            )
+            return None
+
+    return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import MLFlowLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from limpid.errors import UserError
+from limpid.loggers.base import going_on
 from limpid.loggers.outcome import Outcome
 from limpid.results.comparison_panel import Panel
 
@@ -43,16 +46,35 @@ class MLflow(MLFlowLogger):
     ) -> None:
         for chatty in ("mlflow", "alembic", "lightning.pytorch.loggers.mlflow"):
             logging.getLogger(chatty).setLevel(logging.ERROR)
+        # MLflow would try for minutes, each time that something is logged.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         folder = Path(save_dir or ".").resolve()
         own = tracking_uri is None
-        super().__init__(
-            experiment_name=experiment,
-            run_name=name,
-            tracking_uri=f"sqlite:///{folder / 'mlflow.db'}" if own else tracking_uri,
-            artifact_location=(folder / "mlflow").as_uri() if own else None,
-            tags={ID: id} if id else None,
-        )
+        try:
+            super().__init__(
+                experiment_name=experiment,
+                run_name=name,
+                tracking_uri=f"sqlite:///{folder / 'mlflow.db'}" if own else tracking_uri,
+                artifact_location=(folder / "mlflow").as_uri() if own else None,
+                tags={ID: id} if id else None,
+            )
+        except self.failures as error:
+            why = " ".join(str(error).split()).split(". ")[0]
+            raise UserError(
+                f"logger.mlflow.tracking_uri={tracking_uri} is no place that MLflow can log to ({why}); give the "
+                "address of a server, a folder or a database, or leave it out."
+            ) from error
         self._own_id = id
+        self.lost = False
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What MLflow raises where its server, its database or its files fail."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        return (OSError, MlflowException, SQLAlchemyError)
 
     @property
     @rank_zero_experiment
@@ -72,18 +94,21 @@ class MLflow(MLFlowLogger):
         return str(runs[0].info.run_id) if runs else None
 
     @rank_zero_only
+    @going_on
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log values at a step of the run."""
         if step is not None:  # None is Lightning's own bookkeeping
             super().log_metrics(metrics, step)
 
     @rank_zero_only
+    @going_on
     def log_images(self, images: Mapping[str, Panel], step: int) -> None:
         """See `ImageLogger`; what MLflow does not take in a key becomes an underscore."""
         for key, made in images.items():
             self.experiment.log_image(self.run_id, made.pixels, key=re.sub(r"[^A-Za-z0-9_\-. /]", "_", key), step=step)
 
     @rank_zero_only
+    @going_on
     def log_config(self, config: Mapping[str, Any]) -> None:
         """See `RunLogger`: whole as config.json, and what runs are told apart by as parameters."""
         facts = config["run"]
@@ -100,6 +125,7 @@ class MLflow(MLFlowLogger):
         self.experiment.log_dict(self.run_id, dict(config), "config.json")
 
     @rank_zero_only
+    @going_on
     def log_outcome(self, outcome: Outcome, step: int) -> None:
         """See `RunLogger`; the tables become JSON files in the form that MLflow shows as tables."""
         self.log_metrics(outcome.values, step)
@@ -110,6 +136,7 @@ class MLflow(MLFlowLogger):
     def finalize(self, status: str = "success") -> None:
         """Nothing at the end of a stage: `close` ends the run."""
 
+    @going_on
     def close(self, status: str) -> str | None:
         """See `RunLogger`."""
         if self._initialized:

@@ -8,6 +8,7 @@ import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from limpid.loggers.base import going_on
 from limpid.loggers.outcome import Outcome
 from limpid.results.comparison_panel import Panel
 
@@ -27,26 +28,36 @@ class TensorBoard(TensorBoardLogger):
         super().__init__(
             save_dir or ".", name="", version="tensorboard", default_hp_metric=False, flush_secs=flush_secs
         )
+        self.lost = False
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What writing event files raises."""
+        return (OSError,)
 
     @rank_zero_only
+    @going_on
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log values at a step of the run."""
         if step is not None:  # None is Lightning's own bookkeeping
             super().log_metrics(metrics, step)
 
     @rank_zero_only
+    @going_on
     def log_images(self, images: Mapping[str, Panel], step: int) -> None:
         """See `ImageLogger`."""
         for key, made in images.items():
             self.experiment.add_image(key, made.pixels, step, dataformats="HWC")
 
     @rank_zero_only
+    @going_on
     def log_config(self, config: Mapping[str, object]) -> None:
         """See `RunLogger`."""
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         self.experiment.add_text("config", "".join(f"    {line}\n" for line in text.splitlines()), 0)
 
     @rank_zero_only
+    @going_on
     def log_outcome(self, outcome: Outcome, step: int) -> None:
         """See `RunLogger`; TensorBoard has no tables, so that images' own results stay in per_image.csv."""
         self.log_metrics(outcome.values, step)
@@ -59,6 +70,7 @@ class TensorBoard(TensorBoardLogger):
     def finalize(self, status: str) -> None:
         """Nothing at the end of a stage: `close` ends the file."""
 
+    @going_on
     def close(self, status: str) -> str | None:
         """See `RunLogger`."""
         super().finalize(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from limpid.errors import UserError
+from limpid.loggers.base import going_on
 from limpid.loggers.outcome import Outcome
 from limpid.results.comparison_panel import Panel
 
@@ -61,28 +64,72 @@ class Wandb(WandbLogger):
             settings={**(settings or {}), "silent": offline},
         )
         self._wandb_init.pop("anonymous", None)  # wandb warns about it, whatever it is
+        self.lost = False
+
+    @classmethod
+    def require(cls, card: Mapping[str, Any]) -> None:
+        """Refuse to upload without a key, before anything begins. The server is not asked.
+
+        Args:
+            card: the settings.
+
+        Raises:
+            UserError: there is no key, or it has not the form of one.
+        """
+        settings = card.get("settings") or {}
+        if card.get("offline", True) or "base_url" in settings:  # a login for another server would be kept
+            return
+        import wandb
+
+        try:
+            wandb.login(verify=False)
+        except (wandb.errors.Error, ValueError) as error:
+            why = " ".join(str(error).split()).rstrip(".")
+            raise UserError(
+                f"logger.wandb.offline=false uploads to wandb, which refuses: {why}. Log in with `wandb login`, set "
+                "WANDB_API_KEY, or leave the word out to log into files that are uploaded later."
+            ) from error
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What wandb raises where its server or its files fail."""
+        import wandb
+
+        return (OSError, wandb.errors.Error)
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The wandb run, begun at first use."""
+        """The wandb run, begun at first use; offline where the server cannot be reached."""
         if self._experiment is None:
             import wandb
 
             Path(self._wandb_init["dir"]).mkdir(parents=True, exist_ok=True)
-            run = wandb.init(**self._wandb_init)
+            try:
+                run = wandb.init(**self._wandb_init)
+            except wandb.errors.Error as error:
+                if self._offline:
+                    raise
+                why = " ".join(str(error).split()).rstrip(".")
+                print(f"wandb cannot be reached ({why}); the run is logged into files.", file=sys.stderr)
+                self._offline = True
+                self._wandb_init["mode"] = "offline"
+                wandb.teardown()  # its service holds on to the run's id
+                run = wandb.init(**self._wandb_init)
             run.define_metric(STEP)
             run.define_metric("*", step_metric=STEP, step_sync=True)
             self._experiment = run
         return self._experiment
 
     @rank_zero_only
+    @going_on
     def log_metrics(self, metrics: Mapping[str, object], step: int | None = None) -> None:
         """Log values at a step of the run."""
         if step is not None:  # None is Lightning's own bookkeeping
             self.experiment.log({**metrics, STEP: step})
 
     @rank_zero_only
+    @going_on
     def log_images(self, images: Mapping[str, Panel], step: int) -> None:
         """See `ImageLogger`."""
         import wandb
@@ -91,11 +138,13 @@ class Wandb(WandbLogger):
         self.log_metrics(shown, step)
 
     @rank_zero_only
+    @going_on
     def log_config(self, config: Mapping[str, object]) -> None:
         """See `RunLogger`."""
         self.experiment.config.update(dict(config), allow_val_change=True)
 
     @rank_zero_only
+    @going_on
     def log_outcome(self, outcome: Outcome, step: int) -> None:
         """See `RunLogger`; what is logged last is what wandb shows as the run's summary."""
         import wandb
@@ -106,6 +155,7 @@ class Wandb(WandbLogger):
         }
         self.log_metrics({**outcome.values, **tables}, step)
 
+    @going_on
     def close(self, status: str) -> str | None:
         """See `RunLogger`."""
         if self._experiment is None:

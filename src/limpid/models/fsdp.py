@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
+from torch.distributed.constants import default_pg_timeout
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
@@ -14,11 +17,15 @@ class FullySharded(ModelParallelStrategy):
 
     Args:
         process_group_backend: of `torch.distributed`; None takes the device's usual one.
+        timeout_minutes: how long a process waits for the others; None is PyTorch's own limit.
     """
 
-    def __init__(self, process_group_backend: str | None = None) -> None:
+    def __init__(self, process_group_backend: str | None = None, timeout_minutes: float | None = None) -> None:
         super().__init__(
-            tensor_parallel_size=1, save_distributed_checkpoint=False, process_group_backend=process_group_backend
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,
+            process_group_backend=process_group_backend,
+            timeout=default_pg_timeout if timeout_minutes is None else timedelta(minutes=timeout_minutes),
         )
 
     def setup_environment(self) -> None:

@@ -200,6 +200,14 @@ def _differs_in_length(run: Run, spec: RunSpec) -> bool:
     )
 
 
+def steps_done(run: Run) -> int | None:
+    """How many batches the run's last checkpoint has seen, where it continues; None without a sound checkpoint."""
+    try:
+        return _steps(run) if run.last_checkpoint.is_file() else None
+    except UserError:  # the next start says what is wrong with it
+        return None
+
+
 def _steps(run: Run) -> int:
     """How many batches its last checkpoint has seen."""
     return int(checkpoint.read(run.last_checkpoint)["provenance"]["step"])

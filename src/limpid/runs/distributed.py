@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from limpid.errors import UserError
+from limpid.runs.interruption import Interrupted
 
 if TYPE_CHECKING:
     from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -62,6 +64,8 @@ class Place:
         rank: its number; 0 writes the run.
         world: how many there are.
         machines: that they run on.
+        on_each: how many of them, and so devices, on each machine.
+        on_cpu: whether they compute on the CPU.
         starts: whether this process only starts and watches them.
         watched: whether a command watches this process, and holds the run's lock.
     """
@@ -69,6 +73,8 @@ class Place:
     rank: int = 0
     world: int = 1
     machines: int = 1
+    on_each: int = 1
+    on_cpu: bool = True
     starts: bool = False
     watched: bool = False
 
@@ -90,20 +96,36 @@ def outside() -> Outside | None:
     """The launcher that started this process as one of several, or None.
 
     Raises:
-        UserError: srun was not told how many processes a machine has.
+        UserError: srun started different numbers of processes on the machines.
     """
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env and int(env["WORLD_SIZE"]) > 1:
         return Outside("torchrun", int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"]))
     # Only srun sets the number of a step's tasks; a batch script without srun is one process.
     if (world := int(env.get("SLURM_STEP_NUM_TASKS", "1"))) > 1:
-        if "SLURM_NTASKS_PER_NODE" not in env:
-            raise UserError(
-                f"srun started {world} processes without saying how many run on each machine; add --ntasks-per-node=D, "
-                "D being the devices of one machine."
-            )
-        return Outside("srun", int(env["SLURM_PROCID"]), world, int(env["SLURM_NTASKS_PER_NODE"]))
+        return Outside("srun", int(env["SLURM_PROCID"]), world, _tasks_per_machine(world))
     return None
+
+
+def _tasks_per_machine(world: int) -> int:
+    """How many of the `world` tasks of srun's step run on each machine; SLURM says it as ``2(x3)``, or ``2,1``."""
+    said = os.environ.get("SLURM_STEP_TASKS_PER_NODE") or os.environ.get("SLURM_NTASKS_PER_NODE", "")
+    numbers = {int(part.partition("(")[0]) for part in said.split(",") if part}
+    counts = said or "it does not say how many"
+    if len(numbers) != 1:
+        raise UserError(
+            f"srun started {world} processes, not the same number on each machine ({counts}); "
+            "add --ntasks-per-node=D, D being the devices of one machine."
+        )
+    return numbers.pop()
+
+
+def _started_alone() -> bool:
+    """Whether a launcher started this process as the only one of a run: a job of one task, or torchrun with one."""
+    env = os.environ
+    only_task = env.get("SLURM_STEP_NUM_TASKS") == "1"
+    whole_job = "SLURM_JOB_ID" in env and env.get("SLURM_NTASKS", "1") == env.get("SLURM_JOB_NUM_NODES", "1") == "1"
+    return only_task or whole_job or env.get("TORCHELASTIC_RUN_ID") is not None
 
 
 def place(trainer: Mapping[str, Any]) -> Place:
@@ -112,17 +134,19 @@ def place(trainer: Mapping[str, Any]) -> Place:
     Raises:
         UserError: the devices are not there, or the processes that were started are not those that are asked for.
     """
-    on_each, machines = _devices(trainer), int(trainer.get("num_nodes") or 1)
-    if _REPORT in os.environ:
-        return Place(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), watched=True)
-    started = outside()
+    started = None if watched() else outside()
+    on_cpu, on_each = _devices(trainer, started)
+    machines = int(trainer.get("num_nodes") or 1)
+    if watched():
+        world = int(os.environ["WORLD_SIZE"])
+        return Place(int(os.environ["RANK"]), world, on_each=world, on_cpu=on_cpu, watched=True)
     if started is None:
-        if machines != 1:
+        if machines != 1 and not (machines == -1 and _started_alone()):
             raise UserError(
                 f"trainer.num_nodes={machines} takes processes on several machines, and nothing started them: "
                 f"{_HOW_TO_START}; on one machine choose trainer=ddp."
             )
-        return Place(world=on_each, starts=on_each > 1)
+        return Place(world=on_each, on_each=on_each, on_cpu=on_cpu, starts=on_each > 1)
     if machines == -1:
         machines = started.world // started.per_machine
     if on_each * machines != started.world:
@@ -131,11 +155,13 @@ def place(trainer: Mapping[str, Any]) -> Place:
             f"trainer.num_nodes={machines} asks for {on_each * machines}; start one process per device and choose "
             "trainer=multi_node (each process must see all devices of its machine), or start a single one."
         )
-    return Place(started.rank, started.world, machines)
+    return Place(started.rank, started.world, machines, on_each, on_cpu)
 
 
-def _devices(trainer: Mapping[str, object]) -> int:
-    """The number of devices of this machine that the settings ask for.
+def _devices(trainer: Mapping[str, object], started: Outside | None) -> tuple[bool, int]:
+    """Whether the settings ask for the CPU, and for how many devices of this machine.
+
+    On the CPU a device is a process, so that all devices are as many as the launcher started here.
 
     Raises:
         UserError: they are not there.
@@ -148,7 +174,11 @@ def _devices(trainer: Mapping[str, object]) -> int:
     if name in ("auto", "gpu"):
         kind = next((k for k in (CUDAAccelerator, MPSAccelerator) if k.is_available()), None)
         if kind is None and name == "gpu":
-            raise UserError("trainer.accelerator=gpu, but this machine shows no GPU; choose trainer=cpu.")
+            where = socket.gethostname()
+            how = "choose trainer=cpu"
+            if trainer.get("num_nodes", 1) != 1 or started is not None:
+                how = "ask for GPUs (--gpus-per-node=D), or add trainer.accelerator=cpu to compute on the CPUs"
+            raise UserError(f"trainer.accelerator=gpu, but the machine {where} shows no GPU; {how}.")
         kind = kind or CPUAccelerator
     elif name in AcceleratorRegistry:
         kind = AcceleratorRegistry[name]["accelerator"]
@@ -156,14 +186,31 @@ def _devices(trainer: Mapping[str, object]) -> int:
         raise UserError(
             f"There is no trainer.accelerator={name}; there are auto, gpu, {', '.join(AcceleratorRegistry)}."
         )
-    if devices == "auto" or (devices == -1 and kind is CPUAccelerator):
-        return int(kind.auto_device_count())
+    on_cpu = kind is CPUAccelerator
+    if on_cpu and devices in ("auto", -1, "-1"):
+        return on_cpu, 1 if started is None else started.per_machine
+    if devices == "auto":
+        return on_cpu, int(kind.auto_device_count())
     try:
         parsed = kind.parse_devices(devices)
     except (MisconfigurationException, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"trainer.devices={devices} cannot be had with trainer.accelerator={name}: {reason}") from error
-    return parsed if isinstance(parsed, int) else len(parsed)
+    return on_cpu, parsed if isinstance(parsed, int) else len(parsed)
+
+
+def requeued() -> str | None:
+    """The job that this process is of, if a queue or torchrun started it again; None at its first start."""
+    env = os.environ
+    if int(env.get("SLURM_RESTART_COUNT", "0") or 0) > 0:
+        return job()
+    return job() if int(env.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 else None
+
+
+def job() -> str | None:
+    """What tells this start of the command from others of it: the job's id; None outside of SLURM and torchrun."""
+    env = os.environ
+    return env.get("SLURM_JOB_ID") or env.get("TORCHELASTIC_RUN_ID")
 
 
 # The command that starts and watches -------------------------------------------------------------------------------
@@ -262,7 +309,9 @@ def _watch(processes: list[_Process]) -> None:
     first = min(failed, key=_likely_cause)
     report = first.report
     if "refused" in report:
-        raise UserError(report["refused"])
+        raise (Interrupted if report["interrupted"] else UserError)(report["refused"])
+    if "lost" in report:
+        raise ProcessFailed(report["lost"])
     code, world = first.code or 0, len(processes)
     if code < 0:
         why = f"was killed by {signal.Signals(-code).name}"
@@ -323,9 +372,14 @@ def take_part(job: Callable[[], object]) -> int:
     try:
         job()
     except UserError as error:
-        _leave({"refused": str(error)})
+        _leave({"refused": str(error), "interrupted": isinstance(error, Interrupted)})
         return 2
-    except KeyboardInterrupt:
+    except ProcessFailed as error:
+        _leave({"lost": str(error)})
+        return 1
+    except KeyboardInterrupt as interrupt:
+        if str(interrupt):
+            _leave({"error": f"it was {interrupt}"})
         return 130
     except Exception as error:
         last = traceback.format_exception_only(error)[-1].strip()

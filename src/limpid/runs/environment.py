@@ -63,6 +63,7 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
+        ".*`srun` command is available on your system but is not used.*",  # `limpid.runs.distributed` knows
         ".*resuming from a checkpoint that ended before the epoch ended.*",  # our sampler does resume
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,42 @@ def noted() -> Iterator[Path]:
         yield folder
     finally:
         del os.environ[_FOLDER]
+
+
+def launched(launch: Callable[[], None], words: Sequence[str]) -> int:
+    """The exit status of a sweep's launcher: 1 where a job was cancelled or lost, which is then said, else 0.
+
+    Args:
+        launch: starts the jobs and waits for them.
+        words: of the command line.
+    """
+    if any(word.endswith("launcher=submitit_slurm") for word in words):
+        from limpid.runs.slurm_queue import ask_the_queue_without_accounting
+
+        ask_the_queue_without_accounting()
+    try:
+        launch()
+    except _lost_jobs() as error:
+        print(_lost_job(str(error)), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _lost_jobs() -> tuple[type[Exception], ...]:
+    """What submitit raises for a job without results, if it is the launcher."""
+    module = sys.modules.get("submitit.core.utils")
+    return () if module is None else (module.UncompletedJobError,)
+
+
+def _lost_job(message: str) -> str:
+    """The sentence for a job that submitit misses, whose message has its number and SLURM's word for its end."""
+    number = re.search(r"Job (\S+)", message)
+    state = re.search(r"state: (\w+)", message)
+    which = f"Job {number[1]}" if number else "A job"
+    how = f" ({state[1]})" if state else ""
+    return (
+        f"{which} of the sweep ended without a result{how}; the others go on, and the same command does what is left."
+    )
 
 
 @dataclass
@@ -87,10 +124,8 @@ def end(folder: Path) -> int:
         counts[outcome["status"]] = counts.get(outcome["status"], 0) + 1
         if outcome["why"]:
             print(printable(f"{outcome['status']}: {outcome['job']}: {outcome['why']}"), file=sys.stderr)
-    print(
-        f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items()),
-        file=sys.stderr,
-    )
+    ends = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none has ended"
+    print(f"{len(outcomes)} jobs: {ends}", file=sys.stderr)
     _compare([Run(outcome["run"]) for outcome in outcomes if outcome.get("run")])
     if "crashed" in counts:
         return 1

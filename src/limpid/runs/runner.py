@@ -6,10 +6,11 @@ requeued jobs start there.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning_utilities.core.rank_zero import rank_zero_only
+from torch.distributed.constants import default_pg_timeout
 
 from limpid import callbacks, checkpoint, loggers, profiling
 from limpid.config import instantiate
@@ -28,14 +31,20 @@ from limpid.models import Restorer
 from limpid.models.build import WORDS, ModelConfig, build_model, model_words
 from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
+from limpid.paths import runs
 from limpid.results.rows import NO_SET
 from limpid.runs import continuing, distributed, fine_tuning, untrained
 from limpid.runs.comparable import judge
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.environment import describe, quieten
+from limpid.runs.interruption import Interrupted, end_in_order, interruptible
 from limpid.runs.prerequisites import fulfil
+from limpid.runs.rendezvous import Rendezvous
 from limpid.runs.resolve import resolve
+from limpid.runs.scorable import refuse_unscorable
 from limpid.runs.spec import RunSpec, read_spec
+from limpid.runs.trainer import time_limit
+from limpid.store.fingerprint import scored_metrics
 from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
 from limpid.surroundings import refusals_of_system
@@ -77,6 +86,10 @@ class Runner:
         self.spec = spec
         self.run_directory = Run(spec.directory)
         self.config = spec.settled()
+        #: Whether to start over; a job that is queued again, or restarted, goes on with what it has begun.
+        self.rerun = bool(self.config["rerun"]) and not self._begun_by_this_job()
+        #: The processes of the run, where there are several.
+        self.meeting: Rendezvous | None = None
         #: Why each test set that is not there is not; `build_data` finds out.
         self.absent: list[str] = []
 
@@ -89,12 +102,14 @@ class Runner:
             UserError: another process holds the run, it was made with other settings, or its devices are not there.
             ProcessFailed: one of several processes failed or was killed.
         """
-        if not self.config["rerun"] and self.run_directory.done:
+        quieten()
+        if self.spec.mode != "profile" and distributed.outside() is not None:
+            self.meeting = self._met(distributed.place(self.config["trainer"]))  # all then see what the first one does
+        if not self.rerun and self.run_directory.done:
             refuse_absent(self.config["data"], self.spec.mode, self.spec.allow_targets)
             results = self.run_directory.results() or {}
             if not (results.get("absent") and self._more_is_there(results)):
                 return Results(self.spec.directory, results, skipped=True)
-        quieten()
         torch.set_float32_matmul_precision("highest")  # no TF32: a step's numbers are those of float32
         loggers.require(self.config["logger"])
         if self.spec.mode == "profile":
@@ -104,9 +119,13 @@ class Runner:
         if self.spec.initial is not None:
             fine_tuning.refuse_unfitting(self.spec.initial, network, self.spec)
         place = distributed.place(self.config["trainer"])
+        self.meeting = self.meeting or self._met(place)
         data = self.build_data(place.world)
         if place.watched or place.rank > 0:
             return self._fit_and_test(place, data)
+        if self.spec.mode == "train":
+            metrics = instantiate.construct(scored_metrics(self.config), "metrics", self.spec.allow_targets)
+            refuse_unscorable(data, metrics)
         with self._held(place.world):
             if place.starts:
                 distributed.launch(self.spec.directory, place.world)
@@ -151,6 +170,9 @@ class Runner:
         if data.val is None:
             settings["limit_val_batches"] = 0
         settings["num_nodes"] = place.machines
+        if place.on_cpu:
+            settings["devices"] = place.on_each
+            settings["sync_batchnorm"] = False  # PyTorch does it on GPUs only
         if place.world == 1 and isinstance(settings.get("strategy"), str):
             settings["strategy"] = "auto"  # all GPUs of a machine may be one
         chosen = [callback for callback in self._construct("callbacks").values() if callback is not None]
@@ -175,6 +197,7 @@ class Runner:
                 callbacks.LastValidation(),
                 callbacks.Status(self.run_directory),
                 *chosen,
+                callbacks.OwnSignals(),
             ],
             plugins=[callbacks.CheckpointFiles(), place.environment],
         )
@@ -195,7 +218,7 @@ class Runner:
         trainer.strategy.connect(model)
         trainer.strategy.setup_environment()
         last = self.run_directory.last_checkpoint
-        if trainer.is_global_zero and not last.is_file() and not self.config["rerun"]:
+        if trainer.is_global_zero and not last.is_file() and not self.rerun:
             continuing.continue_shorter(self.spec, model, data.steps, trainer.accumulate_grad_batches)
         before = continuing.provenance_of_last(self.run_directory, trainer) if trainer.is_global_zero else {}
         before = trainer.strategy.broadcast(before)
@@ -206,6 +229,8 @@ class Runner:
         if done is None and self.spec.initial is not None:
             fine_tuning.start_from(self.spec.initial, model, says=trainer.is_global_zero)
         data.batches_done = done or 0
+        if done is not None and trainer.is_global_zero:
+            print(f"continues at step {done} of {data.steps}", file=sys.stderr)
         trainer.fit(model, datamodule=data, ckpt_path=None if done is None else str(last))
 
     def test(self, trainer: lightning.Trainer, model: Restorer, data: RestorationData, weights: Path | None) -> None:
@@ -227,13 +252,11 @@ class Runner:
             trainer = self.build_trainer(data, place, opened)
             weights = None if self.spec.tested is None else self.spec.tested.file
             if self.spec.mode == "train":
-                with _interruptible():
-                    self.fit(trainer, model, data)
+                self._in_company(trainer, lambda: self.fit(trainer, model, data))
                 weights = self.run_directory.chosen_checkpoint
                 if isinstance(trainer.strategy, FullySharded):
                     model = self.build_model()  # the trained one holds a part of its parameters
-            with _interruptible():
-                self.test(trainer, model, data, weights)
+            self._in_company(trainer, lambda: self.test(trainer, model, data, weights))
             document = self._document(model, data, weights)
             if trainer.is_global_zero:
                 self.run_directory.finish(document, model.scores.rows)
@@ -242,6 +265,12 @@ class Runner:
                 torch.distributed.destroy_process_group()
             loggers.record_outcome(opened, stored, document, model.scores.rows, data.steps)
         return Results(self.spec.directory, document)
+
+    def _in_company(self, trainer: lightning.Trainer, do: Callable[[], None]) -> None:
+        """Do a half of the run, and say what ended it from outside: a signal, the machine, or a lost process."""
+        company = nullcontext() if self.meeting is None else self.meeting.watched()
+        with interruptible(lambda: trainer.fit_loop.epoch_loop.batch_progress.total.completed), company:
+            do()
 
     def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> MetricsFile:
         """The content of metrics.json: per set the mean of each metric, the network's size, and the weights' origin."""
@@ -302,18 +331,53 @@ class Runner:
                 loggers.record_outcome(opened, stored, document, [], 0)
         return Results(self.spec.directory, document)
 
+    # The processes ------------------------------------------------------------------------------------------------
+
+    def _met(self, place: Place) -> Rendezvous | None:
+        """The processes of the run, once all are there and see the run store; None where this is the only one so far.
+
+        Raises:
+            UserError: one of them does not come, or does not see the store.
+        """
+        # A machine's environment may hold the rank of another program, by which nothing would be logged.
+        rank_zero_only.rank = place.rank  # type: ignore[attr-defined]
+        if place.world == 1 or place.starts:
+            return None
+        minutes = self.config["trainer"].get("timeout_minutes")
+        limit = default_pg_timeout if minutes is None else time_limit(minutes)
+        environment = place.environment
+        meeting = Rendezvous(place, environment.main_address, environment.main_port, limit)
+        if not place.watched:
+            meeting.require_shared(runs())
+        return meeting
+
+    def _begun_by_this_job(self) -> bool:
+        """Whether a queue started this job again, after it began the run; said once, as it changes what rerun does."""
+        again = distributed.requeued()
+        if again is None or self.run_directory.environment().get("job") != again:
+            return False
+        if self.config["rerun"] and os.environ.get("SLURM_PROCID", os.environ.get("RANK", "0")) == "0":
+            print(
+                f"rerun=true is left out: job {again} was started again, and goes on with the run that it began.",
+                file=sys.stderr,
+            )
+        return True
+
     # The directory ------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _held(self, world: int) -> Iterator[None]:
         """Hold the run's directory, and note there how the run begins and ends."""
         with self.run_directory.locked():
-            if self.config["rerun"]:
+            if self.rerun:
                 self.run_directory.clear()
             was_done = self.run_directory.done
-            self.run_directory.begin(self.spec.stored(), {**describe(), "processes": world})
+            self.run_directory.begin(self.spec.stored(), {**describe(), "processes": world, "job": distributed.job()})
             try:
                 yield
+            except (KeyboardInterrupt, Interrupted) as error:
+                self.run_directory.interrupt(continuing.steps_done(self.run_directory), str(error), was_done)
+                raise
             except UserError as error:
                 self.run_directory.withdraw(str(error), was_done)
                 raise
@@ -361,20 +425,12 @@ def run(overrides: str | Sequence[str], *more: str) -> Results:
     return perform(resolve([*([overrides] if isinstance(overrides, str) else overrides), *more]))
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn Lightning's way to end after Ctrl-C into the usual one."""
-    try:
-        yield
-    except SystemExit as error:
-        raise KeyboardInterrupt from error
-
-
 def main(arguments: list[str]) -> int:
     """The exit status after doing the run in the directory given as the one argument."""
     if len(arguments) != 1:
         print("Give one run directory: python -m limpid.runs.runner RUN", file=sys.stderr)
         return 2
+    end_in_order()
     try:
         runner = Runner(read_spec(arguments[0]))
         if distributed.watched():
@@ -386,6 +442,9 @@ def main(arguments: list[str]) -> int:
     except ProcessFailed as error:
         print(distributed.told(error), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted; the same command continues where it was.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -23,7 +23,7 @@ _GROUPS = ("network", "model", "loss", "optimizer", "lr_scheduler", "inference",
 NETWORK_NEUTRAL = ("allow_nonfree",)
 #: Settings of the trainer that change no result: where it computes, how processes are arranged, what it shows.
 _TRAINER_NEUTRAL = (
-    *("_target_", "accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm", "plugins"),
+    *("_target_", "accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm", "plugins", "timeout_minutes"),
     *("logger", "log_every_n_steps", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"),
     *("num_sanity_val_steps", "detect_anomaly", "profiler", "benchmark", "default_root_dir", "inference_mode"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -21,6 +22,9 @@ from limpid.paths import leads_out
 from limpid.store import forms
 from limpid.store.atomic_io import identity, write_csv, write_json, write_text
 from limpid.store.metrics_file import MetricsFile
+
+#: What a file system says that has no locks, such as NFS without its lock daemon. (ENOSYS is filelock's own affair.)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 def _now() -> str:
@@ -111,6 +115,11 @@ class Run:
             status["status"] = "interrupted"
         return status
 
+    def environment(self) -> dict[str, Any]:
+        """The content of environment.json; empty before the run begins."""
+        environment: dict[str, Any] = read_json(self.path / "environment.json") or {}
+        return environment
+
     def results(self) -> MetricsFile | None:
         """The content of metrics.json, or None before the run is done."""
         results: MetricsFile | None = forms.read_json_file(self.path / "metrics.json", forms.METRICS)
@@ -136,6 +145,7 @@ class Run:
 
         Raises:
             InUse: another process holds it.
+            UserError: the file system has no locks.
         """
         self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
@@ -148,6 +158,13 @@ class Run:
                 f"The run {self.path} is in use by process {by.get('pid', '?')} on {by.get('host', '?')}; wait for "
                 "it to end, or give another seed."
             ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise UserError(
+                f"The file system of {self.path} gives no locks ({error.strerror}), so that two commands could write "
+                "one run; put the run store elsewhere (LIMPID_RUNS=FOLDER), or have locks mounted."
+            ) from error
         try:
             yield
         finally:
@@ -245,6 +262,11 @@ class Run:
         # A folder that is gone or cannot be written to is the failure, then.
         with contextlib.suppress(Removed, OSError):
             self._write_status("done" if was_done else "failed", ended=_now(), message=message)
+
+    def interrupt(self, step: int | None, message: str = "", was_done: bool = False) -> None:
+        """Say that the run was interrupted, and at which step it continues; see `fail` for `was_done`."""
+        status = "done" if was_done else "interrupted"
+        self._write_status(status, ended=_now(), step=step or 0, message=message or None)
 
     def withdraw(self, message: str, was_done: bool = False) -> None:
         """Leave nothing of a run that never got to its first step; one that got further, or was there before, failed.
