@@ -115,11 +115,6 @@ class Run:
             status["status"] = "interrupted"
         return status
 
-    def environment(self) -> dict[str, Any]:
-        """The content of environment.json; empty before the run begins."""
-        environment: dict[str, Any] = read_json(self.path / "environment.json") or {}
-        return environment
-
     def results(self) -> MetricsFile | None:
         """The content of metrics.json, or None before the run is done."""
         results: MetricsFile | None = forms.read_json_file(self.path / "metrics.json", forms.METRICS)
