@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from limpid import checkpoint as checkpoint_file
 from limpid.errors import UserError
 from limpid.models.run_length import batches_before
+from limpid.ranges import PositiveInt
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -47,7 +48,7 @@ class Checkpoints(Checkpoint):
 
     def __init__(
         self,
-        every: int = 500,
+        every: PositiveInt = 500,
         monitor: str = "val/psnr",
         mode: Literal["max", "min"] = "max",
         folder: str | None = None,

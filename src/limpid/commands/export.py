@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _job(config: DictConfig) -> None:
-    from limpid.config.kinds import refuse_values
+    from limpid.config.settings import refuse_values
     from limpid.runs.select_network import refuse_others
 
     refuse_others("export", _KEYS)

@@ -84,7 +84,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from limpid.config.compose import settle_permissions, typed
-    from limpid.config.kinds import refuse_values
+    from limpid.config.settings import refuse_values
     from limpid.predicting.layout import layout
     from limpid.predicting.photographs import found
     from limpid.predicting.settings import settings

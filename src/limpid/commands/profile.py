@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _measure(config: DictConfig) -> dict[str, Any]:
-    from limpid.config.kinds import refuse_values
+    from limpid.config.settings import refuse_values
     from limpid.methods import device_named
     from limpid.runs.select_network import chosen_network, refuse_others
 

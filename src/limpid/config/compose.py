@@ -27,9 +27,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from limpid.config.kinds import refuse_values
 from limpid.config.messages import sentence
 from limpid.config.registry import registered
+from limpid.config.settings import refuse_values
 from limpid.errors import UserError
 from limpid.paths import config_folders
 

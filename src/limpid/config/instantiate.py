@@ -248,12 +248,14 @@ def _hints(target: object) -> dict[str, Any]:
 
 def _read_hints(target: object) -> dict[str, Any]:
     if not inspect.isclass(target):
-        return typing.get_type_hints(target)
+        return typing.get_type_hints(target, include_extras=True)
     if dataclasses.is_dataclass(target):
-        return typing.get_type_hints(target)  # each field's annotation is read where its own class stands
+        return typing.get_type_hints(
+            target, include_extras=True
+        )  # each field's annotation is read where its own class stands
     hints: dict[str, Any] = {}
     for init in _inits(target):
-        hints = {**typing.get_type_hints(init), **hints}
+        hints = {**typing.get_type_hints(init, include_extras=True), **hints}
         if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values()):
             break
     return hints
