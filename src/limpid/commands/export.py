@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from limpid.config.compose import launch_once
+from limpid.config.compose import launch_once, plain_values
 from limpid.errors import CannotRun, UserError, nearest
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _job(config: DictConfig) -> None:
     from limpid.runs.select_network import refuse_others
 
     refuse_others("export", _KEYS)
-    refuse_values(config, "export")
+    refuse_values(plain_values(config), "export")
     _refuse_values(config)
     subject, source = _subject(config)
     places = _places(config.format, Path(config.output), subject, source)

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from limpid.config.compose import launch, launch_once
+from limpid.config.compose import launch, launch_once, plain_values
 from limpid.errors import UserError, nearest
 
 HELP = """limpid profile model=NAME|ckpt=PATH [OVERRIDE ...]
@@ -52,7 +52,7 @@ def _measure(config: DictConfig) -> dict[str, Any]:
     from limpid.runs.select_network import chosen_network, refuse_others
 
     refuse_others("profile", _KEYS)
-    refuse_values(config, "profile")
+    refuse_values(plain_values(config), "profile")
     if config.format not in _FORMATS:
         raise UserError(
             f"format={config.format} is unknown{nearest(config.format, _FORMATS) or '; it is rich or json.'}"

@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from limpid.config.messages import sentence
 from limpid.config.registry import registered
 from limpid.config.settings import refuse_values
-from limpid.errors import UserError
+from limpid.config.yaml_files import text_of
+from limpid.errors import UserError, shortened
 from limpid.paths import config_folders
 
 #: What a row or a single setting may be called by in Hydra's choices but not in ours.
@@ -54,6 +54,31 @@ class Composed:
     paper_network: dict[str, Any]
 
 
+class LimpidSource(FileConfigSource):
+    """The files of conf/ and experiments/, each of which is looked at before Hydra makes values of it."""
+
+    @staticmethod
+    def scheme() -> str:
+        """The beginning of the addresses that lead here."""
+        return "limpid"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """The content of a file.
+
+        Raises:
+            UserError: it cannot be read, is no YAML, stands for too much, or is an empty row.
+        """
+        file = Path(self.path, self._normalize_file_name(config_path))
+        if file.exists():
+            text_of(file)
+        loaded = super().load_config(config_path)
+        if not isinstance(loaded.config, DictConfig):
+            raise UserError(f"The file {file} must hold keys with values, but it holds a list or a single value.")
+        if not loaded.config and Path(self.path).name == "experiments":
+            raise UserError(f"The row {file} is empty; write what it chooses, such as its model, or take it away.")
+        return loaded
+
+
 class LimpidSearchPath(SearchPathPlugin):
     """Adds conf/ and experiments/, the user's own in the current directory before Limpid's.
 
@@ -64,11 +89,12 @@ class LimpidSearchPath(SearchPathPlugin):
         """Append the folders to Hydra's search path."""
         for kind in ("conf", "experiments"):
             for folder in config_folders(kind):
-                search_path.append("limpid", folder.resolve().as_uri())
+                search_path.append("limpid", folder.resolve().as_uri().replace("file:", "limpid:", 1))
 
 
 def register() -> None:
     """Make Hydra know Limpid's search path, and a model for every network that has no model file."""
+    Plugins.instance().register(LimpidSource)
     Plugins.instance().register(LimpidSearchPath)
     files = chain.from_iterable((folder / "model").glob("*.yaml") for folder in config_folders("conf"))
     filed = {file.stem for file in files}
@@ -106,7 +132,7 @@ def _files() -> tuple[tuple[str, int], ...]:
     files: list[Path] = []
     for folder in chain(config_folders("conf"), config_folders("experiments")):
         files += sorted(folder.rglob("*.yaml"))
-    return tuple((str(file), file.stat().st_mtime_ns) for file in files)
+    return tuple((str(file), file.lstat().st_mtime_ns) for file in files)
 
 
 def compose(overrides: Sequence[str], command: str = "train") -> Composed:
@@ -120,14 +146,24 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
         UserError: a group, an option or a key is unknown, a file gives a permission, or a switch or a number is
             neither.
     """
+    refuse_endless(overrides)
     try:
         config = _loader(_files()).load_configuration(command, list(overrides), run_mode=RunMode.RUN)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise UserError(sentence(error) or str(error)) from error
+    except Exception as error:
+        message = sentence(error)
+        if message is None:
+            raise
+        raise UserError(message) from error
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
     return _plain(config, choices, overrides)
+
+
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """The plain values of a composed configuration, interpolations resolved, without what has no value yet."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    return {key: value for key, value in values.items() if not OmegaConf.is_missing(config, key)}
 
 
 def composed_job(config: DictConfig) -> Composed:
@@ -150,6 +186,35 @@ def _network_at_paper(config: DictConfig) -> dict[str, Any]:
         network: Any = OmegaConf.to_container(config.network, resolve=True)
         config.budget = own
     return dict(network)
+
+
+#: Bounds far beyond what a setting needs; Hydra's parser takes minutes and much memory for what lies far beyond them.
+_MOST_LETTERS, _MOST_BRACKETS, _MOST_PARTS = 10_000, 30, 30
+
+
+def refuse_endless(words: Sequence[str]) -> None:
+    """Refuse words too long or too deep to be settings.
+
+    Raises:
+        UserError: naming the beginning of the first.
+    """
+    for word in words:
+        begun = shortened(word, 60)
+        if len(word) > _MOST_LETTERS:
+            raise UserError(f"The word {begun!r} is longer than any setting; shorten it to {_MOST_LETTERS:,} letters.")
+        if _depth(word) > _MOST_BRACKETS:
+            raise UserError(f"The word {begun!r} has lists more than {_MOST_BRACKETS} deep in each other; flatten it.")
+        if key_of(word).count(".") >= _MOST_PARTS:
+            raise UserError(f"The word {begun!r} names a key of more than {_MOST_PARTS} parts, which no setting has.")
+
+
+def _depth(word: str) -> int:
+    """The largest number of brackets that are open at once."""
+    depth = most = 0
+    for letter in re.sub(r"[^\[\](){}]", "", word):
+        depth += 1 if letter in "[({" else -1
+        most = max(most, depth)
+    return most
 
 
 def key_of(override: str) -> str:
@@ -249,6 +314,7 @@ class CapturedJob:
 @contextmanager
 def _command_line(arguments: list[str]) -> Iterator[None]:
     """The command line as Hydra reads it, and the environment it works in."""
+    refuse_endless(arguments)
     register()  # again: the current directory may have another conf/ than when this module was imported
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a traceback of its own and exits with 1
     # Threads that wait for each other spin by default; beside data-loading processes that costs ten times the work.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from limpid.config.kinds import refuse_kinds
-from limpid.errors import UserError, nearest
+from limpid.errors import UserError, nearest, shortened
 
 # PyTorch says it of each layer; `_refuse_empty` does in a sentence.
 warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
@@ -61,6 +61,11 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
     Raises:
         UserError: the package is not allowed, or nothing of that name is there.
     """
+    if not isinstance(path, str) or not path.replace(".", "_").isidentifier():
+        raise UserError(
+            f"{where}._target_ is {shortened(repr(path))}, but it must be the dotted name of a class, such as "
+            "limpid.losses.L1."
+        )
     package = path.split(".", 1)[0]
     if package not in (*ALLOWED, *allow):
         raise UserError(
@@ -121,7 +126,9 @@ def check(
     for key, node in _targets(config, where):
         target = locate(node["_target_"], key, allow)
         arguments = {name: value for name, value in node.items() if name not in _DIRECTIVES}
-        _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), "_partial_" in node)
+        refuse_kinds({"_partial_": bool}, key, {"_partial_": node.get("_partial_", False)}, strict=True)
+        is_partial = node.get("_partial_", False)
+        _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), is_partial)
         refuse_kinds(_hints(target), key, arguments, strict=target.__module__.startswith("limpid."))
 
 
@@ -147,7 +154,7 @@ def construct(config: object, where: str, allow: Sequence[str] = (), **extra: An
 
 
 #: What a class raises that is given numbers or lists it can make nothing of.
-_UNFIT = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+_UNFIT = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 def _made(target: Any, where: str, arguments: Mapping[str, Any]) -> Any:

@@ -67,8 +67,8 @@ def refuse_kinds(hints: Mapping[str, Any], where: str, arguments: Mapping[str, o
 
 
 def describes(value: Mapping[str, object]) -> bool:
-    """An object with its settings"""
-    return "_target_" in value
+    """An object with its settings."""
+    return isinstance(value.get("_target_"), str)
 
 
 def refuse_settings(config: Mapping[str, object], settings: type) -> None:
@@ -188,9 +188,9 @@ def _fault_inside(value: object, kind: Any, strict: bool) -> Fault | None:
         return _fault_in_list(value, kind, strict)
     if not isinstance(value, Mapping):
         return None
-    if "_target_" in value:
-        return None  # it has a signature of its own
     origin = typing.get_origin(kind) or kind
+    if "_target_" in value and not hasattr(origin, "takes_more"):
+        return None  # it has a signature of its own
     if dataclasses.is_dataclass(origin) or typing.is_typeddict(origin):
         return _fault_in_settings(value, origin, strict)
     arguments = typing.get_args(kind) if origin in _MAPPINGS else ()
@@ -300,7 +300,8 @@ def _in_words(function: Any) -> str:
     """What a predicate asks for, by the first line of its docstring."""
     if function is math.isfinite:
         return "a finite number"
-    return (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
+    words = (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
+    return words[0].lower() + words[1:]
 
 
 # Sentences ------------------------------------------------------------------------------------------------------------
@@ -313,16 +314,22 @@ def _named(members: Sequence[Any], value: object, strict: bool) -> str:
     listed = chain.from_iterable(typing.get_args(kind) for kind in kinds if typing.get_origin(kind) is Literal)
     words = list(dict.fromkeys(map(str, listed)))
     others = [kind for kind in kinds if typing.get_origin(kind) is not Literal]
-    names = {_name(kind, ranges[id(kind)]) for kind in others if strict or kind in _NAMES or _is_list_of_numbers(kind)}
-    if {int, float} <= {*others}:
+    names = {
+        _name(kind, ranges[id(kind)]) for kind in others if strict or _is_plain_kind(kind) or _is_list_of_numbers(kind)
+    }
+    if int in others and float in others:
         names = names - {"int", "float"} | {"a number"}
     hint = nearest(value, words).rstrip("?") if isinstance(value, str) and words else ""
     return " or ".join([*words, *sorted(names)]) + hint
 
 
+def _is_plain_kind(kind: Any) -> bool:
+    return isinstance(kind, type) and kind in _NAMES
+
+
 def _name(kind: Any, ranges: tuple[BaseMetadata, ...] = ()) -> str:
     origin = typing.get_origin(kind) or kind
-    if kind in _NAMES:
+    if _is_plain_kind(kind):
         return _NAMES[kind]
     if _is_list_of_numbers(kind):
         return "a list of numbers"
@@ -338,8 +345,10 @@ def _name(kind: Any, ranges: tuple[BaseMetadata, ...] = ()) -> str:
 
 
 def _is_list_of_numbers(kind: Any) -> bool:
-    members = {_unwrapped(member)[0] for member in typing.get_args(kind)} - {...}
-    return typing.get_origin(kind) in (list, tuple, Sequence) and bool(members) and members <= {bool, int, float}
+    if typing.get_origin(kind) not in (list, tuple, Sequence):
+        return False
+    members = [_unwrapped(member)[0] for member in typing.get_args(kind) if member is not ...]
+    return bool(members) and all(member in (bool, int, float) for member in members)
 
 
 def _shown(value: object) -> str:

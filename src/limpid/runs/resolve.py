@@ -82,7 +82,6 @@ def resolve_composed(composed: Composed) -> RunSpec:
         raise CannotRun(f"Row {row.id} ({row.label}) is not built yet: {row.not_built}")
     config = composed.config
     refuse_unknown_keys(composed)
-    _refuse_seed(config["seed"])
     _check(composed)
     refuse_typed_root(composed)
     if config["mode"] == "train":
@@ -175,11 +174,6 @@ def _check(composed: Composed) -> None:
         instantiate.check(config, "", config["allow_targets"], instantiate.GIVEN)
     except UserError as error:
         raise explained(error, composed) from error
-
-
-def _refuse_seed(seed: object) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UserError(f"The seed is {seed!r}, but it must be a whole number from 0 on.")
 
 
 def _named_choices(composed: Composed, tested: TestedWeights | None) -> dict[str, str]:
