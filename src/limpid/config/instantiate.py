@@ -47,6 +47,10 @@ GIVEN = {
     ),
     "optimizer": ("params",),
     "lr_scheduler": ("optimizer", "steps"),
+    "trainer": (
+        *("callbacks", "logger", "plugins", "default_root_dir", "use_distributed_sampler", "num_sanity_val_steps"),
+        *("log_every_n_steps", "check_val_every_n_epoch", "enable_progress_bar", "enable_model_summary"),
+    ),
 }
 
 
@@ -154,7 +158,7 @@ def construct(config: object, where: str, allow: Sequence[str] = (), **extra: An
 
 
 #: What a class raises that is given numbers or lists it can make nothing of.
-_UNFIT = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+_UNFIT = (ArithmeticError, AttributeError, ImportError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 def _made(target: Any, where: str, arguments: Mapping[str, Any]) -> Any:
@@ -163,14 +167,22 @@ def _made(target: Any, where: str, arguments: Mapping[str, Any]) -> Any:
         made = target(**arguments)
         if target.__module__.startswith("limpid."):
             _refuse_empty(made)
-    except _UNFIT as error:
-        if target.__module__.split(".", 1)[0] not in ALLOWED:
+    except Exception as error:
+        is_ours = target.__module__.split(".", 1)[0] in ALLOWED
+        if not is_ours or not (isinstance(error, _UNFIT) or _is_refusal_of_lightning(error)):
             raise
         plain = {name: value for name, value in arguments.items() if _is_plain(value)}
         settings = ", ".join(f"{name}={value}" for name, value in plain.items()) or "its settings"
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise UserError(f"{where} cannot be made with {settings} ({reason}); change what does not fit.") from error
+        raise UserError(
+            f"{where} cannot be made with {shortened(settings, 400)} ({shortened(reason, 400)}); change what does not fit."
+        ) from error
     return made
+
+
+def _is_refusal_of_lightning(error: Exception) -> bool:
+    """Whether Lightning refuses settings in a way of its own; asked by name, so that nothing imports it for that."""
+    return type(error).__name__ == "MisconfigurationException" and type(error).__module__.startswith("lightning.")
 
 
 def _refuse_empty(made: object) -> None:

@@ -24,8 +24,9 @@ _NOT_SET_BY_HAND = ("hydra", "command", "mode")
 def sentence(error: BaseException) -> str | None:
     """The sentence for an error of Hydra, OmegaConf or YAML, or raised inside of them; None for any other error."""
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    text = re.sub(r" See https://hydra\.cc\S+ for details", "", text)
     if text.startswith("Config group override must be a string or a list"):  # a plain ValueError of Hydra's
-        return "A group of the configuration is set to null; name one of its options, or leave it out."
+        return "A group of the configuration is set to no option's name; name one of its options, or leave it out."
     if type(error).__module__.split(".")[0] not in _PACKAGES and not _was_raised_inside(error):
         return None
     if isinstance(error, RecursionError):
@@ -33,6 +34,9 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, MarkedYAMLError):
         file = getattr(error.problem_mark, "name", None) or "a value"
         return f"The configuration is refused: {file}, {reason(error)}."
+    word = getattr(error, "override", None)
+    if isinstance(word, str) and "missing EQUAL" not in text:
+        return _unreadable(error, shortened(word))
     options = getattr(error, "options", None)
     missing = getattr(error, "missing_cfg_file", None)
     if missing and options:
@@ -42,8 +46,9 @@ def sentence(error: BaseException) -> str | None:
     for pattern, words in _SENTENCES:
         if found := re.search(pattern, text, re.DOTALL):
             return words(error, *map(shortened, found.groups()))
+    if text.startswith("Error merging override") and error.__cause__ is not None:
+        text += f": {next(iter(str(error.__cause__).splitlines()), '')}"
     text = text.split(" Config search path:")[0].split(" full_key:")[0]
-    text = re.sub(r" See https://hydra\.cc\S+ for details", "", text)
     return f"The configuration is refused: {shortened(text, 600)}"
 
 
@@ -63,7 +68,8 @@ def _unreadable(error: BaseException, word: str) -> str:
 
 def _unresolved(error: BaseException, why: str) -> str:
     key = getattr(error, "full_key", None)
-    place = f"The value of {key}" if key else "A value of the configuration"
+    is_ours = bool(key) and not str(key).startswith("hydra.")
+    place = f"The value of {key}" if is_ours else "A value of the configuration"
     return f"{place} refers to what is not there: {why.rstrip('.')}."
 
 
@@ -91,9 +97,8 @@ _SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
         r"Error parsing override '(.*?)' missing EQUAL",
         lambda error, word: f"The word {word!r} sets nothing; write KEY=VALUE, such as budget=mini.",
     ),
-    (r"Error parsing override '(.*?)' ", _unreadable),
     (r"LexerNoViableAltException: (.*?) +\^", _unreadable),
-    (r"no viable alternative at input '(.*)'$", _unreadable),
+    (r"(?:no viable alternative at|mismatched|extraneous) input '(.*?)'", _unreadable),
     (r"raised while resolving interpolation: (.*?)(?: full_key:| object_type=|$)", _unresolved),
     (r"(Interpolation key '.*?' not found)", _unresolved),
     (
@@ -125,6 +130,6 @@ def _nearest_key(error: BaseException, key: str) -> str:
         node = getattr(cause, "parent_node", None)
         if node is not None and hasattr(node, "keys"):
             known = [str(name) for name in node if name not in _NOT_SET_BY_HAND]
-            return nearest(last, known) or f"; there are {', '.join(known)}."
+            return nearest(last, known) or (f"; there are {', '.join(known)}." if known else "; it has no settings.")
         cause = cause.__cause__
     return "; limpid train --cfg job prints all."

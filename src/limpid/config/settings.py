@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Interval, Predicate
 
 from limpid.config.kinds import describes, refuse_settings
+from limpid.errors import UserError
 from limpid.ranges import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -69,14 +70,14 @@ class Trainer:
     takes_more: ClassVar[bool] = True
     max_steps: PositiveInt | None
     max_epochs: PositiveInt | None
-    accumulate_grad_batches: PositiveInt | None
+    accumulate_grad_batches: PositiveInt
     gradient_clip_val: NonNegativeFloat | None
     val_check_interval: PositiveInt
     num_nodes: PositiveInt | Literal[-1] = 1
     devices: Annotated[int, Ge(-1)] | Sequence[NonNegativeInt] | str = "auto"
     accelerator: str = "auto"
     strategy: str | Described = "auto"
-    precision: str | int | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "32", "16", "bf16", 32, 16] = 32
 
 
 @dataclass
@@ -189,4 +190,6 @@ def refuse_values(config: Mapping[str, Any], command: str) -> None:
     Raises:
         UserError: naming the first, and what it takes.
     """
+    if not isinstance(command, str) or command not in _COMMANDS:
+        raise UserError("The command stands before its settings, as in `limpid train budget=mini`; leave out command=.")
     refuse_settings(config, _COMMANDS[command])

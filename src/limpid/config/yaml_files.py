@@ -7,6 +7,7 @@ no parser comes back. Both are found here from the events of the file alone, bef
 from __future__ import annotations
 
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -67,22 +68,29 @@ def _refuse_too_much(file: Path, text: str) -> None:
     count = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in sizes:
-                raise UserError(f"The file {file} refers to *{event.anchor}, which is not complete there.")
-            count += sizes[event.anchor]
+            count += _size(event.anchor, sizes, file)
         elif isinstance(event, yaml.ScalarEvent):
             count += 1
-            if event.anchor:
-                sizes[event.anchor] = 1
+            sizes |= {event.anchor: 1} if event.anchor else {}
         elif isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, count))
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = opened.pop()
-            if anchor:
-                sizes[anchor] = count - before + 1
-        if len(opened) > _MOST_DEPTH:
-            raise UserError(f"The file {file} holds more than {_MOST_DEPTH} lists or blocks in each other; flatten it.")
-        if count > _MOST_VALUES:
-            raise UserError(
-                f"The file {file} stands for more than {_MOST_VALUES:,} values, its aliases written out; shorten it."
-            )
+            sizes |= {anchor: count - before + 1} if anchor else {}
+        _refuse_beyond(len(opened), count, file)
+
+
+def _size(anchor: str, sizes: Mapping[str, int], file: Path) -> int:
+    """How many values an alias stands for."""
+    if anchor not in sizes:
+        raise UserError(f"The file {file} refers to *{anchor}, which is not complete there.")
+    return sizes[anchor]
+
+
+def _refuse_beyond(depth: int, count: int, file: Path) -> None:
+    if depth > _MOST_DEPTH:
+        raise UserError(f"The file {file} holds more than {_MOST_DEPTH} lists or blocks in each other; flatten it.")
+    if count > _MOST_VALUES:
+        raise UserError(
+            f"The file {file} stands for more than {_MOST_VALUES:,} values, its aliases written out; shorten it."
+        )

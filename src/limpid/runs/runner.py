@@ -29,7 +29,7 @@ from limpid.models.build import WORDS, ModelConfig, build_model, model_words
 from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.results.rows import NO_SET
-from limpid.runs import continuing, distributed, fine_tuning, untrained
+from limpid.runs import continuing, distributed, fine_tuning, rehearsal, untrained
 from limpid.runs.comparable import judge
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.environment import describe, quieten
@@ -103,6 +103,8 @@ class Runner:
         if self.spec.initial is not None:
             fine_tuning.refuse_unfitting(self.spec.initial, network, self.spec)
         place = distributed.place(self.config["trainer"])
+        if not place.watched:
+            rehearsal.refuse_trainer(self.config["trainer"], self.spec.allow_targets)
         data = self.build_data(place.world)
         if place.watched or place.rank > 0:
             return self._fit_and_test(place, data)
@@ -143,15 +145,11 @@ class Runner:
 
     def build_trainer(self, data: RestorationData, place: Place, opened: Sequence[Logger] = ()) -> lightning.Trainer:
         """The Trainer of Lightning over one pass of the whole run: the step is its clock, so one epoch holds it all."""
-        settings = {k: v for k, v in self.config["trainer"].items() if k not in ("max_steps", "max_epochs")}
-        val_every = settings.pop("val_check_interval")
+        settings = self._trainer_settings(place)
         if self.spec.mode == "train":
-            settings["val_check_interval"] = min(val_every, data.steps)
+            settings["val_check_interval"] = min(self.config["trainer"]["val_check_interval"], data.steps)
         if data.val is None:
             settings["limit_val_batches"] = 0
-        settings["num_nodes"] = place.machines
-        if place.world == 1 and isinstance(settings.get("strategy"), str):
-            settings["strategy"] = "auto"  # all GPUs of a machine may be one
         chosen = [callback for callback in self._construct("callbacks").values() if callback is not None]
         # Averaging swaps weights at the ends of stages, so it comes first and files come last.
         chosen.sort(key=lambda callback: isinstance(callback, callbacks.Checkpoints))
@@ -182,6 +180,15 @@ class Runner:
                 "An average of sharded weights cannot be kept; leave out callbacks=ema, or choose trainer=ddp."
             )
         return trainer
+
+    def _trainer_settings(self, place: Place) -> dict[str, Any]:
+        """The settings of the Trainer without the length of the run and how often it validates."""
+        elsewhere = ("max_steps", "max_epochs", "val_check_interval")
+        settings = {key: value for key, value in self.config["trainer"].items() if key not in elsewhere}
+        settings["num_nodes"] = place.machines
+        if place.world == 1 and isinstance(settings.get("strategy"), str):
+            settings["strategy"] = "auto"  # all GPUs of a machine may be one
+        return settings
 
     def _construct(self, key: str) -> Any:
         return instantiate.construct(self.config[key], key, self.spec.allow_targets)

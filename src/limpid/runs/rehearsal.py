@@ -1,0 +1,66 @@
+"""What only a library can judge, asked before a run's directory is made: optimizer, learning-rate shape, Trainer.
+
+An optimizer is made of one small parameter, and a Trainer of the settings alone. What they refuse would otherwise be
+found once the run has begun, and with `rerun=true` once its results are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limpid.config import instantiate
+from limpid.errors import UserError, nearest
+
+#: The learning-rate shape is made for a run of so many steps.
+_STEPS = 2
+
+
+def refuse_optimizer(config: Mapping[str, Any]) -> None:
+    """Refuse an optimizer or a learning-rate shape that cannot be made.
+
+    Args:
+        config: of a training, plain values.
+
+    Raises:
+        UserError: naming it, its settings and the reason.
+    """
+    from torch import nn
+
+    allow = config["allow_targets"]
+    described = config["optimizer"]
+    if described is None:
+        raise UserError("The training has no optimizer; choose one, such as optimizer=adam.")
+    optimizer = instantiate.construct(_whole(described), "optimizer", allow, params=nn.Linear(1, 1).parameters())
+    if config["lr_scheduler"] is not None:
+        shape = _whole(config["lr_scheduler"])
+        instantiate.construct(shape, "lr_scheduler", allow, optimizer=optimizer, steps=_STEPS)
+
+
+def refuse_trainer(settings: Mapping[str, Any], allow: Sequence[str]) -> None:
+    """Refuse a Trainer that cannot be made on this machine.
+
+    Args:
+        settings: of Lightning's Trainer, without what a run adds.
+        allow: packages besides Limpid's usual ones that its objects may come from.
+
+    Raises:
+        UserError: naming its settings and the reason.
+    """
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    strategy = settings.get("strategy", "auto")
+    known = ("auto", *StrategyRegistry)
+    if isinstance(strategy, str) and strategy not in known:
+        hint = nearest(strategy, known) or f"; there are {', '.join(known)}."
+        raise UserError(f"There is no trainer.strategy={strategy}{hint}")
+    alone = dict(settings) | {"max_steps": -1, "max_epochs": 1, "val_check_interval": 1.0}
+    if isinstance(strategy, str):
+        alone |= {"strategy": "auto", "devices": 1, "num_nodes": 1}  # several processes are started later
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    instantiate.construct(alone | quiet, "trainer", allow)
+
+
+def _whole(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of an object that waits for nothing."""
+    return {key: value for key, value in described.items() if key != "_partial_"}
