@@ -97,6 +97,9 @@ def status(arguments: list[str]) -> int:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             print(f"There is no room to write {error.filename or 'a file'}; make some and go on.", file=sys.stderr)
             return 2
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            print(f"The path {shortened(str(error.filename), 60)} is longer than paths may be.", file=sys.stderr)
+            return 2
         from limpid.config.messages import sentence
 
         message = sentence(error)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
@@ -208,6 +210,20 @@ def refuse_endless(words: Sequence[str]) -> None:
             raise UserError(f"The word {begun!r} names a key of more than {_MOST_PARTS} parts, which no setting has.")
 
 
+def _refuse_contradictions(words: Sequence[str]) -> None:
+    """Refuse typed words that give one key two values.
+
+    Raises:
+        UserError: naming both.
+    """
+    values: dict[str, str] = {}
+    for word in words:
+        key, separator, _ = word.lstrip("+").partition("=")
+        before = values.setdefault(key, word)
+        if separator and before != word:
+            raise UserError(f"The words {shortened(before, 60)} and {shortened(word, 60)} set one key; give it once.")
+
+
 def _depth(word: str) -> int:
     """The largest number of brackets that are open at once."""
     depth = most = 0
@@ -311,16 +327,40 @@ class CapturedJob:
             self.error = error
 
 
+def _flags_first(arguments: list[str]) -> list[str]:
+    """The words with Hydra's flags before the others: its parser takes no flag between them.
+
+    Raises:
+        UserError: there is no such flag, or it lacks its value.
+    """
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"Of the words that begin with a dash: {message}; limpid COMMAND --help shows what there is.")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    words = parser.parse_intermixed_args(arguments).overrides
+    left = Counter(words)
+    flags = []
+    for word in reversed(arguments):
+        if left[word] > 0:
+            left[word] -= 1
+        else:
+            flags.insert(0, word)
+    return [*flags, *words]
+
+
 @contextmanager
 def _command_line(arguments: list[str]) -> Iterator[None]:
     """The command line as Hydra reads it, and the environment it works in."""
     refuse_endless(arguments)
+    _refuse_contradictions(arguments)
     register()  # again: the current directory may have another conf/ than when this module was imported
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a traceback of its own and exits with 1
     # Threads that wait for each other spin by default; beside data-loading processes that costs ten times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     before = sys.argv
-    sys.argv = [before[0], *arguments]
+    sys.argv = [before[0], *_flags_first(arguments)]
     try:
         yield
     finally:

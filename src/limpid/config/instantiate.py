@@ -175,7 +175,7 @@ def _made(target: Any, where: str, arguments: Mapping[str, Any]) -> Any:
         settings = ", ".join(f"{name}={value}" for name, value in plain.items()) or "its settings"
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise UserError(
-            f"{where} cannot be made with {shortened(settings, 400)} ({shortened(reason, 400)}); change what does not fit."
+            f"{where} cannot be made with {shortened(settings)} ({shortened(reason, 400)}); change what does not fit."
         ) from error
     return made
 

@@ -62,8 +62,7 @@ def refuse_kinds(hints: Mapping[str, Any], where: str, arguments: Mapping[str, o
     for name, value in arguments.items():
         found = fault(value, hints.get(name, Any), strict)
         if found is not None:
-            key = f"{where}.{name}" if where else name
-            raise UserError(f"{key}{found.place} is {_shown(found.value)}, but it must be {found.wanted}.")
+            raise UserError(_sentence(f"{where}.{name}" if where else name, found))
 
 
 def describes(value: Mapping[str, object]) -> bool:
@@ -83,7 +82,7 @@ def refuse_settings(config: Mapping[str, object], settings: type) -> None:
     """
     found = _fault_in_settings(config, settings, strict=True)
     if found is not None:
-        raise UserError(f"{found.place.lstrip('.')} is {_shown(found.value)}, but it must be {found.wanted}.")
+        raise UserError(_sentence("", found))
 
 
 def fault(value: object, hint: Any, strict: bool = True) -> Fault | None:
@@ -95,7 +94,7 @@ def fault(value: object, hint: Any, strict: bool = True) -> Fault | None:
         return None
     found = [one for one in faults if one is not None]
     inner = next((one for one in found if one.is_of_kind), None)
-    return inner or Fault("", value, _named(members, value, strict), False)
+    return inner or Fault("", value, _named(members, strict), False)
 
 
 def ranges_of(hint: Any) -> tuple[BaseMetadata, ...]:
@@ -228,7 +227,7 @@ def _fault_in_settings(value: Mapping[str, object], kind: type, strict: bool) ->
             return found._replace(place=f".{name}{found.place}", is_of_kind=True)
     unknown = [name for name in value if name not in hints]
     if unknown and not getattr(kind, "takes_more", False):
-        listed = f"made of {', '.join(hints)}{nearest(str(unknown[0]), hints).rstrip('?')}"
+        listed = f"made of {', '.join(hints)}{nearest(str(unknown[0]), hints)}"
         return Fault("", dict(value), listed, True)
     return None
 
@@ -307,7 +306,7 @@ def _in_words(function: Any) -> str:
 # Sentences ------------------------------------------------------------------------------------------------------------
 
 
-def _named(members: Sequence[Any], value: object, strict: bool) -> str:
+def _named(members: Sequence[Any], strict: bool) -> str:
     """The kinds of an annotation in words; those that no configuration gives are left out where there are others."""
     kinds = [_unwrapped(member)[0] for member in members]
     ranges = {id(kind): _unwrapped(member)[1] for kind, member in zip(kinds, members, strict=True)}
@@ -319,8 +318,7 @@ def _named(members: Sequence[Any], value: object, strict: bool) -> str:
     }
     if int in others and float in others:
         names = names - {"int", "float"} | {"a number"}
-    hint = nearest(value, words).rstrip("?") if isinstance(value, str) and words else ""
-    return " or ".join([*words, *sorted(names)]) + hint
+    return " or ".join([*words, *sorted(names)])
 
 
 def _is_plain_kind(kind: Any) -> bool:
@@ -349,6 +347,11 @@ def _is_list_of_numbers(kind: Any) -> bool:
         return False
     members = [_unwrapped(member)[0] for member in typing.get_args(kind) if member is not ...]
     return bool(members) and all(member in (bool, int, float) for member in members)
+
+
+def _sentence(key: str, found: Fault) -> str:
+    end = "" if found.wanted.endswith("?") else "."
+    return f"{f'{key}{found.place}'.lstrip('.')} is {_shown(found.value)}, but it must be {found.wanted}{end}"
 
 
 def _shown(value: object) -> str:

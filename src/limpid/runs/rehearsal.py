@@ -6,11 +6,16 @@ found once the run has begun, and with `rerun=true` once its results are gone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from limpid.config import instantiate
-from limpid.errors import UserError, nearest
+from limpid.config.compose import key_of
+from limpid.errors import UserError, nearest, shortened
+from limpid.runs.distributed import ProcessFailed
+from limpid.runs.spec import RunSpec
+from limpid.store.run_directory import Run
 
 #: The learning-rate shape is made for a run of so many steps.
 _STEPS = 2
@@ -59,6 +64,29 @@ def refuse_trainer(settings: Mapping[str, Any], allow: Sequence[str]) -> None:
         alone |= {"strategy": "auto", "devices": 1, "num_nodes": 1}  # several processes are started later
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     instantiate.construct(alone | quiet, "trainer", allow)
+
+
+@contextmanager
+def first_step_explained(spec: RunSpec, run: Run) -> Iterator[None]:
+    """What fails before the first step is done is put down to the settings that were typed, where there are any.
+
+    Sizes that do not fit each other, such as channels of a discriminator, are found by no signature. Without typed
+    settings it is a failure of Limpid's own, and stays one.
+
+    Raises:
+        UserError: naming the settings and the reason.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, TypeError, ValueError) as error:
+        typed = [word for word in spec.overrides if "." in key_of(word)]
+        if run.status().get("step") or not typed or isinstance(error, ProcessFailed):
+            raise
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise UserError(
+            f"The run fails at its first step or image ({shortened(reason, 400)}); change what does not fit among "
+            f"{shortened(' '.join(typed), 400)}."
+        ) from error
 
 
 def _whole(described: Mapping[str, Any]) -> dict[str, Any]:

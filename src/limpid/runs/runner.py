@@ -232,12 +232,12 @@ class Runner:
             trainer = self.build_trainer(data, place, opened)
             weights = None if self.spec.tested is None else self.spec.tested.file
             if self.spec.mode == "train":
-                with _interruptible():
+                with _interruptible(), rehearsal.first_step_explained(self.spec, self.run_directory):
                     self.fit(trainer, model, data)
                 weights = self.run_directory.chosen_checkpoint
                 if isinstance(trainer.strategy, FullySharded):
                     model = self.build_model()  # the trained one holds a part of its parameters
-            with _interruptible():
+            with _interruptible(), rehearsal.first_step_explained(self.spec, self.run_directory):
                 self.test(trainer, model, data, weights)
             document = self._document(model, data, weights)
             if trainer.is_global_zero:
