@@ -65,7 +65,7 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
     Raises:
         UserError: the package is not allowed, or nothing of that name is there.
     """
-    if not isinstance(path, str) or not path.replace(".", "_").isidentifier():
+    if not isinstance(path, str) or not all(part.isidentifier() for part in path.split(".")):
         raise UserError(
             f"{where}._target_ is {shortened(repr(path))}, but it must be the dotted name of a class, such as "
             "limpid.losses.L1."
@@ -133,7 +133,7 @@ def check(
         refuse_kinds({"_partial_": bool}, key, {"_partial_": node.get("_partial_", False)}, strict=True)
         is_partial = node.get("_partial_", False)
         _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), is_partial)
-        refuse_kinds(_hints(target), key, arguments, strict=target.__module__.startswith("limpid."))
+        refuse_kinds(annotations_of(target), key, arguments, strict=target.__module__.startswith("limpid."))
 
 
 def construct(config: object, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
@@ -257,7 +257,7 @@ def _inits(target: type) -> list[Any]:
     return [cls.__dict__["__init__"] for cls in target.__mro__ if inspect.isfunction(cls.__dict__.get("__init__"))]
 
 
-def _hints(target: object) -> dict[str, Any]:
+def annotations_of(target: object) -> dict[str, Any]:
     """The annotations of the arguments that `parameters_of` gives; none where those of a library cannot be read."""
     try:
         return _read_hints(target)

@@ -52,6 +52,7 @@ def refuse_trainer(settings: Mapping[str, Any], allow: Sequence[str]) -> None:
     Raises:
         UserError: naming its settings and the reason.
     """
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.pytorch.strategies import StrategyRegistry
 
     strategy = settings.get("strategy", "auto")
@@ -59,11 +60,11 @@ def refuse_trainer(settings: Mapping[str, Any], allow: Sequence[str]) -> None:
     if isinstance(strategy, str) and strategy not in known:
         hint = nearest(strategy, known) or f"; there are {', '.join(known)}."
         raise UserError(f"There is no trainer.strategy={strategy}{hint}")
-    alone = dict(settings) | {"max_steps": -1, "max_epochs": 1, "val_check_interval": 1.0}
-    if isinstance(strategy, str):
-        alone |= {"strategy": "auto", "devices": 1, "num_nodes": 1}  # several processes are started later
+    # Of one process and without a cluster: whether several can be had, `distributed.place` has found out.
+    one = {"devices": 1, "num_nodes": 1, "max_steps": -1, "max_epochs": 1, "val_check_interval": 1.0}
+    alone = dict(settings) | one | ({"strategy": "auto"} if isinstance(strategy, str) else {})
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    instantiate.construct(alone | quiet, "trainer", allow)
+    instantiate.construct(alone | quiet | {"plugins": [LightningEnvironment()]}, "trainer", allow)
 
 
 @contextmanager

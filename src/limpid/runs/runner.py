@@ -188,6 +188,8 @@ class Runner:
         settings["num_nodes"] = place.machines
         if place.world == 1 and isinstance(settings.get("strategy"), str):
             settings["strategy"] = "auto"  # all GPUs of a machine may be one
+        if place.world == 1 and settings.get("devices") == -1:
+            settings["devices"] = "auto"  # of a CPU, Lightning takes no -1
         return settings
 
     def _construct(self, key: str) -> Any:
