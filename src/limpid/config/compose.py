@@ -149,13 +149,8 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
             neither.
     """
     refuse_endless(overrides)
-    try:
+    with _in_sentences():
         config = _loader(_files()).load_configuration(command, list(overrides), run_mode=RunMode.RUN)
-    except Exception as error:
-        message = sentence(error)
-        if message is None:
-            raise
-        raise UserError(message) from error
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
@@ -174,11 +169,29 @@ def composed_job(config: DictConfig) -> Composed:
 
 
 def _plain(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Composed:
-    settle_permissions(config, overrides)
-    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    refuse_values(plain, plain["command"])
+    with _in_sentences():
+        settle_permissions(config, overrides)
+        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    refuse_values(plain, plain.get("command"))
     own = {group: name for group, name in choices.items() if not group.startswith(_OF_HYDRA)}
-    return Composed(plain, own, tuple(overrides), _network_at_paper(config))
+    with _in_sentences():
+        return Composed(plain, own, tuple(overrides), _network_at_paper(config))
+
+
+@contextmanager
+def _in_sentences() -> Iterator[None]:
+    """Errors raised inside of Hydra, OmegaConf or YAML as sentences.
+
+    Raises:
+        UserError: in the place of such an error.
+    """
+    try:
+        yield
+    except Exception as error:
+        message = sentence(error)
+        if message is None:
+            raise
+        raise UserError(message) from error
 
 
 def _network_at_paper(config: DictConfig) -> dict[str, Any]:

@@ -180,7 +180,7 @@ _COMMANDS: dict[str, type[Common]] = {
 }
 
 
-def refuse_values(config: Mapping[str, Any], command: str) -> None:
+def refuse_values(config: Mapping[str, Any], command: object) -> None:
     """Refuse settings of a command that are missing, of another kind than they take, or out of range.
 
     Args:

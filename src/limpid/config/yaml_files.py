@@ -42,8 +42,8 @@ def reason(error: yaml.YAMLError) -> str:
     """What is wrong in a YAML text, and in which line, in a few words."""
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or " ".join(str(error).split())
-    if "found character '\\t'" in what:
-        what = "a tab begins the line or a value; indent with spaces"
+    if "cannot start any token" in what:
+        what = "a tab, or a sign that YAML keeps for itself, begins a value; indent with spaces, and put it in quotes"
     return what if mark is None else f"line {mark.line + 1}: {what}"
 
 
