@@ -354,7 +354,7 @@ def _flags_first(arguments: list[str]) -> list[str]:
     parser.error = refuse  # type: ignore[method-assign]
     words = parser.parse_intermixed_args(arguments).overrides
     left = Counter(words)
-    flags = []
+    flags: list[str] = []
     for word in reversed(arguments):
         if left[word] > 0:
             left[word] -= 1

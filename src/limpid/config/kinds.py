@@ -11,7 +11,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import PurePath
@@ -108,7 +108,7 @@ def _flat(metadata: tuple[Any, ...]) -> tuple[BaseMetadata, ...]:
     flat: list[BaseMetadata] = []
     for one in metadata:
         if isinstance(one, GroupedMetadata):
-            flat += one
+            flat += [inner for inner in one if isinstance(inner, BaseMetadata)]
         elif isinstance(one, BaseMetadata):
             flat.append(one)
     return tuple(flat)
@@ -221,7 +221,8 @@ def _fault_in_settings(value: Mapping[str, object], kind: type, strict: bool) ->
     hints = hints_of_fields(kind)
     for name, hint in hints.items():
         if name not in value and not _may_be_missing(kind, name):
-            return Fault(f".{name}", _MISSING, fault(_MISSING, hint, strict=True).wanted, True)
+            missing = fault(_MISSING, hint, strict=True)
+            return Fault(f".{name}", _MISSING, "set" if missing is None else missing.wanted, True)
         found = fault(value[name], hint, strict) if name in value else None
         if found is not None:
             return found._replace(place=f".{name}{found.place}", is_of_kind=True)
@@ -274,15 +275,21 @@ def _missed(value: Any, one: BaseMetadata) -> str | None:
         return None if not isinstance(value, int | float | Mapping) or one.func(value) else _in_words(one.func)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    bounds = {
-        Ge: lambda: (value >= one.ge, f"at least {one.ge}"),
-        Gt: lambda: (value > one.gt, f"above {one.gt}"),
-        Le: lambda: (value <= one.le, f"at most {one.le}"),
-        Lt: lambda: (value < one.lt, f"below {one.lt}"),
-        MultipleOf: lambda: (value % one.multiple_of == 0, f"a multiple of {one.multiple_of}"),
-    }
-    fits, wanted = bounds[type(one)]() if type(one) in bounds else (True, "")
-    return None if fits else wanted
+    return next((words for fits, words in _bounds(value, one) if not fits), None)
+
+
+def _bounds(value: Any, one: BaseMetadata) -> Iterator[tuple[bool, str]]:
+    """Whether a number keeps to a bound, and what it should be."""
+    if isinstance(one, Ge):
+        yield value >= one.ge, f"at least {one.ge}"
+    elif isinstance(one, Gt):
+        yield value > one.gt, f"above {one.gt}"
+    elif isinstance(one, Le):
+        yield value <= one.le, f"at most {one.le}"
+    elif isinstance(one, Lt):
+        yield value < one.lt, f"below {one.lt}"
+    elif isinstance(one, MultipleOf):
+        yield value % one.multiple_of == 0, f"a multiple of {one.multiple_of}"
 
 
 def _missed_length(value: object, one: MinLen | MaxLen) -> str | None:

@@ -80,9 +80,9 @@ def _refuse_too_much(file: Path, text: str) -> None:
         _refuse_beyond(len(opened), count, file)
 
 
-def _size(anchor: str, sizes: Mapping[str, int], file: Path) -> int:
+def _size(anchor: str | None, sizes: Mapping[str, int], file: Path) -> int:
     """How many values an alias stands for."""
-    if anchor not in sizes:
+    if anchor is None or anchor not in sizes:
         raise UserError(f"The file {file} refers to *{anchor}, which is not complete there.")
     return sizes[anchor]
 
