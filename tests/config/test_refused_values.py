@@ -119,6 +119,10 @@ def test_the_trainer_is_tried(setting: dict[str, object], reason: str, config: d
         ("data.batch_size=0", "data.batch_size is 0, but it must be at least 1."),
         ("data.test_images=-1", "data.test_images is -1, but it must be at least 1."),
         ("+trainer.callbacks=[]", "trainer.callbacks is set by Limpid itself"),
+        (
+            "callbacks.checkpoint=null",
+            "callbacks.checkpoint is null or missing, but a training keeps its weights by it",
+        ),
     ],
 )
 def test_nothing_is_left_of_a_refused_run(

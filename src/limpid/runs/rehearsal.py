@@ -42,6 +42,18 @@ def refuse_optimizer(config: Mapping[str, Any]) -> None:
         instantiate.construct(shape, "lr_scheduler", allow, optimizer=optimizer, steps=_STEPS)
 
 
+def refuse_without_checkpoints(config: Mapping[str, Any]) -> None:
+    """Refuse a training that would keep no weights: the test after it reads them from there.
+
+    Raises:
+        UserError: `callbacks.checkpoint` is null or missing.
+    """
+    if not config["callbacks"].get("checkpoint"):
+        raise UserError(
+            "callbacks.checkpoint is null or missing, but a training keeps its weights by it; leave it as it is."
+        )
+
+
 def refuse_trainer(settings: Mapping[str, Any], allow: Sequence[str]) -> None:
     """Refuse a Trainer that cannot be made on this machine.
 

@@ -27,7 +27,7 @@ from limpid.runs.overrides import (
     with_own_data,
 )
 from limpid.runs.own_content import own_content, refuse_typed_root, refuse_typed_weights, with_own
-from limpid.runs.rehearsal import refuse_optimizer
+from limpid.runs.rehearsal import refuse_optimizer, refuse_without_checkpoints
 from limpid.runs.spec import InitialWeights, RunSpec, TestedWeights
 from limpid.store.fingerprint import affecting, but_length, fingerprint, scored_metrics, weighted_terms
 from limpid.store.run_directory import Run, directory_name
@@ -87,6 +87,7 @@ def resolve_composed(composed: Composed) -> RunSpec:
     refuse_typed_root(composed)
     if config["mode"] == "train":
         refuse_optimizer(config)
+        refuse_without_checkpoints(config)
         refuse_unknown_monitors(config)
     unchanged = None if row is None else _unchanged_row(row, composed)
     mode = config["mode"]
