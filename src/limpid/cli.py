@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from limpid import __version__
-from limpid.errors import ResultWarning, UserError, nearest, printable
+from limpid.errors import ResultWarning, UserError, nearest, printable, shortened
 from limpid.surroundings import give_home, sentence_of_system, why_no_current_folder
 
 #: Commands composed by Hydra, and the plain ones; each is a module of `limpid.commands` with a `run(arguments) -> int`.
@@ -104,7 +104,7 @@ def status(arguments: list[str]) -> int:
         message = sentence_of_system(error) or sentence(error)
         if message is None:
             raise
-        print(printable(message), file=sys.stderr)
+        print(printable(_sentence(message)), file=sys.stderr)
         return 2
 
 
@@ -188,7 +188,7 @@ def _complete(arguments: list[str]) -> int:
 
 
 def _sentence(message: str) -> str:
-    """The sentence alone, where an error crossed over from a data-loading process with its traceback."""
+    """The sentence, without the traceback of a data-loading process, and of a word without end its beginning."""
     if message.startswith("Caught "):
-        return message.strip().splitlines()[-1].split(": ", 1)[-1]
-    return message
+        message = message.strip().splitlines()[-1].split(": ", 1)[-1]
+    return re.sub(r"\S{500,}", lambda word: shortened(word[0]), message)

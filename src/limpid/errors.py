@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: Longer ones are no misspelt names; comparing them would take long.
+_LONGEST_WORD = 200
+
 
 class UserError(Exception):
     """A mistake in what was asked for.
@@ -46,8 +49,15 @@ def _number(letter: str) -> str:
     return letter.encode("unicode_escape").decode()
 
 
+def shortened(text: str, letters: int = 200) -> str:
+    """The `text`, or where it is longer than so many letters its beginning and how long it is."""
+    return text if len(text) <= letters else f"{text[:letters]}... ({len(text)} letters)"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean 'student'?`` for a misspelt `word`, or an empty string."""
+    if len(word) > _LONGEST_WORD:
+        return ""
     close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)
     if not close:
         return ""

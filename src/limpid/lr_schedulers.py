@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from limpid.ranges import Layers, NonNegativeFloat, PositiveFloat, PositiveInt, Share
 
-def constant(optimizer: Optimizer, steps: int) -> LambdaLR:
+
+def constant(optimizer: Optimizer, steps: PositiveInt) -> LambdaLR:
     """The learning rate stays as it is."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
-def cosine(optimizer: Optimizer, steps: int, warmup: float, floor: float) -> LambdaLR:
+def cosine(optimizer: Optimizer, steps: PositiveInt, warmup: Share, floor: Share) -> LambdaLR:
     """A linear warm-up, then half a cosine.
 
     Args:
@@ -34,7 +36,14 @@ def cosine(optimizer: Optimizer, steps: int, warmup: float, floor: float) -> Lam
     return LambdaLR(optimizer, factor)
 
 
-def step(optimizer: Optimizer, steps: int, factor: float, every: float, of: float, stages: int = 1) -> LambdaLR:
+def step(
+    optimizer: Optimizer,
+    steps: PositiveInt,
+    factor: PositiveFloat,
+    every: PositiveFloat,
+    of: PositiveFloat,
+    stages: Layers = 1,
+) -> LambdaLR:
     """Multiply by `factor` each time another `every` of `of` parts of the run, or of one of its stages, are done.
 
     Args:
@@ -55,7 +64,7 @@ def step(optimizer: Optimizer, steps: int, factor: float, every: float, of: floa
     return LambdaLR(optimizer, multiplied)
 
 
-def constant_then_linear(optimizer: Optimizer, steps: int, constant: float, floor: float = 0.0) -> LambdaLR:
+def constant_then_linear(optimizer: Optimizer, steps: PositiveInt, constant: Share, floor: Share = 0.0) -> LambdaLR:
     """The learning rate stays as it is, then falls linearly to `floor` times itself at the end of the run.
 
     Args:
@@ -73,7 +82,9 @@ def constant_then_linear(optimizer: Optimizer, steps: int, constant: float, floo
     return LambdaLR(optimizer, factor)
 
 
-def milestones(optimizer: Optimizer, steps: int, factor: float, at: Sequence[float], of: float) -> LambdaLR:
+def milestones(
+    optimizer: Optimizer, steps: PositiveInt, factor: PositiveFloat, at: Sequence[NonNegativeFloat], of: PositiveFloat
+) -> LambdaLR:
     """Multiply by `factor` at each of the places `at` in a training that the paper counts as `of`.
 
     Args:
@@ -86,7 +97,7 @@ def milestones(optimizer: Optimizer, steps: int, factor: float, at: Sequence[flo
     return LambdaLR(optimizer, lambda now: factor ** sum(now * of >= place * steps for place in at))
 
 
-def polynomial(optimizer: Optimizer, steps: int, power: float) -> LambdaLR:
+def polynomial(optimizer: Optimizer, steps: PositiveInt, power: NonNegativeFloat) -> LambdaLR:
     """``(1 - step / steps) ** power``: down to 0 at the end of the run.
 
     Args:
@@ -97,7 +108,14 @@ def polynomial(optimizer: Optimizer, steps: int, power: float) -> LambdaLR:
     return LambdaLR(optimizer, lambda now: max(0.0, 1 - now / steps) ** power)
 
 
-def exponential(optimizer: Optimizer, steps: int, factor: float, every: float, of: float, floor: float) -> LambdaLR:
+def exponential(
+    optimizer: Optimizer,
+    steps: PositiveInt,
+    factor: PositiveFloat,
+    every: PositiveFloat,
+    of: PositiveFloat,
+    floor: Share,
+) -> LambdaLR:
     """Multiply by `factor` over each `every` of `of` parts of the run, a little in each step, down to `floor`.
 
     Args:

@@ -230,14 +230,14 @@ def test_grey_photographs_and_narrow_ones_work(tmp_path: Path) -> None:
         (["model=gamma", "input=a.png", "output=x.gif"], "output=x.gif cannot be written"),
         (["model=gamma", "input=a.png", "output=out", "suffix=gif"], "suffix=gif cannot be written"),
         (["model=gamma", "input=a.png", "output=x.jpg", "suffix=png"], "name two formats; leave out suffix"),
-        (["model=gamma", "input=a.png", "output=out", "quality=500"], "quality=500 is not a whole number from 1 to 100."),
-        (["model=gamma", "input=a.png", "output=out", "quality=9.5"], "quality=9.5 is not"),
-        (["model=gamma", "input=a.png", "output=out", "strength=1.5"], "strength=1.5 is not a number from 0"),
-        (["model=gamma", "input=a.png", "output=out", "strength=nan"], "strength=nan is not a number from 0"),
-        (["model=gamma", "input=a.png", "output=out", "megapixels=0"], "megapixels=0 is not a number above 0."),
+        (["model=gamma", "input=a.png", "output=out", "quality=500"], "quality is 500, but it must be at most 100."),
+        (["model=gamma", "input=a.png", "output=out", "quality=9.5"], "quality is 9.5, but it must be int."),
+        (["model=gamma", "input=a.png", "output=out", "strength=1.5"], "strength is 1.5, but it must be at most 1."),
+        (["model=gamma", "input=a.png", "output=out", "strength=nan"], "strength is nan, but it must be a finite number."),
+        (["model=gamma", "input=a.png", "output=out", "megapixels=0"], "megapixels is 0, but it must be above 0."),
         (["model=wmcp", "input=a.png", "output=out", "save=[dept]"], "save=dept is unknown; did you mean 'depth'?"),
-        (["model=wmcp", "input=a.png", "output=out", "save=true"], "save=True is unknown; it takes depth,"),
-        (["model=wmcp", "input=a.png", "output=out", "sheet.width=20.5"], "sheet.width=20.5 is not a whole number"),
+        (["model=wmcp", "input=a.png", "output=out", "save=true"], "save is true, but it must be a list or text."),
+        (["model=wmcp", "input=a.png", "output=out", "sheet.width=20.5"], "sheet.width is 20.5, but it must be int."),
         (["model=wmcp", "input=a.png", "output=out", "inference.tile=abc"], "inference.tile is 'abc', but it must be int."),
         (["model=wmcp", "input=a.png", "output=out", "inference.restore_at=x"], "inference.restore_at is 'x', but it must be"),
         (["model=wmcp", "input=a.png", "output=out", "inference=padded", "inference.multiple=x"], "inference.multiple is 'x', but"),
@@ -488,9 +488,9 @@ def test_profile_of_a_prior_and_its_mistakes(capfd: pytest.CaptureFixture[str]) 
     first, second = json.loads(capfd.readouterr().out)
     assert (first["params"], first["gflops"], second["params"]) == (0, None, 1761)
     for arguments, sentence in (
-        (["image_size=[16]"], "image_size=[16] is not [HEIGHT,WIDTH]"),
-        (["format=jsn"], "format=jsn is unknown; did you mean 'json'?"),
-        (["repeats=0"], "repeats=0 is not a whole number from 1 on."),
+        (["image_size=[16]"], "image_size is [16], but it must be a list of 2."),
+        (["format=jsn"], "format is 'jsn', but it must be rich or json."),
+        (["repeats=0"], "repeats is 0, but it must be at least 1."),
         (["data=scenes"], "limpid profile does not use 'data'"),
     ):
         assert status(["profile", "model=aod_net", *arguments]) == 2

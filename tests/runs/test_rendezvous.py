@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
+from limpid.config import instantiate
 from limpid.errors import UserError
 from limpid.runs import rendezvous
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.rendezvous import Rendezvous
-from limpid.runs.trainer import Trainer, time_limit
+from limpid.runs.trainer import Trainer
 
 LONG, SHORT = timedelta(seconds=60), timedelta(seconds=0.5)
 
@@ -105,5 +106,5 @@ def test_the_limit_reaches_the_strategy_and_is_a_time() -> None:
     assert made.strategy._timeout == timedelta(seconds=90)
     assert made.strategy._ddp_kwargs == {"find_unused_parameters": True}
     for wrong in (0, -1, float("nan"), float("inf"), 1e9, True, "10"):
-        with pytest.raises(UserError, match="give such a number, or null for PyTorch's own limit"):
-            time_limit(wrong)
+        with pytest.raises(UserError, match=r"^trainer\.timeout_minutes is .*, but it must be "):
+            instantiate.check({"_target_": "limpid.runs.trainer.Trainer", "timeout_minutes": wrong}, "trainer")

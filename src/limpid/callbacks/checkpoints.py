@@ -14,6 +14,7 @@ from limpid import checkpoint as checkpoint_file
 from limpid.errors import UserError
 from limpid.loggers.csv_logger import StepCSVLogger
 from limpid.models.run_length import batches_before
+from limpid.ranges import PositiveInt
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -48,7 +49,7 @@ class Checkpoints(Checkpoint):
 
     def __init__(
         self,
-        every: int = 500,
+        every: PositiveInt = 500,
         monitor: str = "val/psnr",
         mode: Literal["max", "min"] = "max",
         folder: str | None = None,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Interval
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor
+
+from limpid.ranges import NonNegativeFloat
 
 
 class EMA(EMAWeightAveraging):
@@ -18,7 +23,7 @@ class EMA(EMAWeightAveraging):
         warmup: larger is slower; 1 switches the warm-up off.
     """
 
-    def __init__(self, decay: float = 0.999, warmup: float = 10.0) -> None:
+    def __init__(self, decay: Annotated[float, Interval(ge=0, lt=1)] = 0.999, warmup: NonNegativeFloat = 10.0) -> None:
         super().__init__(decay=decay)
 
         # All tensors at once: asking for the number of updates waits for the GPU, so it is asked once a step.

@@ -17,6 +17,7 @@ from limpid.callbacks.checkpoints import Checkpoints
 from limpid.loggers.base import ImageLogger
 from limpid.models import Restorer
 from limpid.models.batches import Batch
+from limpid.ranges import CountOrNone
 from limpid.results.comparison_panel import Panel, panel, write_panel
 
 
@@ -41,7 +42,9 @@ class ImageLogging(Callback):
         folder: where files go; None is ``images`` in the Trainer's `default_root_dir`.
     """
 
-    def __init__(self, val: int = 4, test: int = 8, maps: bool = True, folder: str | None = None) -> None:
+    def __init__(
+        self, val: CountOrNone = 4, test: CountOrNone = 8, maps: bool = True, folder: str | None = None
+    ) -> None:
         self.val = val
         self.test = test
         self.maps = maps

@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 
 from limpid import consoles
 from limpid.models.run_length import batches, batches_before
+from limpid.ranges import PositiveInt
 
 
 class Progress(Callback):
@@ -22,7 +23,7 @@ class Progress(Callback):
         refresh: batches between two updates of a bar's figures.
     """
 
-    def __init__(self, parts: int = 10, refresh: int = 5) -> None:
+    def __init__(self, parts: PositiveInt = 10, refresh: PositiveInt = 5) -> None:
         self.console = consoles.progress()
         self.parts, self.refresh = parts, refresh
         self._bars: Bars | None = None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from limpid.config.compose import launch_once
-from limpid.errors import CannotRun, UserError, nearest
+from limpid.config.compose import launch_once, plain_values
+from limpid.errors import CannotRun, UserError
 
 if TYPE_CHECKING:
     from limpid.exporting import Subject
@@ -48,12 +48,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _job(config: DictConfig) -> None:
-    from limpid.config.kinds import refuse_values
+    from limpid.config.settings import refuse_values
     from limpid.runs.select_network import refuse_others
 
     refuse_others("export", _KEYS)
-    refuse_values(config, "export")
-    _refuse_values(config)
+    refuse_values(plain_values(config), "export")
+    _refuse_missing(config)
     subject, source = _subject(config)
     places = _places(config.format, Path(config.output), subject, source)
     existing = [] if config.overwrite else [form for form, path in places.items() if path.exists()]
@@ -62,19 +62,9 @@ def _job(config: DictConfig) -> None:
     _export({form: path for form, path in places.items() if form not in existing}, subject, config)
 
 
-def _refuse_values(config: DictConfig) -> None:
-    from limpid.exporting import SUFFIXES
-
+def _refuse_missing(config: DictConfig) -> None:
     if OmegaConf.is_missing(config, "output"):
         raise UserError("limpid export lacks output; give output=PATH, a file or a folder.")
-    known = (*SUFFIXES, _ALL)
-    if config.format not in known:
-        hint = nearest(str(config.format), known) or f"; it is one of {', '.join(known)}."
-        raise UserError(f"format={config.format} is unknown{hint}")
-    if not isinstance(config.opset, int) or config.opset < 18:
-        raise UserError(f"opset={config.opset} is not a whole number from 18 on, the first that torch writes.")
-    if isinstance(config.tolerance, bool) or not isinstance(config.tolerance, int | float) or config.tolerance < 0:
-        raise UserError(f"tolerance={config.tolerance} is not a number from 0 on.")
 
 
 def _subject(config: DictConfig) -> tuple[Subject, Path | None]:

@@ -83,8 +83,8 @@ def run(arguments: list[str]) -> int:
 def _job(wanted: Asked, config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
-    from limpid.config.compose import settle_permissions, typed
-    from limpid.config.kinds import refuse_values
+    from limpid.config.compose import plain_values, settle_permissions, typed
+    from limpid.config.settings import refuse_values
     from limpid.predicting.layout import layout
     from limpid.predicting.photographs import found
     from limpid.predicting.settings import settings
@@ -92,7 +92,7 @@ def _job(wanted: Asked, config: DictConfig) -> None:
     from limpid.runs.select_network import refuse_others
 
     refuse_others("predict", _KEYS)
-    refuse_values(config, "predict")
+    refuse_values(plain_values(config), "predict")
     settle_permissions(config, typed())
     plain: dict[str, Any] = {key: config[key] for key in _KEYS if not OmegaConf.is_missing(config, key)}
     chosen = settings(plain)

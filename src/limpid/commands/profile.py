@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from limpid.config.compose import launch, launch_once
-from limpid.errors import UserError, nearest
+from limpid.config.compose import launch, launch_once, plain_values
+from limpid.errors import UserError
 from limpid.store.atomic_io import json_text
 
 HELP = """limpid profile model=NAME|ckpt=PATH [OVERRIDE ...]
@@ -22,7 +22,6 @@ of a forward pass and the growth of memory in it. No weights are needed.
 image_size=[HEIGHT,WIDTH]  repeats=5  device=cpu  format=rich|json  network.*=..."""
 
 _KEYS = ("image_size", "repeats", "device", "format")
-_FORMATS = ("rich", "json")
 
 
 def run(arguments: list[str]) -> int:
@@ -39,6 +38,8 @@ def run(arguments: list[str]) -> int:
 
     if any(a in ("-m", "--multirun") for a in arguments):
         launch("profile", arguments, job)
+        if not results:
+            raise UserError("The sweep has no job: what it goes over matches nothing; see limpid profile --help.")
     else:
         launch_once("profile", arguments, job)
     if results:  # none where only the configuration was asked for
@@ -47,21 +48,13 @@ def run(arguments: list[str]) -> int:
 
 
 def _measure(config: DictConfig) -> dict[str, Any]:
-    from limpid.config.kinds import refuse_values
+    from limpid.config.settings import refuse_values
     from limpid.methods import device_named
     from limpid.runs.select_network import chosen_network, refuse_others
 
     refuse_others("profile", _KEYS)
-    refuse_values(config, "profile")
-    if config.format not in _FORMATS:
-        raise UserError(
-            f"format={config.format} is unknown{nearest(config.format, _FORMATS) or '; it is rich or json.'}"
-        )
+    refuse_values(plain_values(config), "profile")
     size = list(config.image_size)
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise UserError(f"image_size={size} is not [HEIGHT,WIDTH] in pixels, such as image_size=[460,620].")
-    if not isinstance(config.repeats, int) or config.repeats < 1:
-        raise UserError(f"repeats={config.repeats} is not a whole number from 1 on.")
     device = device_named(config.device)
     chosen = chosen_network(config)
     from limpid.profiling import cost

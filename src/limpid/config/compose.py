@@ -5,32 +5,34 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from limpid.config.kinds import refuse_values
 from limpid.config.messages import sentence
 from limpid.config.registry import registered
-from limpid.errors import UserError
+from limpid.config.settings import refuse_values
+from limpid.config.yaml_files import text_of
+from limpid.errors import UserError, shortened
 from limpid.paths import config_folders
 
 #: What a row or a single setting may be called by in Hydra's choices but not in ours.
@@ -54,6 +56,31 @@ class Composed:
     paper_network: dict[str, Any]
 
 
+class LimpidSource(FileConfigSource):
+    """The files of conf/ and experiments/, each of which is looked at before Hydra makes values of it."""
+
+    @staticmethod
+    def scheme() -> str:
+        """The beginning of the addresses that lead here."""
+        return "limpid"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """The content of a file.
+
+        Raises:
+            UserError: it cannot be read, is no YAML, stands for too much, or is an empty row.
+        """
+        file = Path(self.path, self._normalize_file_name(config_path))
+        if file.exists():
+            text_of(file)
+        loaded = super().load_config(config_path)
+        if not isinstance(loaded.config, DictConfig):
+            raise UserError(f"The file {file} must hold keys with values, but it holds a list or a single value.")
+        if not loaded.config and Path(self.path).name == "experiments":
+            raise UserError(f"The row {file} is empty; write what it chooses, such as its model, or take it away.")
+        return loaded
+
+
 class LimpidSearchPath(SearchPathPlugin):
     """Adds conf/ and experiments/, the user's own in the current directory before Limpid's.
 
@@ -64,11 +91,12 @@ class LimpidSearchPath(SearchPathPlugin):
         """Append the folders to Hydra's search path."""
         for kind in ("conf", "experiments"):
             for folder in config_folders(kind):
-                search_path.append("limpid", folder.resolve().as_uri())
+                search_path.append("limpid", folder.resolve().as_uri().replace("file:", "limpid:", 1))
 
 
 def register() -> None:
     """Make Hydra know Limpid's search path, and a model for every network that has no model file."""
+    Plugins.instance().register(LimpidSource)
     Plugins.instance().register(LimpidSearchPath)
     files = chain.from_iterable((folder / "model").glob("*.yaml") for folder in config_folders("conf"))
     filed = {file.stem for file in files}
@@ -106,7 +134,7 @@ def _files() -> tuple[tuple[str, int], ...]:
     files: list[Path] = []
     for folder in chain(config_folders("conf"), config_folders("experiments")):
         files += sorted(folder.rglob("*.yaml"))
-    return tuple((str(file), file.stat().st_mtime_ns) for file in files)
+    return tuple((str(file), file.lstat().st_mtime_ns) for file in files)
 
 
 def compose(overrides: Sequence[str], command: str = "train") -> Composed:
@@ -120,14 +148,19 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
         UserError: a group, an option or a key is unknown, a file gives a permission, or a switch or a number is
             neither.
     """
-    try:
+    refuse_endless(overrides)
+    with _in_sentences():
         config = _loader(_files()).load_configuration(command, list(overrides), run_mode=RunMode.RUN)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise UserError(sentence(error) or str(error)) from error
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
     return _plain(config, choices, overrides)
+
+
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """The plain values of a composed configuration, interpolations resolved, without what has no value yet."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    return {key: value for key, value in values.items() if not OmegaConf.is_missing(config, key)}
 
 
 def composed_job(config: DictConfig) -> Composed:
@@ -136,11 +169,29 @@ def composed_job(config: DictConfig) -> Composed:
 
 
 def _plain(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Composed:
-    settle_permissions(config, overrides)
-    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    refuse_values(plain, plain["command"])
+    with _in_sentences():
+        settle_permissions(config, overrides)
+        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    refuse_values(plain, plain.get("command"))
     own = {group: name for group, name in choices.items() if not group.startswith(_OF_HYDRA)}
-    return Composed(plain, own, tuple(overrides), _network_at_paper(config))
+    with _in_sentences():
+        return Composed(plain, own, tuple(overrides), _network_at_paper(config))
+
+
+@contextmanager
+def _in_sentences() -> Iterator[None]:
+    """Errors raised inside of Hydra, OmegaConf or YAML as sentences.
+
+    Raises:
+        UserError: in the place of such an error.
+    """
+    try:
+        yield
+    except Exception as error:
+        message = sentence(error)
+        if message is None:
+            raise
+        raise UserError(message) from error
 
 
 def _network_at_paper(config: DictConfig) -> dict[str, Any]:
@@ -150,6 +201,49 @@ def _network_at_paper(config: DictConfig) -> dict[str, Any]:
         network: Any = OmegaConf.to_container(config.network, resolve=True)
         config.budget = own
     return dict(network)
+
+
+#: Bounds far beyond what a setting needs; Hydra's parser takes minutes and much memory for what lies far beyond them.
+_MOST_LETTERS, _MOST_BRACKETS, _MOST_PARTS = 10_000, 30, 30
+
+
+def refuse_endless(words: Sequence[str]) -> None:
+    """Refuse words too long or too deep to be settings.
+
+    Raises:
+        UserError: naming the beginning of the first.
+    """
+    for word in words:
+        begun = shortened(word, 60)
+        if len(word) > _MOST_LETTERS:
+            raise UserError(f"The word {begun!r} is longer than any setting; shorten it to {_MOST_LETTERS:,} letters.")
+        if _depth(word) > _MOST_BRACKETS:
+            raise UserError(f"The word {begun!r} has lists more than {_MOST_BRACKETS} deep in each other; flatten it.")
+        if key_of(word).count(".") >= _MOST_PARTS:
+            raise UserError(f"The word {begun!r} names a key of more than {_MOST_PARTS} parts, which no setting has.")
+
+
+def _refuse_contradictions(words: Sequence[str]) -> None:
+    """Refuse typed words that give one key two values.
+
+    Raises:
+        UserError: naming both.
+    """
+    values: dict[str, str] = {}
+    for word in words:
+        key, separator, _ = word.lstrip("+").partition("=")
+        before = values.setdefault(key, word)
+        if separator and before != word:
+            raise UserError(f"The words {shortened(before, 60)} and {shortened(word, 60)} set one key; give it once.")
+
+
+def _depth(word: str) -> int:
+    """The largest number of brackets that are open at once."""
+    depth = most = 0
+    for letter in re.sub(r"[^\[\](){}]", "", word):
+        depth += 1 if letter in "[({" else -1
+        most = max(most, depth)
+    return most
 
 
 def key_of(override: str) -> str:
@@ -246,15 +340,40 @@ class CapturedJob:
             self.error = error
 
 
+def _flags_first(arguments: list[str]) -> list[str]:
+    """The words with Hydra's flags before the others: its parser takes no flag between them.
+
+    Raises:
+        UserError: there is no such flag, or it lacks its value.
+    """
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"Of the words that begin with a dash: {message}; limpid COMMAND --help shows what there is.")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    words = parser.parse_intermixed_args(arguments).overrides
+    left = Counter(words)
+    flags: list[str] = []
+    for word in reversed(arguments):
+        if left[word] > 0:
+            left[word] -= 1
+        else:
+            flags.insert(0, word)
+    return [*flags, *words]
+
+
 @contextmanager
 def _command_line(arguments: list[str]) -> Iterator[None]:
     """The command line as Hydra reads it, and the environment it works in."""
+    refuse_endless(arguments)
+    _refuse_contradictions(arguments)
     register()  # again: the current directory may have another conf/ than when this module was imported
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a traceback of its own and exits with 1
     # Threads that wait for each other spin by default; beside data-loading processes that costs ten times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     before = sys.argv
-    sys.argv = [before[0], *arguments]
+    sys.argv = [before[0], *_flags_first(arguments)]
     try:
         yield
     finally:

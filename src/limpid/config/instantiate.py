@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from limpid.config.kinds import refuse_kinds
-from limpid.errors import UserError, nearest
+from limpid.errors import UserError, nearest, shortened
 
 # PyTorch says it of each layer; `_refuse_empty` does in a sentence.
 warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
@@ -47,6 +47,10 @@ GIVEN = {
     ),
     "optimizer": ("params",),
     "lr_scheduler": ("optimizer", "steps"),
+    "trainer": (
+        *("callbacks", "logger", "plugins", "default_root_dir", "use_distributed_sampler", "num_sanity_val_steps"),
+        *("log_every_n_steps", "check_val_every_n_epoch", "enable_progress_bar", "enable_model_summary"),
+    ),
 }
 
 
@@ -61,6 +65,11 @@ def locate(path: str, where: str, allow: Sequence[str] = ()) -> Any:
     Raises:
         UserError: the package is not allowed, or nothing of that name is there.
     """
+    if not isinstance(path, str) or not all(part.isidentifier() for part in path.split(".")):
+        raise UserError(
+            f"{where}._target_ is {shortened(repr(path))}, but it must be the dotted name of a class, such as "
+            "limpid.losses.L1."
+        )
     package = path.split(".", 1)[0]
     if package not in (*ALLOWED, *allow):
         raise UserError(
@@ -121,8 +130,10 @@ def check(
     for key, node in _targets(config, where):
         target = locate(node["_target_"], key, allow)
         arguments = {name: value for name, value in node.items() if name not in _DIRECTIVES}
-        _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), "_partial_" in node)
-        refuse_kinds(_hints(target), key, arguments, strict=target.__module__.startswith("limpid."))
+        refuse_kinds({"_partial_": bool}, key, {"_partial_": node.get("_partial_", False)}, strict=True)
+        is_partial = node.get("_partial_", False)
+        _check_arguments(target, node["_target_"], key, arguments, (given or {}).get(key, ()), is_partial)
+        refuse_kinds(annotations_of(target), key, arguments, strict=target.__module__.startswith("limpid."))
 
 
 def construct(config: object, where: str, allow: Sequence[str] = (), **extra: Any) -> Any:
@@ -147,7 +158,7 @@ def construct(config: object, where: str, allow: Sequence[str] = (), **extra: An
 
 
 #: What a class raises that is given numbers or lists it can make nothing of.
-_UNFIT = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+_UNFIT = (ArithmeticError, AttributeError, ImportError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 def _made(target: Any, where: str, arguments: Mapping[str, Any]) -> Any:
@@ -156,14 +167,22 @@ def _made(target: Any, where: str, arguments: Mapping[str, Any]) -> Any:
         made = target(**arguments)
         if target.__module__.startswith("limpid."):
             _refuse_empty(made)
-    except _UNFIT as error:
-        if target.__module__.split(".", 1)[0] not in ALLOWED:
+    except Exception as error:
+        is_ours = target.__module__.split(".", 1)[0] in ALLOWED
+        if not is_ours or not (isinstance(error, _UNFIT) or _is_refusal_of_lightning(error)):
             raise
         plain = {name: value for name, value in arguments.items() if _is_plain(value)}
         settings = ", ".join(f"{name}={value}" for name, value in plain.items()) or "its settings"
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise UserError(f"{where} cannot be made with {settings} ({reason}); change what does not fit.") from error
+        raise UserError(
+            f"{where} cannot be made with {shortened(settings)} ({shortened(reason, 400)}); change what does not fit."
+        ) from error
     return made
+
+
+def _is_refusal_of_lightning(error: Exception) -> bool:
+    """Whether Lightning refuses settings in a way of its own; asked by name, so that nothing imports it for that."""
+    return type(error).__name__ == "MisconfigurationException" and type(error).__module__.startswith("lightning.")
 
 
 def _refuse_empty(made: object) -> None:
@@ -238,7 +257,7 @@ def _inits(target: type) -> list[Any]:
     return [cls.__dict__["__init__"] for cls in target.__mro__ if inspect.isfunction(cls.__dict__.get("__init__"))]
 
 
-def _hints(target: object) -> dict[str, Any]:
+def annotations_of(target: object) -> dict[str, Any]:
     """The annotations of the arguments that `parameters_of` gives; none where those of a library cannot be read."""
     try:
         return _read_hints(target)
@@ -248,12 +267,14 @@ def _hints(target: object) -> dict[str, Any]:
 
 def _read_hints(target: object) -> dict[str, Any]:
     if not inspect.isclass(target):
-        return typing.get_type_hints(target)
+        return typing.get_type_hints(target, include_extras=True)
     if dataclasses.is_dataclass(target):
-        return typing.get_type_hints(target)  # each field's annotation is read where its own class stands
+        return typing.get_type_hints(
+            target, include_extras=True
+        )  # each field's annotation is read where its own class stands
     hints: dict[str, Any] = {}
     for init in _inits(target):
-        hints = {**typing.get_type_hints(init), **hints}
+        hints = {**typing.get_type_hints(init, include_extras=True), **hints}
         if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values()):
             break
     return hints

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
+from limpid.ranges import PositiveFloat, Share
 
 
 class Saturation(albumentations.ImageOnlyTransform):
@@ -25,7 +26,7 @@ class Saturation(albumentations.ImageOnlyTransform):
         UserError: the range is not one.
     """
 
-    def __init__(self, factor: Sequence[float] = (0.5, 1.5), p: float = 1.0) -> None:
+    def __init__(self, factor: Sequence[PositiveFloat] = (0.5, 1.5), p: Share = 1.0) -> None:
         super().__init__(p=p)
         self.factor = checked_range("saturation", "factor", factor)
 

@@ -20,6 +20,7 @@ from limpid.data.degradations import Operator
 from limpid.data.sampling import EpochSampler, SharedLoader, SharedSampler, StepSampler, StridedSampler, share
 from limpid.errors import CannotRun, UserError
 from limpid.paths import leads_out
+from limpid.ranges import Count, CountOrNone, Pixels, PositiveFloat, PositiveInt, Seed
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version on import
 
@@ -156,16 +157,16 @@ class RestorationData(LightningDataModule):
         val: ImageSet | None = None,
         test: Mapping[str, ImageSet] | None = None,
         root: str = "data",
-        batch_size: int = 8,
-        crop: int | None = None,
+        batch_size: Count = 8,
+        crop: Pixels | None = None,
         augment: object | None = None,
-        workers: int = 0,
-        seed: int = 0,
-        test_images: int | None = None,
-        epoch_steps: int | None = None,
+        workers: CountOrNone = 0,
+        seed: Seed = 0,
+        test_images: PositiveInt | None = None,
+        epoch_steps: PositiveInt | None = None,
         monitor_on_test: bool = False,
         cache: str | None = None,
-        cache_gb: float = 20.0,
+        cache_gb: PositiveFloat = 20.0,
         resized_crop: ResizedCrop | None = None,
         input_noise: Operator | None = None,
         resize: Resize | None = None,

@@ -10,7 +10,8 @@ from limpid.errors import UserError
 from limpid.inference.carried import carried
 from limpid.inference.statistics import Adjust, adjusted
 from limpid.inference.tiles import Tiled, reduced, undivided, window
-from limpid.inference.whole import SMALLEST, asks_for_whole_image, restore
+from limpid.inference.whole import SMALLEST, Precision, asks_for_whole_image, restore
+from limpid.ranges import Pixels, PixelsOrNone, PositiveFloat
 
 
 class Adaptive:
@@ -43,15 +44,15 @@ class Adaptive:
 
     def __init__(
         self,
-        largest: float = 1.0,
-        tile: int = 512,
-        overlap: int = 64,
-        blend: int = 16,
-        margin: int = 0,
-        precision: str | int = "32",
-        restore_at: float | None = None,
-        radius: int = 4,
-        epsilon: float = 1e-4,
+        largest: PositiveFloat = 1.0,
+        tile: Pixels = 512,
+        overlap: PixelsOrNone = 64,
+        blend: PixelsOrNone = 16,
+        margin: PixelsOrNone = 0,
+        precision: Precision = "32",
+        restore_at: PositiveFloat | None = None,
+        radius: PixelsOrNone = 4,
+        epsilon: PositiveFloat = 1e-4,
     ) -> None:
         for name, value in {"restore_at": restore_at, "radius": radius, "epsilon": epsilon}.items():
             if value is not None and not value > 0:

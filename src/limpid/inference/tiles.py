@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from limpid.errors import ResultWarning, UserError
 from limpid.inference.alone import alone
 from limpid.inference.statistics import Adjust, ImageStatistics, adjusted, continued, given, measured
-from limpid.inference.whole import asks_for_whole_image, named_precision, restore
+from limpid.inference.whole import Precision, asks_for_whole_image, named_precision, restore
+from limpid.ranges import Pixels, PixelsOrNone, PositiveFloat
 
 #: Tiles that differ by more than this on average, in parts of [0, 1], where they meet leave a seam that can be seen.
 _VISIBLE = 4 / 255
@@ -52,12 +53,12 @@ class Tiled:
 
     def __init__(
         self,
-        tile: int = 512,
-        overlap: int = 64,
-        blend: int = 16,
-        margin: int = 0,
-        statistics: float = 1.0,
-        precision: str | int = "32",
+        tile: Pixels = 512,
+        overlap: PixelsOrNone = 64,
+        blend: PixelsOrNone = 16,
+        margin: PixelsOrNone = 0,
+        statistics: PositiveFloat = 1.0,
+        precision: Precision = "32",
     ) -> None:
         if not 1 <= blend <= overlap <= tile // 2 or (overlap - blend) % 2:
             raise UserError(

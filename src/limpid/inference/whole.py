@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from limpid.errors import UserError
 from limpid.inference.alone import alone
+from limpid.ranges import Pixels
 
 #: Networks take images of this many pixels on a side and more.
 SMALLEST = 16
@@ -50,6 +51,8 @@ def asks_for_whole_image(network: nn.Module) -> bool:
 
 #: What a network computes in: float32, or bf16 where that is known to do.
 PRECISIONS = ("32", "bf16")
+#: The same as a signature names them; a configuration gives 32 as a number too.
+Precision = Literal["32", "bf16", 32]
 
 
 @torch.no_grad()
@@ -87,7 +90,7 @@ class Full:
         UserError: there is no such precision.
     """
 
-    def __init__(self, precision: str | int = "32") -> None:
+    def __init__(self, precision: Precision = "32") -> None:
         self.precision = named_precision(precision)
 
     def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
@@ -107,7 +110,7 @@ class Padded:
         UserError: the mode is none of these, the multiple is below 1, or there is no such precision.
     """
 
-    def __init__(self, multiple: int, mode: str = "reflect", precision: str | int = "32") -> None:
+    def __init__(self, multiple: Pixels, mode: str = "reflect", precision: Precision = "32") -> None:
         if mode not in ("reflect", "replicate", "constant") or multiple < 1:
             raise UserError(
                 f"inference is padded to multiples of {multiple} by {mode!r}, but the multiple must be 1 or more "

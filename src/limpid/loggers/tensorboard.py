@@ -10,6 +10,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 from limpid.loggers.base import going_on
 from limpid.loggers.outcome import Outcome
+from limpid.ranges import PositiveInt
 from limpid.results.comparison_panel import Panel
 
 
@@ -24,7 +25,7 @@ class TensorBoard(TensorBoardLogger):
         flush_secs: seconds between two writes to the disk.
     """
 
-    def __init__(self, save_dir: str | None = None, flush_secs: int = 10) -> None:
+    def __init__(self, save_dir: str | None = None, flush_secs: PositiveInt = 10) -> None:
         super().__init__(
             save_dir or ".", name="", version="tensorboard", default_hp_metric=False, flush_secs=flush_secs
         )

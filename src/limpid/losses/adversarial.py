@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from limpid.errors import UserError
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import FiniteFloat
 
 #: Scores of one discriminator, any shape, or of several.
 Scores: TypeAlias = Tensor | Sequence[Tensor]
@@ -56,7 +57,7 @@ class LeastSquares:
         clear: the score of a clear image; below 1 it is a smoothed label.
     """
 
-    def __init__(self, clear: float = 1.0) -> None:
+    def __init__(self, clear: FiniteFloat = 1.0) -> None:
         self.clear = clear
 
     def discriminator_loss(self, clear_scores: Scores, restored_scores: Scores) -> Tensor:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from limpid.errors import UserError
 from limpid.losses.step import LossTerm, Step
 from limpid.networks.feature_hooks import OUTPUT
+from limpid.ranges import Pixels, PositiveFloat
 
 #: How two affinities may be compared; see `affinity_distance`.
 DISTANCES = ("l2", "l1", "kl", "fro_over_n2")
@@ -176,9 +177,9 @@ class FeatureAffinity(LossTerm):
         self,
         taps: Sequence[Mapping[str, str]] = ({"student": OUTPUT, "teacher": OUTPUT},),
         distance: str = "l2",
-        pool: int = 4,
+        pool: Pixels = 4,
         normalise: bool = False,
-        memory_mb: float = 4.0,
+        memory_mb: PositiveFloat = 4.0,
     ) -> None:
         super().__init__()
         if distance not in DISTANCES:

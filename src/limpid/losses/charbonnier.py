@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from limpid.inference import NetworkOutput, restored_image
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import FiniteFloat, PositiveFloat
 
 
 def stage_images(output: NetworkOutput) -> Sequence[Tensor]:
@@ -30,7 +31,7 @@ class Charbonnier(LossTerm):
         epsilon: where the penalty turns from quadratic to linear, in units of the image.
     """
 
-    def __init__(self, epsilon: float = 1e-3) -> None:
+    def __init__(self, epsilon: PositiveFloat = 1e-3) -> None:
         super().__init__()
         self.epsilon = epsilon
 
@@ -51,7 +52,7 @@ class Edge(LossTerm):
         centre: the middle weight of the smoothing kernel of 5; the others are 1/4 and 1/4 - centre/2.
     """
 
-    def __init__(self, epsilon: float = 1e-3, centre: float = 0.4) -> None:
+    def __init__(self, epsilon: PositiveFloat = 1e-3, centre: FiniteFloat = 0.4) -> None:
         super().__init__()
         self.epsilon = epsilon
         line = torch.tensor([0.25 - centre / 2, 0.25, centre, 0.25, 0.25 - centre / 2])

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from limpid.inference import restored_image
 from limpid.losses.perceptual import LAYERS, frozen_vgg
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import Count, NonNegativeFloat, PositiveFloat
 
 
 class ContrastiveRegularisation(LossTerm):
@@ -36,10 +37,10 @@ class ContrastiveRegularisation(LossTerm):
 
     def __init__(
         self,
-        layers: Mapping[str, float],
+        layers: Mapping[str, NonNegativeFloat],
         weights: str | None = None,
         normalise: bool = True,
-        epsilon: float = 1e-7,
+        epsilon: PositiveFloat = 1e-7,
         negatives: str = "own",
     ) -> None:
         super().__init__()
@@ -128,7 +129,7 @@ def _plain(domains: Sequence[str] | Tensor) -> list[str | int]:
 class _ContrastiveTerm(LossTerm):
     """What the two grains of Uni-Removal share: whose outputs are the positives, and the temperature."""
 
-    def __init__(self, positives: str, temperature: float) -> None:
+    def __init__(self, positives: str, temperature: PositiveFloat) -> None:
         super().__init__()
         if positives not in ("teacher", "clear"):
             raise ValueError(f"positives is {positives!r}, but it must be teacher or clear.")
@@ -173,7 +174,7 @@ class ImageContrast(_ContrastiveTerm):
     def __init__(
         self,
         positives: str = "teacher",
-        temperature: float = 0.07,
+        temperature: PositiveFloat = 0.07,
         layers: Sequence[str] = LAYERS,
         weights: str | None = None,
         normalise: bool = True,
@@ -219,7 +220,7 @@ class FeatureContrast(_ContrastiveTerm):
     """
 
     def __init__(
-        self, features: Sequence[str], positives: str = "teacher", temperature: float = 0.07, grid: int = 1
+        self, features: Sequence[str], positives: str = "teacher", temperature: PositiveFloat = 0.07, grid: Count = 1
     ) -> None:
         super().__init__(positives, temperature)
         if not features:

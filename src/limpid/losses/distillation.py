@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from limpid.inference import restored_image
 from limpid.losses.charbonnier import stage_images
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import Channels, NonNegativeFloat
 
 
 class TeacherL1(LossTerm):
@@ -64,7 +65,13 @@ class ProjectedFeatures(LossTerm):
 
     requires = frozenset({"features", "teacher", "domain"})
 
-    def __init__(self, features: Mapping[str, int], channels: int, teachers: Sequence[str], back_weight: float) -> None:
+    def __init__(
+        self,
+        features: Mapping[str, Channels],
+        channels: Channels,
+        teachers: Sequence[str],
+        back_weight: NonNegativeFloat,
+    ) -> None:
         super().__init__()
         self.back_weight = back_weight
         self.network_layers = tuple(features)

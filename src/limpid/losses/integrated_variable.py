@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from limpid.errors import UserError
 from limpid.losses.step import LossTerm, Step
 from limpid.networks.aosr import integrated_variable
+from limpid.ranges import FiniteFloat, PositiveFloat
 
 
 class IntegratedVariableL1(LossTerm):
@@ -21,7 +22,7 @@ class IntegratedVariableL1(LossTerm):
         control_beta: its beta.
     """
 
-    def __init__(self, control_alpha: float = 1.6, control_beta: float = 1.0) -> None:
+    def __init__(self, control_alpha: PositiveFloat = 1.6, control_beta: FiniteFloat = 1.0) -> None:
         super().__init__()
         self.control_alpha, self.control_beta = control_alpha, control_beta
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from limpid.errors import UserError
 from limpid.losses.contrastive import contrastive_loss
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import Channels, Count, Pixels, PositiveFloat
 
 #: The value of the rain layer's image where there is no rain: what is added to an image may be negative too.
 NO_RAIN = 0.5
@@ -151,7 +152,9 @@ class Projections(nn.Module):
 class _NonLocal(LossTerm):
     """What the two contrasts share: layers, the temperature, and how places are found."""
 
-    def __init__(self, features: Mapping[str, int], temperature: float, patch: int, search: int, *counts: int) -> None:
+    def __init__(
+        self, features: Mapping[str, Channels], temperature: PositiveFloat, patch: Pixels, search: Pixels, *counts: int
+    ) -> None:
         super().__init__()
         if not features:
             raise ValueError("A non-local contrast needs the name of at least one feature.")
@@ -197,13 +200,13 @@ class LocationContrast(_NonLocal):
 
     def __init__(
         self,
-        features: Mapping[str, int],
-        channels: int,
-        width: int = 256,
-        patches: int = 256,
-        temperature: float = 0.07,
-        patch: int = 16,
-        search: int = 40,
+        features: Mapping[str, Channels],
+        channels: Channels,
+        width: Channels = 256,
+        patches: Count = 256,
+        temperature: PositiveFloat = 0.07,
+        patch: Pixels = 16,
+        search: Pixels = 40,
     ) -> None:
         super().__init__(features, temperature, patch, search, patches)
         self.network_layers = tuple(features)
@@ -248,14 +251,14 @@ class LayerContrast(_NonLocal):
 
     def __init__(
         self,
-        features: Mapping[str, int],
-        channels: int,
-        width: int = 256,
-        background_patches: int = 8,
-        rain_patches: int = 128,
-        temperature: float = 0.07,
-        patch: int = 16,
-        search: int = 40,
+        features: Mapping[str, Channels],
+        channels: Channels,
+        width: Channels = 256,
+        background_patches: Count = 8,
+        rain_patches: Count = 128,
+        temperature: PositiveFloat = 0.07,
+        patch: Pixels = 16,
+        search: Pixels = 40,
     ) -> None:
         super().__init__(features, temperature, patch, search, background_patches, rain_patches)
         self.discriminator_layers = tuple(features)

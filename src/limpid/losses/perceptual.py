@@ -15,6 +15,7 @@ from limpid.errors import CannotRun, UserError
 from limpid.losses.step import LossTerm, Step
 from limpid.networks.frozen import Frozen
 from limpid.networks.vgg import VGGFeatures
+from limpid.ranges import FiniteFloat, Layers, NonNegativeFloat, Pixels
 
 #: The layers whose activations AECR-Net and its followers compare.
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -152,14 +153,14 @@ class Perceptual(LossTerm):
 
     def __init__(
         self,
-        layers: Mapping[str, float],
+        layers: Mapping[str, NonNegativeFloat],
         distance: str = "l1",
         weights: str | None = None,
         normalise: bool = True,
-        depth: int = 19,
+        depth: Layers = 19,
         origin: str = "torchvision",
-        image_range: Sequence[float] = (0.0, 1.0),
-        side: int | None = None,
+        image_range: Sequence[FiniteFloat] = (0.0, 1.0),
+        side: Pixels | None = None,
     ) -> None:
         super().__init__()
         if distance not in ("l1", "l2"):

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import PositiveFloat
 
 
 class L1(LossTerm):
@@ -29,7 +30,7 @@ class MSE(LossTerm):
         ValueError: there are not three deviations, or one is not above 0.
     """
 
-    def __init__(self, std: Sequence[float] | None = None) -> None:
+    def __init__(self, std: Sequence[PositiveFloat] | None = None) -> None:
         super().__init__()
         if std is not None and (len(std) != 3 or min(std) <= 0):
             raise ValueError(f"std is {list(std)}, but it must be three numbers above 0, one for each colour.")

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from limpid.errors import UserError
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import Share
 
 
 class SSIMLoss(LossTerm):
@@ -41,7 +42,7 @@ class RainMask(LossTerm):
         UserError: when called: the network returned no attention.
     """
 
-    def __init__(self, threshold: float = 0.5 / 255) -> None:
+    def __init__(self, threshold: Share = 0.5 / 255) -> None:
         super().__init__()
         self.threshold = threshold
 

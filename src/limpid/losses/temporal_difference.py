@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import PositiveFloat
 
 
 class TemporalDifference(LossTerm):
@@ -21,7 +22,7 @@ class TemporalDifference(LossTerm):
 
     requires = frozenset({"temporal_differences"})
 
-    def __init__(self, delta: float = 1.0) -> None:
+    def __init__(self, delta: PositiveFloat = 1.0) -> None:
         super().__init__()
         self.delta = delta
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from limpid.inference import restored_image
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import Pixels
 
 
 def _of_real(step: Step) -> Tensor:
@@ -30,7 +31,7 @@ class DarkChannel(LossTerm):
 
     requires = frozenset({"real_output"})
 
-    def __init__(self, patch: int = 7) -> None:
+    def __init__(self, patch: Pixels = 7) -> None:
         super().__init__()
         self.patch = patch
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 
 from limpid.errors import UserError
 from limpid.losses.step import LossTerm, Step
+from limpid.ranges import FiniteFloat
+
+
+class WeightedTerm(TypedDict):
+    """A term of a loss with its weight, which may be negative."""
+
+    weight: FiniteFloat
+    term: nn.Module
 
 
 class WeightedLoss(nn.Module):
@@ -24,7 +32,7 @@ class WeightedLoss(nn.Module):
         UserError: no term is left, or one is no `LossTerm`.
     """
 
-    def __init__(self, terms: Mapping[str, Mapping[str, Any] | None]) -> None:
+    def __init__(self, terms: Mapping[str, WeightedTerm | None]) -> None:
         super().__init__()
         active = {name: term for name, term in terms.items() if term is not None and term["weight"] != 0}
         if not active:

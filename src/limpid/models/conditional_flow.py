@@ -15,6 +15,7 @@ from limpid.losses import Step
 from limpid.models.batches import Batch, known_of
 from limpid.models.restorer import Restorer
 from limpid.networks.dehaze_flow import DehazeFlow
+from limpid.ranges import PositiveFloat
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class ConditionalFlow(Restorer):
 
     network: DehazeFlow
 
-    def __init__(self, *arguments: Any, noise_width: float, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, noise_width: PositiveFloat, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         if not isinstance(self.network, DehazeFlow):
             raise UserError(

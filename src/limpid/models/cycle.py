@@ -16,6 +16,7 @@ from limpid.models.adversarial import Adversarial, clear_images
 from limpid.models.batches import Batch
 from limpid.models.image_pool import ImagePool
 from limpid.models.restorer import StepOutput
+from limpid.ranges import CountOrNone
 
 
 class CycleModel(Adversarial):
@@ -51,7 +52,7 @@ class CycleModel(Adversarial):
         degrading: nn.Module,
         discriminators: Mapping[str, nn.Module],
         game: Game | None = None,
-        pool: int = 50,
+        pool: CountOrNone = 50,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)

@@ -25,6 +25,7 @@ from limpid.models.restorer import StepOutput
 from limpid.models.start import load_start
 from limpid.models.teachers import WeightsOrigin, refuse_another
 from limpid.networks.da_net import DANet, DANetTranslators, DehazingReturns
+from limpid.ranges import CountOrNone
 
 #: What the discriminators of features are called.
 FEATURES = ("real_features", "synthetic_features")
@@ -79,7 +80,7 @@ class DomainAdaptiveDehazing(Adversarial):
         adversarial: Mapping[str, Any],
         start: Mapping[str, str | None],
         game: Game | None = None,
-        pool: int = 50,
+        pool: CountOrNone = 50,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)

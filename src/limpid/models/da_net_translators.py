@@ -17,6 +17,7 @@ from limpid.models.haze_domains import Translation, haze_domains, translate
 from limpid.models.image_pool import ImagePool
 from limpid.models.restorer import StepOutput
 from limpid.networks.da_net import DANetTranslators
+from limpid.ranges import CountOrNone
 
 #: What the discriminators are called: each tells images of its domain from translated ones.
 IMAGES = ("real_images", "synthetic_images")
@@ -52,7 +53,7 @@ class DomainTranslation(Adversarial):
         *arguments: Any,
         discriminators: Mapping[str, nn.Module],
         game: Game | None = None,
-        pool: int = 50,
+        pool: CountOrNone = 50,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)

@@ -19,6 +19,7 @@ from limpid.models.teachers import refuse_another
 from limpid.models.tool_environment import Running, ToolEnvironment, action_values
 from limpid.models.tool_training import load_tools, refuse_others
 from limpid.networks.rl_restore import RLRestore
+from limpid.ranges import Count, NonNegativeInt, PositiveFloat, PositiveInt, Share
 
 #: The key of a checkpoint under which the replay and the episodes lie.
 _STATE = "deep_q_learning"
@@ -70,14 +71,14 @@ class DeepQLearning(Restorer):
         self,
         *arguments: Any,
         tools: Mapping[str, str | None] | None = None,
-        replay: int = 500_000,
-        episodes: int = 32,
-        learn_from: int = 5000,
-        copy_every: int = 10_000,
-        discount: float = 0.99,
+        replay: PositiveInt = 500_000,
+        episodes: Count = 32,
+        learn_from: NonNegativeInt = 5000,
+        copy_every: PositiveInt = 10_000,
+        discount: Share = 0.99,
         exploration: Exploration | None = None,
-        nearly_clean: float = 50.0,
-        psnr_eps: float = 1e-10,
+        nearly_clean: PositiveFloat = 50.0,
+        psnr_eps: PositiveFloat = 1e-10,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)

@@ -17,6 +17,7 @@ from limpid.models.backbone_weights import load_backbone
 from limpid.models.batches import Batch
 from limpid.models.restorer import StepOutput
 from limpid.networks.deblurgan_v2 import DeblurGANv2
+from limpid.ranges import CountOrNone, NonNegativeFloat
 
 
 class Frozen(TypedDict):
@@ -62,8 +63,8 @@ class DoubleDiscriminator(Adversarial):
         self,
         *arguments: Any,
         discriminators: Mapping[str, nn.Module],
-        pool: int = 50,
-        discriminator_weight: float = 1.0,
+        pool: CountOrNone = 50,
+        discriminator_weight: NonNegativeFloat = 1.0,
         frozen: Frozen | None = None,
         backbone_weights: str | Path = "imagenet",
         **settings: Any,

@@ -13,6 +13,7 @@ from limpid.losses.svdo import channel_correlation
 from limpid.models.batches import Batch
 from limpid.models.restorer import Restorer, StepOutput
 from limpid.networks.fdr import FDROutput
+from limpid.ranges import Count, PositiveInt
 
 #: The terms whose gradients are compared.
 _ORTHOGONALITY, _PIXELS = "svdo", "l1"
@@ -36,7 +37,9 @@ class FDR(Restorer):
         settings: see `Restorer`.
     """
 
-    def __init__(self, *arguments: Any, monitor_every: int = 100, monitor_images: int = 4, **settings: Any) -> None:
+    def __init__(
+        self, *arguments: Any, monitor_every: PositiveInt = 100, monitor_images: Count = 4, **settings: Any
+    ) -> None:
         super().__init__(*arguments, **settings)
         self.monitor_every = monitor_every
         self.monitor_images = monitor_images

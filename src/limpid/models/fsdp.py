@@ -11,6 +11,8 @@ from torch.distributed.constants import default_pg_timeout
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
+from limpid.ranges import Minutes
+
 
 class FullySharded(ModelParallelStrategy):
     """PyTorch's `fully_shard` over all processes; a checkpoint is one whole file, as of any other run.
@@ -20,7 +22,7 @@ class FullySharded(ModelParallelStrategy):
         timeout_minutes: how long a process waits for the others; None is PyTorch's own limit.
     """
 
-    def __init__(self, process_group_backend: str | None = None, timeout_minutes: float | None = None) -> None:
+    def __init__(self, process_group_backend: str | None = None, timeout_minutes: Minutes | None = None) -> None:
         super().__init__(
             tensor_parallel_size=1,
             save_distributed_checkpoint=False,

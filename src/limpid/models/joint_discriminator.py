@@ -16,6 +16,7 @@ from limpid.models.adversarial import Adversarial, conditioned
 from limpid.models.batches import Batch
 from limpid.models.image_pool import ImagePool
 from limpid.models.restorer import StepOutput
+from limpid.ranges import CountOrNone, NonNegativeFloat
 
 #: torchvision's weights of DenseNet-121, trained on ImageNet.
 DENSENET_121 = PublishedWeights("https://download.pytorch.org/models", "densenet121-a639ec97.pth")
@@ -47,8 +48,8 @@ class JointDiscriminator(Adversarial):
         *arguments: Any,
         discriminator: nn.Module,
         game: Game | None = None,
-        pool: int = 50,
-        discriminator_weight_decay: float = 0.0,
+        pool: CountOrNone = 50,
+        discriminator_weight_decay: NonNegativeFloat = 0.0,
         encoder_weights: str | Path | None = None,
         **settings: Any,
     ) -> None:

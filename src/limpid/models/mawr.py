@@ -7,6 +7,7 @@ from typing import Any
 
 from limpid.errors import UserError
 from limpid.models.uni_removal import KnowledgeTransfer
+from limpid.ranges import Share
 
 
 class TwoStageLearning(KnowledgeTransfer):
@@ -27,7 +28,7 @@ class TwoStageLearning(KnowledgeTransfer):
 
     TEACHER_ROW = "uni_removal/baselines=mawr_{kind}"
 
-    def __init__(self, *arguments: Any, collation: Sequence[str], share: float, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, collation: Sequence[str], share: Share, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         if not 0 <= share <= 1:
             raise UserError(f"model.share is {share}, but collation takes a part of the run, from 0 to 1.")

@@ -15,6 +15,7 @@ from limpid.models.batches import Batch, known_of
 from limpid.models.image_pool import ImagePool
 from limpid.models.restorer import StepOutput
 from limpid.networks.refinednet import RefineDNet
+from limpid.ranges import CountOrNone
 
 
 class UnpairedRefinement(Adversarial):
@@ -44,7 +45,12 @@ class UnpairedRefinement(Adversarial):
     network: RefineDNet
 
     def __init__(
-        self, *arguments: Any, discriminator: nn.Module, game: Game | None = None, pool: int = 50, **settings: Any
+        self,
+        *arguments: Any,
+        discriminator: nn.Module,
+        game: Game | None = None,
+        pool: CountOrNone = 50,
+        **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
         if not isinstance(self.network, RefineDNet):

@@ -15,6 +15,7 @@ from limpid.models import run_length
 from limpid.models.adversarial import Adversarial, schedules
 from limpid.models.batches import Batch
 from limpid.models.restorer import StepOutput
+from limpid.ranges import Layers, NonNegativeFloat
 
 
 class RepeatedDiscriminator(Adversarial):
@@ -43,9 +44,9 @@ class RepeatedDiscriminator(Adversarial):
         *arguments: Any,
         discriminator: nn.Module,
         game: Game | None = None,
-        penalty: float = 10.0,
+        penalty: NonNegativeFloat = 10.0,
         penalty_per_pixel: bool = True,
-        discriminator_steps: int = 5,
+        discriminator_steps: Layers = 5,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)

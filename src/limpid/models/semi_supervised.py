@@ -16,6 +16,7 @@ from limpid.models.batches import Batch
 from limpid.models.decaying_loss_weights import DecayingLossWeights
 from limpid.models.real_images import real_images
 from limpid.models.restorer import StepOutput
+from limpid.ranges import Layers, NonNegativeFloat
 
 
 class SemiSupervised(Adversarial, DecayingLossWeights):
@@ -47,9 +48,9 @@ class SemiSupervised(Adversarial, DecayingLossWeights):
         *arguments: Any,
         discriminator: nn.Module,
         game: Game | None = None,
-        penalty: float = 10.0,
+        penalty: NonNegativeFloat = 10.0,
         penalty_per_pixel: bool = True,
-        discriminator_steps: int = 5,
+        discriminator_steps: Layers = 5,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)

@@ -17,6 +17,7 @@ from limpid.errors import UserError
 from limpid.models.batches import Batch
 from limpid.models.evaluation import PerImageScores
 from limpid.models.restorer import Restorer, StepOutput
+from limpid.ranges import Layers, NonNegativeFloat
 from limpid.store.metrics_file import MetricSummary, Summary
 
 #: How images may be scaled.
@@ -81,10 +82,10 @@ class SuperResolution(Restorer):
     def __init__(
         self,
         *arguments: Any,
-        target_scale: int = 1,
+        target_scale: Layers = 1,
         interpolation: str = "bicubic",
         last_layer: str | None = None,
-        last_layer_rate: float = 0.1,
+        last_layer_rate: NonNegativeFloat = 0.1,
         full_precision: bool = True,
         **settings: Any,
     ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from limpid.ranges import Channels, FiniteFloat
+
 
 class AODNet(nn.Module):
     """All-in-One Dehazing Network (Li et al., ICCV 2017, section 3): 1,761 parameters.
@@ -17,7 +19,7 @@ class AODNet(nn.Module):
         bias: the constant b of the recovery.
     """
 
-    def __init__(self, channels: int = 3, bias: float = 1.0) -> None:
+    def __init__(self, channels: Channels = 3, bias: FiniteFloat = 1.0) -> None:
         super().__init__()
         self.bias = bias
         self.conv1 = nn.Conv2d(3, channels, 1)

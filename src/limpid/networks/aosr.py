@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.networks.padding import pad_to_multiple
+from limpid.ranges import Channels, FiniteFloat, Layers, PositiveFloat
 
 
 class AOSROutput(NamedTuple):
@@ -107,11 +108,11 @@ class AOSRNet(nn.Module):
 
     def __init__(
         self,
-        channels: int = 64,
-        blocks: int = 3,
-        mixup: Sequence[float] | None = (-1.0, -0.6),
-        control_alpha: float = 1.6,
-        control_beta: float = 1.0,
+        channels: Channels = 64,
+        blocks: Layers = 3,
+        mixup: Sequence[FiniteFloat] | None = (-1.0, -0.6),
+        control_alpha: PositiveFloat = 1.6,
+        control_beta: FiniteFloat = 1.0,
         estimates: str = "phi",
     ) -> None:
         super().__init__()

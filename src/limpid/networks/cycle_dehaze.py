@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from limpid.errors import UserError
 from limpid.networks.resnet_generator import ResnetGenerator
+from limpid.ranges import Channels, Layers, NonNegativeFloat, Pixels
 
 #: The filter of the Gaussian pyramid along either axis (Burt and Adelson, 1983, with a = 3/8).
 BINOMIAL = (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16)
@@ -33,7 +34,12 @@ class CycleDehaze(nn.Module):
     sees_whole_image = True  # `limpid.inference` does not cut its images: a part would be brought to the same square
 
     def __init__(
-        self, channels: int = 64, blocks: int = 6, side: int = 256, levels: int = 4, weight_std: float = 0.02
+        self,
+        channels: Channels = 64,
+        blocks: Layers = 6,
+        side: Pixels = 256,
+        levels: Layers = 4,
+        weight_std: NonNegativeFloat = 0.02,
     ) -> None:
         super().__init__()
         if side < 16 or side % 4:

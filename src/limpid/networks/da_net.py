@@ -16,6 +16,7 @@ from limpid.errors import UserError
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.patchgan import gaussian_weights
 from limpid.networks.resnet_generator import ResnetGenerator
+from limpid.ranges import Channels, Layers, NonNegativeFloat, Pixels
 
 _MULTIPLE = 16
 _SMALLEST = 96  #: sides below would be narrower, at a sixteenth, than the centre's widest reflection
@@ -75,7 +76,9 @@ class DANet(nn.Module):
         norm_most: up to this.
     """
 
-    def __init__(self, channels: int = 64, norm_least: float = 0.02, norm_most: float = 1.0) -> None:
+    def __init__(
+        self, channels: Channels = 64, norm_least: NonNegativeFloat = 0.02, norm_most: NonNegativeFloat = 1.0
+    ) -> None:
         super().__init__()
         c = channels
         self.activation = nn.PReLU()
@@ -227,7 +230,7 @@ class DANetTranslators(nn.Module):
         weight_std: likewise.
     """
 
-    def __init__(self, channels: int = 64, blocks: int = 9, weight_std: float = 0.02) -> None:
+    def __init__(self, channels: Channels = 64, blocks: Layers = 9, weight_std: NonNegativeFloat = 0.02) -> None:
         super().__init__()
         self.to_real = Translator(channels, blocks, weight_std, depth=True)
         self.to_synthetic = Translator(channels, blocks, weight_std, depth=False)
@@ -249,7 +252,9 @@ class FeatureDiscriminator(nn.Module):
         weight_gain: of the initial weights.
     """
 
-    def __init__(self, channels: int = 64, side: int = 256, hidden: int = 512, weight_gain: float = 0.02) -> None:
+    def __init__(
+        self, channels: Channels = 64, side: Pixels = 256, hidden: Channels = 512, weight_gain: NonNegativeFloat = 0.02
+    ) -> None:
         super().__init__()
         self.shape = (8 * channels, *[max(_SMALLEST, -(-side // _MULTIPLE) * _MULTIPLE) // _MULTIPLE] * 2)
         activation = nn.PReLU()

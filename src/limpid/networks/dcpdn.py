@@ -14,6 +14,7 @@ from limpid.networks.densenet import DenseEncoder, DenseLayer, ResizingTransitio
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.patchgan import gaussian_weights, refuse_small
 from limpid.networks.pyramid_pooling import PyramidPooling
+from limpid.ranges import Channels, Layers, NonNegativeFloat, Share
 
 _SLOPE = 0.2
 #: Channels of the airlight's levels, in multiples of the first's.
@@ -142,15 +143,15 @@ class DCPDN(nn.Module):
 
     def __init__(
         self,
-        stem: int = 64,
-        growth: int = 32,
-        blocks: Sequence[int] = (6, 12, 24),
-        decoder: int = 16,
-        airlight_channels: int = 8,
-        features: int = 20,
-        dropout: float = 0.5,
+        stem: Channels = 64,
+        growth: Channels = 32,
+        blocks: Sequence[Layers] = (6, 12, 24),
+        decoder: Channels = 16,
+        airlight_channels: Channels = 8,
+        features: Channels = 20,
+        dropout: Share = 0.5,
         norm: str = "instance",
-        weight_std: float = 0.02,
+        weight_std: NonNegativeFloat = 0.02,
     ) -> None:
         super().__init__()
         self.transmission = TransmissionNet(stem, growth, blocks, decoder, features, norm)
@@ -192,7 +193,7 @@ class DCPDNDiscriminator(nn.Sequential):
         weight_std: deviation of the initial weights.
     """
 
-    def __init__(self, channels: int = 64, weight_std: float = 0.02) -> None:
+    def __init__(self, channels: Channels = 64, weight_std: NonNegativeFloat = 0.02) -> None:
         widths = (6, channels, 2 * channels, 4 * channels, 8 * channels, 1)
         strides = (2, 2, 2, 1, 1)
         layers: list[nn.Module] = []

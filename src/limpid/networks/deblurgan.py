@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.resnet_generator import ResnetGenerator
+from limpid.ranges import Channels, Layers, NonNegativeFloat, Share
 
 
 class DeblurGAN(nn.Module):
@@ -24,7 +25,9 @@ class DeblurGAN(nn.Module):
 
     largest_megapixels = 0.5  # in one pass: a megapixel holds 1.3 GB
 
-    def __init__(self, channels: int = 64, blocks: int = 9, dropout: float = 0.5, weight_std: float = 0.02) -> None:
+    def __init__(
+        self, channels: Channels = 64, blocks: Layers = 9, dropout: Share = 0.5, weight_std: NonNegativeFloat = 0.02
+    ) -> None:
         super().__init__()
         self.generator = ResnetGenerator(3, 3, channels, 2, blocks, weight_std, dropout=dropout)
 

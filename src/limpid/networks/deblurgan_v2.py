@@ -12,6 +12,7 @@ from limpid.errors import UserError
 from limpid.networks.inception_resnet_v2 import InceptionResNetV2
 from limpid.networks.mobilenet_v2 import MobileNetV2
 from limpid.networks.padding import pad_to_multiple
+from limpid.ranges import Channels, Layers, NonNegativeFloat
 
 #: What each output of Inception-ResNet-v2, finest first, lacks of its share of the size: left, right, top, bottom.
 _INCEPTION_LACKS = ((0, 1, 0, 1), (1, 1, 1, 1), (1, 2, 1, 2), (1, 1, 1, 1), (1, 1, 1, 1))
@@ -84,10 +85,10 @@ class DeblurGANv2(nn.Module):
     def __init__(
         self,
         backbone: str = "inception_resnet_v2",
-        width: float = 1.0,
-        blocks: Sequence[int] = (10, 20),
-        pyramid_channels: int = 256,
-        head_channels: int = 128,
+        width: NonNegativeFloat = 1.0,
+        blocks: Sequence[Layers] = (10, 20),
+        pyramid_channels: Channels = 256,
+        head_channels: Channels = 128,
         norm: str = "instance",
     ) -> None:
         super().__init__()

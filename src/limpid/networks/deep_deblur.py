@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.residual import ResBlock
 from limpid.networks.stages import StagedOutput
+from limpid.ranges import Channels, Layers, Pixels
 
 
 def _symmetric(length: int, margin: int, device: torch.device) -> Tensor:
@@ -49,7 +50,9 @@ class DeepDeblur(nn.Module):
         scales: number of scales, each half as large as the next.
     """
 
-    def __init__(self, channels: int = 64, blocks: int = 19, kernel_size: int = 5, scales: int = 3) -> None:
+    def __init__(
+        self, channels: Channels = 64, blocks: Layers = 19, kernel_size: Pixels = 5, scales: Layers = 3
+    ) -> None:
         super().__init__()
 
         def conv(channels_in: int, channels_out: int) -> nn.Conv2d:

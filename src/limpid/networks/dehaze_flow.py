@@ -17,6 +17,7 @@ from limpid.errors import UserError
 from limpid.networks.flow_layers import ActNorm, ConditionalCoupling, FlowStep, Split, log_normal
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.rrdb import RRDB
+from limpid.ranges import Channels, Layers, LayersOrNone, NonNegativeFloat, Seed
 
 _SLOPE = 0.2
 _LEVELS = 3
@@ -93,17 +94,17 @@ class DehazeFlow(nn.Module):
 
     def __init__(
         self,
-        channels: int = 64,
-        growth: int = 32,
-        blocks: int = 23,
-        kept: Sequence[int] = (1, 8, 15, 22),
-        plain_steps: int = 2,
-        steps: int = 16,
-        hidden: int = 64,
-        attention: int = 4,
-        weight_std: float = 0.05,
-        temperature: float = 0.0,
-        seed: int = 0,
+        channels: Channels = 64,
+        growth: Channels = 32,
+        blocks: Layers = 23,
+        kept: Sequence[LayersOrNone] = (1, 8, 15, 22),
+        plain_steps: LayersOrNone = 2,
+        steps: Layers = 16,
+        hidden: Channels = 64,
+        attention: Channels = 4,
+        weight_std: NonNegativeFloat = 0.05,
+        temperature: NonNegativeFloat = 0.0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         if not kept or len(set(kept)) < len(kept) or not all(0 <= number < blocks for number in kept):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from limpid.networks.guided_filter import guided_filter
 from limpid.networks.padding import any_size, mirrored
+from limpid.ranges import Channels, Layers, PixelsOrNone, PositiveFloat, PositiveShare
 
 #: Luma of R, G, B (ITU-R BT.601), what grey means here.
 LUMA = (0.299, 0.587, 0.114)
@@ -92,13 +93,13 @@ class DehazeNet(nn.Module):
 
     def __init__(
         self,
-        features: int = 16,
-        maxout: int = 4,
-        scales: int = 16,
-        guided_radius: int = 50,
-        guided_epsilon: float = 0.001,
-        airlight_share: float = 0.01,
-        transmission_floor: float = 0.1,
+        features: Channels = 16,
+        maxout: Channels = 4,
+        scales: Layers = 16,
+        guided_radius: PixelsOrNone = 50,
+        guided_epsilon: PositiveFloat = 0.001,
+        airlight_share: PositiveShare = 0.01,
+        transmission_floor: PositiveShare = 0.1,
     ) -> None:
         super().__init__()
         self.maxout = maxout

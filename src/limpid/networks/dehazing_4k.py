@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.networks.padding import any_size
+from limpid.ranges import Channels, Count, Pixels
 
 #: Numbers of a local affine transform: three rows of three factors and an offset.
 _TRANSFORM = 12
@@ -107,11 +108,11 @@ class Dehazing4K(nn.Module):
 
     def __init__(
         self,
-        channels: int = 64,
-        guide_channels: int = 16,
-        grid: int = 16,
-        grid_side: int = 256,
-        image_side: int = 320,
+        channels: Channels = 64,
+        guide_channels: Channels = 16,
+        grid: Count = 16,
+        grid_side: Pixels = 256,
+        image_side: Pixels = 320,
     ) -> None:
         super().__init__()
         if grid_side % 16 or image_side % 16 or grid**3 * _TRANSFORM % (3 * grid_side):

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.patchgan import refuse_small
+from limpid.ranges import Channels, Layers, NonNegativeFloat
 
 #: The first mask, before anything is known.
 _UNKNOWN = 0.5
@@ -101,7 +102,7 @@ class DerainGenerator(nn.Module):
         weight_std: deviation of the initial weights; biases are as torch draws them.
     """
 
-    def __init__(self, channels: int = 64, weight_std: float = 0.02) -> None:
+    def __init__(self, channels: Channels = 64, weight_std: NonNegativeFloat = 0.02) -> None:
         super().__init__()
         c = channels
         self.at_full = nn.Conv2d(4, c, 5, padding=2)
@@ -149,11 +150,11 @@ class DerainCycleGAN(nn.Module):
 
     def __init__(
         self,
-        channels: int = 64,
-        attention_channels: int = 32,
-        attention_blocks: int = 5,
-        rounds: int = 6,
-        weight_std: float = 0.02,
+        channels: Channels = 64,
+        attention_channels: Channels = 32,
+        attention_blocks: Layers = 5,
+        rounds: Layers = 6,
+        weight_std: NonNegativeFloat = 0.02,
     ) -> None:
         super().__init__()
         self.attention = RainAttention(attention_channels, attention_blocks, rounds)
@@ -187,7 +188,9 @@ class MultiScaleDiscriminator(nn.Module):
         ValueError: there is no scale, or no layer.
     """
 
-    def __init__(self, scales: int = 3, channels: int = 64, layers: int = 4, weight_std: float = 0.02) -> None:
+    def __init__(
+        self, scales: Layers = 3, channels: Channels = 64, layers: Layers = 4, weight_std: NonNegativeFloat = 0.02
+    ) -> None:
         super().__init__()
         if scales < 1 or layers < 1:
             raise ValueError(f"It has {scales} scales of {layers} layers, but there is at least one of either")

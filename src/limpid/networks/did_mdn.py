@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from limpid.networks.densenet import DenseLayer, ResizingTransition, affine_norm
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.pyramid_pooling import PyramidPooling
+from limpid.ranges import Channels, Pixels
 
 _SLOPE = 0.2
 #: Densities of rain, from which labels are counted.
@@ -244,13 +245,13 @@ class DIDMDN(nn.Module):
 
     def __init__(
         self,
-        side: int = 512,
-        stem: int = 64,
-        classifier_channels: int = 24,
-        hidden: int = 512,
-        classes: int = 4,
-        residual_features: int = 20,
-        refined: int = 8,
+        side: Pixels = 512,
+        stem: Channels = 64,
+        classifier_channels: Channels = 24,
+        hidden: Channels = 512,
+        classes: Channels = 4,
+        residual_features: Channels = 20,
+        refined: Channels = 8,
         norm: str = "instance",
     ) -> None:
         super().__init__()

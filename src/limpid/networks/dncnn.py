@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from limpid.ranges import Channels, Layers, PositiveFloat, Share
+
 
 class DnCNN(nn.Module):
     """Denoising CNN (Zhang et al., TIP 2017, section III): 669,376 parameters with 20 layers, 558,400 with 17.
@@ -23,7 +25,9 @@ class DnCNN(nn.Module):
         eps: what batch normalisation adds to the variance.
     """
 
-    def __init__(self, depth: int = 20, channels: int = 64, momentum: float = 0.95, eps: float = 1e-4) -> None:
+    def __init__(
+        self, depth: Layers = 20, channels: Channels = 64, momentum: Share = 0.95, eps: PositiveFloat = 1e-4
+    ) -> None:
         super().__init__()
         if depth < 2:
             raise ValueError(f"DnCNN needs a depth of at least 2, not {depth}.")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.errors import UserError
+from limpid.ranges import Channels, FiniteFloat, Layers, NonNegativeFloat, PositiveFloat
 
 
 class Enlarged(NamedTuple):
@@ -93,13 +94,13 @@ class DRN(nn.Module):
 
     def __init__(
         self,
-        scale: int = 4,
-        channels: int = 16,
-        blocks: int = 30,
-        reduction: int = 16,
-        slope: float = 0.2,
-        mean: Sequence[float] = (0.4488, 0.4371, 0.4040),
-        value_range: float = 255.0,
+        scale: Layers = 4,
+        channels: Channels = 16,
+        blocks: Layers = 30,
+        reduction: Layers = 16,
+        slope: NonNegativeFloat = 0.2,
+        mean: Sequence[FiniteFloat] = (0.4488, 0.4371, 0.4040),
+        value_range: PositiveFloat = 255.0,
     ) -> None:
         super().__init__()
         levels = scale.bit_length() - 1

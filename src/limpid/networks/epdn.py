@@ -13,6 +13,7 @@ from limpid.networks.padding import pad_to_multiple
 from limpid.networks.patchgan import gaussian_weights
 from limpid.networks.pyramid_pooling import PyramidPooling
 from limpid.networks.resnet_generator import ResidualBlock, conv_layers, doubling_layers, halving_layers
+from limpid.ranges import Channels, Layers, NonNegativeFloat
 
 
 class EPDNOutput(NamedTuple):
@@ -64,12 +65,12 @@ class EPDN(nn.Module):
 
     def __init__(
         self,
-        channels: int = 32,
-        halvings: int = 4,
-        coarse_blocks: int = 3,
-        fine_blocks: int = 3,
-        enhancer_channels: int = 20,
-        weight_std: float = 0.02,
+        channels: Channels = 32,
+        halvings: Layers = 4,
+        coarse_blocks: Layers = 3,
+        fine_blocks: Layers = 3,
+        enhancer_channels: Channels = 20,
+        weight_std: NonNegativeFloat = 0.02,
     ) -> None:
         super().__init__()
         widths = [channels * 2**i for i in range(halvings + 1)]

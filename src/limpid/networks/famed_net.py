@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from limpid.networks.guided_filter import fast_guided_filter
 from limpid.networks.stages import StagedOutput
+from limpid.ranges import Channels, Layers, Pixels, PixelsOrNone, PositiveFloat
 
 #: Sides of the windows whose maximum is taken, layer by layer.
 _WINDOWS = (3, 5, 7)
@@ -60,11 +61,11 @@ class FAMEDNet(nn.Module):
 
     def __init__(
         self,
-        channels: int = 32,
-        side: int | None = 360,
-        guided_radius: int = 48,
-        guided_epsilon: float = 1e-4,
-        guided_subsampling: int = 4,
+        channels: Channels = 32,
+        side: Pixels | None = 360,
+        guided_radius: PixelsOrNone = 48,
+        guided_epsilon: PositiveFloat = 1e-4,
+        guided_subsampling: Layers = 4,
     ) -> None:
         super().__init__()
         self.side = side

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from limpid.networks.ffa_net import ChannelAttention
 from limpid.networks.gdn import GDN
 from limpid.networks.residual import ResBlock
+from limpid.ranges import Channels, Layers
 
 
 class FDROutput(NamedTuple):
@@ -153,12 +154,12 @@ class FDRNet(nn.Module):
 
     def __init__(
         self,
-        channels: int = 32,
-        fd_layers: int = 3,
-        phases: int = 6,
-        pm_blocks: int = 7,
-        aux_blocks: int = 3,
-        reduction: int = 16,
+        channels: Channels = 32,
+        fd_layers: Layers = 3,
+        phases: Layers = 6,
+        pm_blocks: Layers = 7,
+        aux_blocks: Layers = 3,
+        reduction: Layers = 16,
         use_fdm: bool = True,
         use_gdn: bool = True,
         use_aux: bool = True,

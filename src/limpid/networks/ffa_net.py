@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.networks.channels_last import GlobalAvgPool, scale_pixels
+from limpid.ranges import Channels, FiniteFloat, Layers, PositiveFloat
 
 
 def _conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
@@ -124,13 +125,13 @@ class FFANet(nn.Module):
 
     def __init__(
         self,
-        dim: int = 64,
-        groups: int = 3,
-        blocks: int = 12,
-        reduction: int = 8,
-        fusion_reduction: int = 16,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        dim: Channels = 64,
+        groups: Layers = 3,
+        blocks: Layers = 12,
+        reduction: Layers = 8,
+        fusion_reduction: Layers = 16,
+        mean: Sequence[FiniteFloat] | None = None,
+        std: Sequence[PositiveFloat] | None = None,
     ) -> None:
         super().__init__()
         if (mean is None) != (std is None):

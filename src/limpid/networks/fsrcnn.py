@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from limpid.errors import UserError
+from limpid.ranges import Channels, Layers
 
 
 class Convolution(nn.Sequential):
@@ -90,11 +91,11 @@ class FSRCNN(nn.Module):
 
     def __init__(
         self,
-        scale: int = 2,
+        scale: Layers = 2,
         multi_channel: bool = False,
-        features: int = 56,
-        shrunk: int = 12,
-        mappings: int = 4,
+        features: Channels = 56,
+        shrunk: Channels = 12,
+        mappings: Layers = 4,
         activation: str = "prelu",
         separable: bool = False,
         batch_norm: bool = False,

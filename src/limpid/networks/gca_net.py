@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.networks.padding import pad_to_multiple
+from limpid.ranges import Channels, Layers, LayersOrNone
 
 
 class SharedConvolution(nn.Module):
@@ -99,9 +100,9 @@ class GCANet(nn.Module):
 
     def __init__(
         self,
-        channels: int = 64,
-        dilations: tuple[int, ...] | list[int] = (2, 2, 2, 4, 4, 4, 1),
-        gated: tuple[int, ...] | list[int] = (3, 6),
+        channels: Channels = 64,
+        dilations: tuple[Layers, ...] | list[Layers] = (2, 2, 2, 4, 4, 4, 1),
+        gated: tuple[LayersOrNone, ...] | list[LayersOrNone] = (3, 6),
         residual: bool = True,
     ) -> None:
         super().__init__()

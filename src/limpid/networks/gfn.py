@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from limpid.networks.channels_last import GlobalAvgPool
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.stages import StagedOutput
+from limpid.ranges import Channels, FiniteFloat, PositiveFloat
 
 #: Of the sides of the images at the three scales, coarsest first, and the kernels and dilations of their first layers.
 _KERNELS, _DILATIONS = (3, 5, 7), (1, 2, 3)
@@ -96,10 +97,10 @@ class GFN(nn.Module):
 
     def __init__(
         self,
-        channels: int = 32,
-        widest: int = 64,
-        gamma: float = 2.5,
-        contrast_offset: float = 0.5,
+        channels: Channels = 32,
+        widest: Channels = 64,
+        gamma: PositiveFloat = 2.5,
+        contrast_offset: FiniteFloat = 0.5,
         activate_enlarged: bool = True,
         eight_bit_balance: bool = True,
     ) -> None:

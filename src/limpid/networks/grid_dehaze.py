@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.networks.padding import any_size
+from limpid.ranges import Channels, Layers
 
 
 class ResidualDenseBlock(nn.Module):
@@ -92,11 +93,11 @@ class GridDehazeNet(nn.Module):
 
     def __init__(
         self,
-        channels: int = 16,
-        rows: int = 3,
-        columns: int = 6,
-        layers: int = 4,
-        growth: int = 16,
+        channels: Channels = 16,
+        rows: Layers = 3,
+        columns: Layers = 6,
+        layers: Layers = 4,
+        growth: Channels = 16,
         attention: bool = True,
     ) -> None:
         super().__init__()

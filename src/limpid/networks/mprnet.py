@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from limpid.networks.channels_last import GlobalAvgPool
 from limpid.networks.padding import pad_to_multiple
+from limpid.ranges import Channels, Layers
 
 
 class MPRNetOutput(NamedTuple):
@@ -228,11 +229,11 @@ class MPRNet(nn.Module):
 
     def __init__(
         self,
-        channels: int = 40,
-        level_step: int = 20,
-        orsnet_step: int = 16,
-        orsnet_blocks: int = 8,
-        reduction: int = 4,
+        channels: Channels = 40,
+        level_step: Channels = 20,
+        orsnet_step: Channels = 16,
+        orsnet_blocks: Layers = 8,
+        reduction: Layers = 4,
     ) -> None:
         super().__init__()
         levels = [channels + i * level_step for i in range(3)]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.networks.padding import pad_to_multiple
+from limpid.ranges import Channels, Layers
 
 
 def _conv(channels_in: int, channels_out: int, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -151,7 +152,7 @@ class MSBDN(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 16, blocks: int = 18, level_blocks: int = 3, residual_dense: bool = False
+        self, channels: Channels = 16, blocks: Layers = 18, level_blocks: Layers = 3, residual_dense: bool = False
     ) -> None:
         super().__init__()
         fusion = HalfFusion if residual_dense else FeatureFusion

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from limpid.networks.guided_filter import guided_filter
 from limpid.networks.padding import any_size, pad_to_multiple
+from limpid.ranges import NonNegativeFloat, Pixels, PositiveFloat, PositiveShare
 
 FORMS = ("port", "official")
 #: Grey of R, G, B as MATLAB's rgb2gray has it; of the airlight, as the release has it.
@@ -97,12 +98,12 @@ class MSCNN(nn.Module):
     def __init__(
         self,
         form: str = "port",
-        dark_window: int = 15,
-        fidelity: float = 0.1,
-        guided_share: float = 0.125,
-        guided_epsilon: float = 0.04,
-        transmission_range: tuple[float, float] = (0.1, 0.9),
-        gamma: float = 1.0,
+        dark_window: Pixels = 15,
+        fidelity: NonNegativeFloat = 0.1,
+        guided_share: PositiveShare = 0.125,
+        guided_epsilon: PositiveFloat = 0.04,
+        transmission_range: tuple[PositiveShare, PositiveShare] = (0.1, 0.9),
+        gamma: PositiveFloat = 1.0,
     ) -> None:
         super().__init__()
         if form not in FORMS:

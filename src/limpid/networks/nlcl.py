@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from limpid.ranges import Channels, Layers
+
 
 def _conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, padding=1)
@@ -39,7 +41,7 @@ class NLCLGenerator(nn.Module):
         blocks: residual blocks.
     """
 
-    def __init__(self, channels: int = 32, blocks: int = 16) -> None:
+    def __init__(self, channels: Channels = 32, blocks: Layers = 16) -> None:
         super().__init__()
         self.head = _conv3x3(3, channels)
         self.blocks = nn.Sequential(*[NormalisedBlock(channels) for _ in range(blocks)])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.networks.channels_last import GlobalAvgPool
+from limpid.ranges import Channels, Layers
 
 
 class Float32Conv2d(nn.Conv2d):
@@ -120,7 +121,9 @@ class OPAttention(nn.Module):
         head_blocks: residual blocks before them.
     """
 
-    def __init__(self, channels: int = 16, groups: int = 10, steps: int = 4, head_blocks: int = 4) -> None:
+    def __init__(
+        self, channels: Channels = 16, groups: Layers = 10, steps: Layers = 4, head_blocks: Layers = 4
+    ) -> None:
         super().__init__()
         blocks = [DepthwiseResBlock(channels) for _ in range(head_blocks)]
         self.head = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), *blocks)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.errors import UserError
+from limpid.ranges import Channels, Layers, LayersOrNone, NonNegativeFloat
 
 #: Normalisations by name; one with parameters of its own makes the convolution's bias needless.
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -79,12 +80,12 @@ class PatchGAN(nn.Module):
 
     def __init__(
         self,
-        image_channels: int = 3,
-        channels: int = 64,
-        layers: int = 3,
+        image_channels: Channels = 3,
+        channels: Channels = 64,
+        layers: Layers = 3,
         norm: str = "instance",
-        weight_std: float | None = 0.02,
-        padding: int = 1,
+        weight_std: NonNegativeFloat | None = 0.02,
+        padding: LayersOrNone = 1,
     ) -> None:
         super().__init__()
         make_norm, bias = norm_layer(norm)
@@ -131,13 +132,13 @@ class MultiScalePatchGAN(nn.Module):
 
     def __init__(
         self,
-        scales: int = 2,
-        image_channels: int = 3,
-        channels: int = 64,
-        layers: int = 3,
+        scales: Layers = 2,
+        image_channels: Channels = 3,
+        channels: Channels = 64,
+        layers: Layers = 3,
         norm: str = "instance",
-        weight_std: float = 0.02,
-        padding: int = 1,
+        weight_std: NonNegativeFloat = 0.02,
+        padding: LayersOrNone = 1,
     ) -> None:
         super().__init__()
         if scales < 1:

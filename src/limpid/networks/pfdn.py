@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from limpid.networks.channels_last import GlobalAvgPool
 from limpid.networks.padding import pad_to_multiple
+from limpid.ranges import Channels, Layers
 
 
 class PhysicsBlock(nn.Module):
@@ -46,7 +47,7 @@ class PFDN(nn.Module):
         reduction: how many times fewer channels there are between the means and the factors.
     """
 
-    def __init__(self, channels: int = 64, blocks: int = 9, reduction: int = 16) -> None:
+    def __init__(self, channels: Channels = 64, blocks: Layers = 9, reduction: Layers = 16) -> None:
         super().__init__()
         wide, widest = 2 * channels, 4 * channels
         self.encoder = nn.Sequential(

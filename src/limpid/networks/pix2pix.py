@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.patchgan import gaussian_weights, norm_layer
+from limpid.ranges import Channels, Layers, NonNegativeFloat, Share
 
 
 class Pix2pixGenerator(nn.Module):
@@ -31,11 +32,11 @@ class Pix2pixGenerator(nn.Module):
 
     def __init__(
         self,
-        channels: int = 64,
-        levels: int = 8,
+        channels: Channels = 64,
+        levels: Layers = 8,
         norm: str = "batch",
-        dropout: float = 0.5,
-        weight_std: float = 0.02,
+        dropout: Share = 0.5,
+        weight_std: NonNegativeFloat = 0.02,
     ) -> None:
         super().__init__()
         make_norm, bias = norm_layer(norm)

@@ -14,6 +14,7 @@ from limpid.networks.padding import any_size, pad_to_multiple
 from limpid.networks.patchgan import gaussian_weights
 from limpid.networks.perceptual_fusion import fused
 from limpid.networks.resnet_generator import ResnetGenerator
+from limpid.ranges import Channels, Layers, NonNegativeFloat, Pixels, PixelsOrNone, PositiveFloat, PositiveShare, Share
 
 #: Luma of R, G, B, what grey means here.
 LUMA = (0.2989, 0.587, 0.114)
@@ -132,17 +133,17 @@ class RefineDNet(nn.Module):
 
     def __init__(
         self,
-        channels: int = 64,
-        levels: int = 8,
-        blocks: int = 9,
-        patch: int = 5,
-        omega: float = 0.95,
-        airlight_share: float = 0.01,
-        prior_radius: int = 15,
-        refined_radius: int = 10,
-        guided_epsilon: float = 1e-3,
-        transmission_floor: float = 0.01,
-        weight_std: float = 0.02,
+        channels: Channels = 64,
+        levels: Layers = 8,
+        blocks: Layers = 9,
+        patch: Pixels = 5,
+        omega: Share = 0.95,
+        airlight_share: PositiveShare = 0.01,
+        prior_radius: PixelsOrNone = 15,
+        refined_radius: PixelsOrNone = 10,
+        guided_epsilon: PositiveFloat = 1e-3,
+        transmission_floor: PositiveShare = 0.01,
+        weight_std: NonNegativeFloat = 0.02,
     ) -> None:
         super().__init__()
         if levels < 3:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from limpid.networks.ffa_net import ChannelAttention
 from limpid.networks.stages import StagedOutput
+from limpid.ranges import Channels, Layers
 
 
 class RecurrentUnit(nn.Module):
@@ -63,7 +64,7 @@ class RESCAN(nn.Module):
         reduction: how much squeeze-and-excitation narrows inside; 4 gives the release's 6 channels.
     """
 
-    def __init__(self, channels: int = 24, depth: int = 7, stages: int = 4, reduction: int = 4) -> None:
+    def __init__(self, channels: Channels = 24, depth: Layers = 7, stages: Layers = 4, reduction: Layers = 4) -> None:
         super().__init__()
         self.stages = stages
         self.units = nn.ModuleList([RecurrentUnit(3, channels, 1, reduction)])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.tool_agent import ToolAgent
+from limpid.ranges import Channels, FiniteFloat, Layers, NonNegativeFloat, Pixels
 
 SIZES = ("light", "heavy")
 _COLOURS = 3
@@ -38,7 +39,7 @@ class RLRestoreTool(nn.Module):
         ValueError: the size is neither.
     """
 
-    def __init__(self, size: str = "light", channels: int = 32, last_std: float = 0.001) -> None:
+    def __init__(self, size: str = "light", channels: Channels = 32, last_std: NonNegativeFloat = 0.001) -> None:
         super().__init__()
         if size not in SIZES:
             raise ValueError(f"The size of a tool is {size!r}, but it must be one of {', '.join(SIZES)}.")
@@ -117,17 +118,17 @@ class RLRestore(nn.Module):
     def __init__(
         self,
         sizes: Sequence[str] = ("light", "light", "heavy", "heavy") * 3,
-        tool_channels: int = 32,
-        tool_last_std: float = 0.001,
-        patch: int = 63,
-        longest_chain: int = 3,
+        tool_channels: Channels = 32,
+        tool_last_std: NonNegativeFloat = 0.001,
+        patch: Pixels = 63,
+        longest_chain: Layers = 3,
         transposed: bool = False,
-        channels: Sequence[int] = (32, 24, 24, 24),
-        features: int = 32,
-        memory: int = 50,
-        linear_std: float = 0.001,
+        channels: Sequence[Channels] = (32, 24, 24, 24),
+        features: Channels = 32,
+        memory: Channels = 50,
+        linear_std: NonNegativeFloat = 0.001,
         conv_fan: str = "fan_out",
-        value_bias: float = 0.0,
+        value_bias: FiniteFloat = 0.0,
     ) -> None:
         super().__init__()
         if not sizes or not channels or min(patch, longest_chain, features, memory, *channels) < 1:

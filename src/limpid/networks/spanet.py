@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from limpid.ranges import Channels, Layers
+
 
 class SPANetOutput(NamedTuple):
     """What `SPANet` returns.
@@ -151,11 +153,11 @@ class SPANet(nn.Module):
 
     def __init__(
         self,
-        channels: int = 32,
-        head_blocks: int = 3,
-        rounds: int = 4,
-        round_blocks: int = 3,
-        tail_blocks: int = 2,
+        channels: Channels = 32,
+        head_blocks: Layers = 3,
+        rounds: Layers = 4,
+        round_blocks: Layers = 3,
+        tail_blocks: Layers = 2,
         directional: bool = True,
     ) -> None:
         super().__init__()

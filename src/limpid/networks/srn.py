@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.residual import ResBlock
 from limpid.networks.stages import StagedOutput
+from limpid.ranges import Channels, Layers
 
 
 def _double_size(x: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class SRN(nn.Module):
         scales: how often the network is applied.
     """
 
-    def __init__(self, channels: int = 32, blocks: int = 3, levels: int = 3, scales: int = 3) -> None:
+    def __init__(self, channels: Channels = 32, blocks: Layers = 3, levels: Layers = 3, scales: Layers = 3) -> None:
         super().__init__()
         self.levels, self.scales = levels, scales
         widths = [channels * 2**level for level in range(levels)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from limpid.errors import UserError
+from limpid.ranges import Channels, Layers, NonNegativeFloat
 
 
 def _conv(channels_in: int, channels_out: int, kernel_size: int = 3) -> nn.Conv2d:
@@ -49,7 +50,9 @@ class SRResNet(nn.Module):
         UserError: the scale is not 2, 4, 8, ...
     """
 
-    def __init__(self, scale: int = 4, channels: int = 64, blocks: int = 16, slope: float = 0.2) -> None:
+    def __init__(
+        self, scale: Layers = 4, channels: Channels = 64, blocks: Layers = 16, slope: NonNegativeFloat = 0.2
+    ) -> None:
         super().__init__()
         doublings = scale.bit_length() - 1
         if scale < 2 or scale != 2**doublings:

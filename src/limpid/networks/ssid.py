@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.patchgan import gaussian_weights
 from limpid.networks.resnet_generator import ResidualBlock
+from limpid.ranges import Channels, Layers, NonNegativeFloat
 
 _SLOPE = 0.2
 
@@ -29,7 +30,12 @@ class SSIDNet(nn.Module):
 
     largest_megapixels = 0.5  # in one pass: 0.6 hold 2.1 GB
 
-    def __init__(self, channels: int = 64, blocks: tuple[int, int, int] = (3, 3, 6), weight_std: float = 0.02) -> None:
+    def __init__(
+        self,
+        channels: Channels = 64,
+        blocks: tuple[Layers, Layers, Layers] = (3, 3, 6),
+        weight_std: NonNegativeFloat = 0.02,
+    ) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels]
         self.head = nn.Sequential(nn.Conv2d(3, widths[0], 7, padding=3), nn.LeakyReLU(_SLOPE, inplace=True))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.residual import ResBlock
+from limpid.ranges import Channels, Layers
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:
@@ -49,7 +50,7 @@ class XYDeblur(nn.Module):
         blocks: residual blocks in each level of the encoder and of the decoder.
     """
 
-    def __init__(self, channels: int = 32, blocks: int = 6) -> None:
+    def __init__(self, channels: Channels = 32, blocks: Layers = 6) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels]
         self.convs = nn.ModuleList(

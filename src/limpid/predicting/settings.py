@@ -42,12 +42,11 @@ class Settings:
 
 
 def settings(config: Mapping[str, Any]) -> Settings:
-    """The settings in a composed configuration.
+    """The settings in a composed configuration, whose numbers are in their ranges (`limpid.config.settings`).
 
     Raises:
-        UserError: one of them is out of its range.
+        UserError: a map or a suffix is unknown.
     """
-    _refuse_numbers(config)
     suffix = None if config["suffix"] is None else _suffix(str(config["suffix"]))
     save = config["save"] if isinstance(config["save"], Sequence) else [config["save"]]
     save = [save] if isinstance(save, str) else [what for what in save if what is not None]
@@ -67,27 +66,6 @@ def settings(config: Mapping[str, Any]) -> Settings:
         int(config["sheet"]["width"]),
         int(config["sheet"]["photographs"]),
     )
-
-
-def _refuse_numbers(config: Mapping[str, Any]) -> None:
-    quality, strength = config["quality"], config["strength"]
-    megapixels = config["megapixels"]
-    if quality is None or not 1 <= quality <= 100 or quality != int(quality):
-        raise UserError(f"quality={_plain(quality)} is not a whole number from 1 to 100.")
-    if strength is None or not 0 <= strength <= 1:
-        raise UserError(f"strength={_plain(strength)} is not a number from 0 (as it is) to 1 (the whole change).")
-    if megapixels is None or not megapixels > 0:
-        raise UserError(f"megapixels={_plain(megapixels)} is not a number above 0.")
-    if config["overlap"] is None or not config["overlap"] >= 0:
-        raise UserError(f"overlap={_plain(config['overlap'])} is not a number of megapixels from 0 on.")
-    for key, least in (("width", 16), ("photographs", 1)):
-        value = config["sheet"][key]
-        if value is None or value < least or value != int(value):
-            raise UserError(f"sheet.{key}={_plain(value)} is not a whole number from {least} on.")
-
-
-def _plain(value: object) -> object:
-    return "null" if value is None else value
 
 
 def _suffix(given: str) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from limpid.priors.base import within
+from limpid.ranges import Count, Share
 
 #: Levels of the histograms: OpenCV equalises 8 bit.
 _LEVELS = 256
@@ -38,7 +39,7 @@ class CBCS(nn.Module):
 
     LIMITS = "Only part of its paper is known; bright skies turn cyan, and dim colours become strong."
 
-    def __init__(self, tiles: int = 8, clip: float = 0.01) -> None:
+    def __init__(self, tiles: Count = 8, clip: Share = 0.01) -> None:
         super().__init__()
         within("tiles", tiles, 1)
         within("clip", clip, 0, 1)

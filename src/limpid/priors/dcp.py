@@ -12,6 +12,7 @@ from limpid.priors.base import Estimate, Prior, choice, recover
 from limpid.priors.channels import dark_channel, dark_channel_transmission
 from limpid.priors.filters import guided_filter
 from limpid.priors.matting import soft_matting
+from limpid.ranges import NonNegativeFloat, Pixels, PixelsOrNone, PositiveFloat, PositiveShare, Share
 
 REFINEMENTS = ("guided", "matting", "none")
 
@@ -41,15 +42,15 @@ class DCP(Prior):
 
     def __init__(
         self,
-        patch: int = 15,
-        omega: float = 0.95,
-        airlight_share: float = 0.001,
-        transmission_floor: float = 0.1,
+        patch: Pixels = 15,
+        omega: Share = 0.95,
+        airlight_share: PositiveShare = 0.001,
+        transmission_floor: PositiveShare = 0.1,
         refinement: str = "guided",
-        guided_radius: int = 60,
-        guided_epsilon: float = 1e-3,
-        matting_weight: float = 1e-4,
-        matting_epsilon: float = 1e-7,
+        guided_radius: PixelsOrNone = 60,
+        guided_epsilon: PositiveFloat = 1e-3,
+        matting_weight: NonNegativeFloat = 1e-4,
+        matting_epsilon: PositiveFloat = 1e-7,
     ) -> None:
         super().__init__()
         self.patch, self.omega = patch, omega

@@ -14,6 +14,7 @@ from torch import Tensor
 from limpid.priors.base import Estimate, Prior
 from limpid.priors.channels import dark_channel
 from limpid.priors.order_statistics import median, percentile
+from limpid.ranges import Count, Percentile, Pixels, PositiveFloat, PositiveShare, Share
 
 _EPSILON = torch.finfo(torch.float32).eps
 
@@ -41,16 +42,16 @@ class Kim2020(Prior):
 
     def __init__(
         self,
-        patch: int = 15,
-        airlight_bins: int = 200,
-        airlight_share: float = 0.99,
-        colour_margin: float = 0.02,
-        saturation_gamma: float = 0.2,
-        low: float = 0.5,
-        high: float = 99.9,
+        patch: Pixels = 15,
+        airlight_bins: Count = 200,
+        airlight_share: PositiveShare = 0.99,
+        colour_margin: Share = 0.02,
+        saturation_gamma: PositiveFloat = 0.2,
+        low: Percentile = 0.5,
+        high: Percentile = 99.9,
         clahe: bool = False,
-        clahe_clip: float = 1.0,
-        clahe_tiles: int = 8,
+        clahe_clip: PositiveFloat = 1.0,
+        clahe_tiles: Count = 8,
     ) -> None:
         super().__init__()
         self.patch = patch

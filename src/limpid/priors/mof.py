@@ -17,6 +17,7 @@ from limpid.priors.decolorization import grey_weights
 from limpid.priors.filters import gaussian_filter, min_filter
 from limpid.priors.gradient_guided_filter import half_size_gradient_guided_filter
 from limpid.priors.order_statistics import places_of_largest
+from limpid.ranges import NonNegativeFloat, Pixels, PixelsOrNone, PositiveFloat, PositiveShare, Seed, Share
 
 #: How far the map that fuses the two transmissions is pushed to its ends.
 FUSIONS = ("threshold", "tanh")
@@ -56,21 +57,21 @@ class MOF(Prior):
 
     def __init__(
         self,
-        airlight_patch: int = 25,
-        airlight_share: float = 0.001,
-        omega: float = 0.95,
-        patch_growth: float = 0.138,
-        least_difference: float = 0.001,
+        airlight_patch: Pixels = 25,
+        airlight_share: PositiveShare = 0.001,
+        omega: Share = 0.95,
+        patch_growth: NonNegativeFloat = 0.138,
+        least_difference: NonNegativeFloat = 0.001,
         fusion: str = "threshold",
-        fusion_margin: float = 0.05,
-        fusion_steepness: float = 10.0,
-        smoothing: float = 0.5,
-        smoothing_windows: tuple[int, int] = (5, 11),
-        guided_radius: int = 60,
-        guided_epsilon: float = 1e-3,
-        transmission_floor: float = 0.1,
-        recovery_floor: float = 0.05,
-        seed: int = 0,
+        fusion_margin: NonNegativeFloat = 0.05,
+        fusion_steepness: NonNegativeFloat = 10.0,
+        smoothing: NonNegativeFloat = 0.5,
+        smoothing_windows: tuple[Pixels, Pixels] = (5, 11),
+        guided_radius: PixelsOrNone = 60,
+        guided_epsilon: PositiveFloat = 1e-3,
+        transmission_floor: PositiveShare = 0.1,
+        recovery_floor: PositiveShare = 0.05,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         self.airlight_patch, self.airlight_share = airlight_patch, airlight_share

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from limpid.ranges import Percentile, PositiveFloat
+
 
 class Identity(nn.Module):
     """The degraded image itself: the rows of tables that print how bad the input is."""
@@ -21,7 +23,7 @@ class Gamma(nn.Module):
         exponent: the power.
     """
 
-    def __init__(self, exponent: float = 2.5) -> None:
+    def __init__(self, exponent: PositiveFloat = 2.5) -> None:
         super().__init__()
         self.exponent = exponent
 
@@ -40,7 +42,7 @@ class PercentileStretch(nn.Module):
             all three by common ones.
     """
 
-    def __init__(self, low: float = 1.0, high: float = 99.0, per_channel: bool = False) -> None:
+    def __init__(self, low: Percentile = 1.0, high: Percentile = 99.0, per_channel: bool = False) -> None:
         super().__init__()
         self.low = low
         self.high = high

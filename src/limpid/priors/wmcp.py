@@ -22,6 +22,7 @@ from limpid.priors.channels import (
 )
 from limpid.priors.edges import edge_modulation
 from limpid.priors.filters import fast_guided_filter, min_filter
+from limpid.ranges import Layers, NonNegativeFloat, Pixels, PixelsOrNone, PositiveFloat, PositiveShare, Share
 
 CHANNELS = ("weighted_median", "dark", "dark_channel_prior")
 
@@ -90,25 +91,25 @@ class WMCP(Prior):
         channel: str = "weighted_median",
         statistic: str = "median_of_products",
         neighbours: str = "patch",
-        patch_divisor: float = 3.0,
-        smallest_patch: int = 3,
-        largest_patch: int = 31,
-        dark_patch: int = 15,
-        dark_omega: float = 0.95,
-        attenuation: float = 1.8,
-        erosion: int = 13,
+        patch_divisor: PositiveFloat = 3.0,
+        smallest_patch: Pixels = 3,
+        largest_patch: Pixels = 31,
+        dark_patch: Pixels = 15,
+        dark_omega: Share = 0.95,
+        attenuation: NonNegativeFloat = 1.8,
+        erosion: Pixels = 13,
         guided: bool = True,
-        guided_radius: int = 60,
-        guided_epsilon: float = 1e-3,
-        guided_subsampling: int = 4,
-        airlight_window: int = 15,
-        airlight_share: float = 0.10,
-        airlight_discard: float = 0.40,
+        guided_radius: PixelsOrNone = 60,
+        guided_epsilon: PositiveFloat = 1e-3,
+        guided_subsampling: Layers = 4,
+        airlight_window: Pixels = 15,
+        airlight_share: PositiveShare = 0.10,
+        airlight_discard: Share = 0.40,
         airlight_rank: str = "value",
-        transmission_floor: float = 0.001,
-        exponent: float = 0.65,
-        edge_gain: float = 0.25,
-        edge_index: float = 0.5,
+        transmission_floor: PositiveShare = 0.001,
+        exponent: PositiveFloat = 0.65,
+        edge_gain: NonNegativeFloat = 0.25,
+        edge_index: NonNegativeFloat = 0.5,
     ) -> None:
         super().__init__()
         self.channel = choice("channel", channel, CHANNELS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from limpid.config.yaml_files import reason, text_of
 from limpid.errors import UserError, nearest
 from limpid.paths import config_folders, leads_out
 
@@ -109,9 +110,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
         UserError: the file is not YAML, or it holds something else than a mapping.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"The file {file} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        content = yaml.load(text_of(file), _Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        why = reason(error) if isinstance(error, yaml.YAMLError) else error
+        raise UserError(f"The file {file} cannot be read as YAML: {why}.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -120,7 +120,8 @@ def option_of(content: Mapping[str, Any], group: str) -> str | None:
         content: of the row file.
         group: such as ``model``.
     """
-    for choice in content.get("defaults") or []:
+    chosen = content.get("defaults")
+    for choice in chosen if isinstance(chosen, list) else ():
         if isinstance(choice, dict) and f"override /{group}" in choice:
             return str(choice[f"override /{group}"])
     return None

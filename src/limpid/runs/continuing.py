@@ -19,6 +19,7 @@ from limpid import checkpoint
 from limpid.data.datasets import ImageSet
 from limpid.errors import Damaged, UserError
 from limpid.models import Restorer
+from limpid.runs import distributed
 from limpid.runs.spec import RunSpec
 from limpid.runs.training_state import wrong_state
 from limpid.store.run_directory import Run
@@ -229,3 +230,19 @@ def _why_not(model: Restorer, done: int, steps: int, accumulated: int) -> str | 
         return reason
     same = all(factors[0](step) == factors[1](step) for step in range(done))
     return None if same else reason
+
+
+def is_of_this_job(run: Run) -> bool:
+    """Whether a queue started this job again after it began the run: it then goes on, and `rerun=true` is left out.
+
+    It is said once.
+    """
+    again = distributed.requeued()
+    if again is None or run.environment().get("job") != again:
+        return False
+    if os.environ.get("SLURM_PROCID", os.environ.get("RANK", "0")) == "0":
+        print(
+            f"rerun=true is left out: job {again} was started again, and goes on with the run that it began.",
+            file=sys.stderr,
+        )
+    return True

@@ -117,8 +117,13 @@ def end(folder: Path) -> int:
     """The sweep's exit status, after the end of each job is listed on stderr.
 
     1 if a job crashed, 2 if one was refused, else 0: a row that cannot run is no failure.
+
+    Raises:
+        UserError: there was no job.
     """
     outcomes = [read_json(file) for file in sorted(folder.glob("*.json"))]
+    if not outcomes:
+        raise UserError("The sweep has no job: what it goes over, such as glob(NAME*), matches nothing.")
     counts: dict[str, int] = {}
     for outcome in outcomes:
         counts[outcome["status"]] = counts.get(outcome["status"], 0) + 1

@@ -36,6 +36,32 @@ _MEETINGS = itertools.count()
 _CONTINUES = "the same command continues from the last checkpoint"
 
 
+def meeting(place: Place, minutes: float | None, store: Path) -> Rendezvous | None:
+    """The processes of a run, once all are there and see the run store; None where this is the only one so far.
+
+    Args:
+        place: of this process.
+        minutes: how long to wait for the others; None for PyTorch's own limit.
+        store: the folder that all must see.
+
+    Raises:
+        UserError: one of them does not come, or does not see the store.
+    """
+    from lightning_utilities.core.rank_zero import rank_zero_only
+    from torch.distributed.constants import default_pg_timeout
+
+    # A machine's environment may hold the rank of another program, by which nothing would be logged.
+    rank_zero_only.rank = place.rank  # type: ignore[attr-defined]
+    if place.world == 1 or place.starts:
+        return None
+    limit = default_pg_timeout if minutes is None else timedelta(minutes=minutes)
+    environment = place.environment
+    met = Rendezvous(place, environment.main_address, environment.main_port, limit)
+    if not place.watched:
+        met.require_shared(store)
+    return met
+
+
 class Rendezvous:
     """The processes of a run, each with its rank, and where they leave word for each other.
 

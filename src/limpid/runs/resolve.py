@@ -27,6 +27,7 @@ from limpid.runs.overrides import (
     with_own_data,
 )
 from limpid.runs.own_content import own_content, refuse_typed_root, refuse_typed_weights, with_own
+from limpid.runs.rehearsal import refuse_optimizer, refuse_without_checkpoints
 from limpid.runs.spec import InitialWeights, RunSpec, TestedWeights
 from limpid.store.fingerprint import affecting, but_length, fingerprint, scored_metrics, weighted_terms
 from limpid.store.run_directory import Run, directory_name
@@ -82,10 +83,11 @@ def resolve_composed(composed: Composed) -> RunSpec:
         raise CannotRun(f"Row {row.id} ({row.label}) is not built yet: {row.not_built}")
     config = composed.config
     refuse_unknown_keys(composed)
-    _refuse_seed(config["seed"])
     _check(composed)
     refuse_typed_root(composed)
     if config["mode"] == "train":
+        refuse_optimizer(config)
+        refuse_without_checkpoints(config)
         refuse_unknown_monitors(config)
     unchanged = None if row is None else _unchanged_row(row, composed)
     mode = config["mode"]
@@ -175,11 +177,6 @@ def _check(composed: Composed) -> None:
         instantiate.check(config, "", config["allow_targets"], instantiate.GIVEN)
     except UserError as error:
         raise explained(error, composed) from error
-
-
-def _refuse_seed(seed: object) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UserError(f"The seed is {seed!r}, but it must be a whole number from 0 on.")
 
 
 def _named_choices(composed: Composed, tested: TestedWeights | None) -> dict[str, str]:

@@ -6,7 +6,6 @@ requeued jobs start there.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +17,8 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.loggers import Logger
-from lightning_utilities.core.rank_zero import rank_zero_only
-from torch.distributed.constants import default_pg_timeout
 
-from limpid import callbacks, checkpoint, loggers, profiling
+from limpid import checkpoint, loggers, profiling
 from limpid.config import instantiate
 from limpid.config.registry import network_config
 from limpid.data.datamodule import RestorationData
@@ -33,17 +30,17 @@ from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.paths import runs
 from limpid.results.rows import NO_SET
-from limpid.runs import continuing, distributed, fine_tuning, untrained
+from limpid.runs import continuing, distributed, fine_tuning, rehearsal, untrained
 from limpid.runs.comparable import judge
 from limpid.runs.distributed import Place, ProcessFailed
 from limpid.runs.environment import describe, quieten
 from limpid.runs.interruption import Interrupted, end_in_order, interruptible
 from limpid.runs.prerequisites import fulfil
-from limpid.runs.rendezvous import Rendezvous
+from limpid.runs.rendezvous import Rendezvous, meeting
 from limpid.runs.resolve import resolve
 from limpid.runs.scorable import refuse_unscorable
 from limpid.runs.spec import RunSpec, read_spec
-from limpid.runs.trainer import time_limit
+from limpid.runs.trainer import of_run
 from limpid.store.fingerprint import scored_metrics
 from limpid.store.metrics_file import MetricsFile, MetricSummary, Summary
 from limpid.store.run_directory import Run
@@ -87,7 +84,7 @@ class Runner:
         self.run_directory = Run(spec.directory)
         self.config = spec.settled()
         #: Whether to start over; a job that is queued again, or restarted, goes on with what it has begun.
-        self.rerun = bool(self.config["rerun"]) and not self._begun_by_this_job()
+        self.rerun = bool(self.config["rerun"]) and not continuing.is_of_this_job(self.run_directory)
         #: The processes of the run, where there are several.
         self.meeting: Rendezvous | None = None
         #: Why each test set that is not there is not; `build_data` finds out.
@@ -104,7 +101,7 @@ class Runner:
         """
         quieten()
         if self.spec.mode != "profile" and distributed.outside() is not None:
-            self.meeting = self._met(distributed.place(self.config["trainer"]))  # all then see what the first one does
+            self.meeting = self._meeting(distributed.place(self.config["trainer"]))  # all see what the first one does
         if not self.rerun and self.run_directory.done:
             refuse_absent(self.config["data"], self.spec.mode, self.spec.allow_targets)
             results = self.run_directory.results() or {}
@@ -119,7 +116,9 @@ class Runner:
         if self.spec.initial is not None:
             fine_tuning.refuse_unfitting(self.spec.initial, network, self.spec)
         place = distributed.place(self.config["trainer"])
-        self.meeting = self.meeting or self._met(place)
+        if not place.watched:
+            rehearsal.refuse_trainer(self.config["trainer"], self.spec.allow_targets)
+        self.meeting = self.meeting or self._meeting(place)
         data = self.build_data(place.world)
         if place.watched or place.rank > 0:
             return self._fit_and_test(place, data)
@@ -162,50 +161,12 @@ class Runner:
         return model
 
     def build_trainer(self, data: RestorationData, place: Place, opened: Sequence[Logger] = ()) -> lightning.Trainer:
-        """The Trainer of Lightning over one pass of the whole run: the step is its clock, so one epoch holds it all."""
-        settings = {k: v for k, v in self.config["trainer"].items() if k not in ("max_steps", "max_epochs")}
-        val_every = settings.pop("val_check_interval")
-        if self.spec.mode == "train":
-            settings["val_check_interval"] = min(val_every, data.steps)
-        if data.val is None:
-            settings["limit_val_batches"] = 0
-        settings["num_nodes"] = place.machines
-        if place.on_cpu:
-            settings["devices"] = place.on_each
-            settings["sync_batchnorm"] = False  # PyTorch does it on GPUs only
-        if place.world == 1 and isinstance(settings.get("strategy"), str):
-            settings["strategy"] = "auto"  # all GPUs of a machine may be one
-        chosen = [callback for callback in self._construct("callbacks").values() if callback is not None]
-        # Averaging swaps weights at the ends of stages, so it comes first and files come last.
-        chosen.sort(key=lambda callback: isinstance(callback, callbacks.Checkpoints))
-        trainer: lightning.Trainer = instantiate.construct(
-            settings,
-            "trainer",
-            self.spec.allow_targets,
-            max_epochs=1,
-            check_val_every_n_epoch=None,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,  # `CurveLogging` writes in its place; this keeps it from warning about short runs
-            use_distributed_sampler=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=str(self.spec.directory),
-            logger=[loggers.StepCSVLogger(self.spec.directory / "curves.csv"), *opened],
-            callbacks=[
-                callbacks.StepSeed(self.spec.seed),
-                callbacks.CurveLogging(self.config["log_every"]),
-                callbacks.LastValidation(),
-                callbacks.Status(self.run_directory),
-                *chosen,
-                callbacks.OwnSignals(),
-            ],
-            plugins=[callbacks.CheckpointFiles(), place.environment],
-        )
-        if isinstance(trainer.strategy, FullySharded) and any(isinstance(c, callbacks.EMA) for c in chosen):
-            raise UserError(
-                "An average of sharded weights cannot be kept; leave out callbacks=ema, or choose trainer=ddp."
-            )
-        return trainer
+        """The Trainer of Lightning for this run; see `limpid.runs.trainer.of_run`."""
+        every = None if self.spec.mode != "train" else min(self.config["trainer"]["val_check_interval"], data.steps)
+        return of_run(self.spec, self.config, place, opened, validates=data.val is not None, every=every)
+
+    def _meeting(self, place: Place) -> Rendezvous | None:
+        return meeting(place, self.config["trainer"].get("timeout_minutes"), runs())
 
     def _construct(self, key: str) -> Any:
         return instantiate.construct(self.config[key], key, self.spec.allow_targets)
@@ -269,7 +230,8 @@ class Runner:
     def _in_company(self, trainer: lightning.Trainer, do: Callable[[], None]) -> None:
         """Do a half of the run, and say what ended it from outside: a signal, the machine, or a lost process."""
         company = nullcontext() if self.meeting is None else self.meeting.watched()
-        with interruptible(lambda: trainer.fit_loop.epoch_loop.batch_progress.total.completed), company:
+        explained = rehearsal.first_step_explained(self.spec, self.run_directory)
+        with interruptible(lambda: trainer.fit_loop.epoch_loop.batch_progress.total.completed), company, explained:
             do()
 
     def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> MetricsFile:
@@ -330,38 +292,6 @@ class Runner:
             with loggers.open_loggers(stored, self.run_directory) as opened:
                 loggers.record_outcome(opened, stored, document, [], 0)
         return Results(self.spec.directory, document)
-
-    # The processes ------------------------------------------------------------------------------------------------
-
-    def _met(self, place: Place) -> Rendezvous | None:
-        """The processes of the run, once all are there and see the run store; None where this is the only one so far.
-
-        Raises:
-            UserError: one of them does not come, or does not see the store.
-        """
-        # A machine's environment may hold the rank of another program, by which nothing would be logged.
-        rank_zero_only.rank = place.rank  # type: ignore[attr-defined]
-        if place.world == 1 or place.starts:
-            return None
-        minutes = self.config["trainer"].get("timeout_minutes")
-        limit = default_pg_timeout if minutes is None else time_limit(minutes)
-        environment = place.environment
-        meeting = Rendezvous(place, environment.main_address, environment.main_port, limit)
-        if not place.watched:
-            meeting.require_shared(runs())
-        return meeting
-
-    def _begun_by_this_job(self) -> bool:
-        """Whether a queue started this job again, after it began the run; said once, as it changes what rerun does."""
-        again = distributed.requeued()
-        if again is None or self.run_directory.environment().get("job") != again:
-            return False
-        if self.config["rerun"] and os.environ.get("SLURM_PROCID", os.environ.get("RANK", "0")) == "0":
-            print(
-                f"rerun=true is left out: job {again} was started again, and goes on with the run that it began.",
-                file=sys.stderr,
-            )
-        return True
 
     # The directory ------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limpid.errors import UserError, nearest
+from limpid.ranges import NonNegativeFloat, PositiveFloat, Share
 
 #: What x264 trades between time and size.
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
@@ -28,12 +29,12 @@ class VideoSettings:
         UserError: a value is out of its range.
     """
 
-    crf: float
+    crf: NonNegativeFloat
     preset: str
     lossless: bool
-    smoothing: float
-    cut: float
-    segment: float
+    smoothing: NonNegativeFloat
+    cut: Share
+    segment: PositiveFloat
 
     def __post_init__(self) -> None:
         if not 0 <= self.crf <= _MOST_CRF:

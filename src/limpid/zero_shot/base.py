@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from limpid.inference.tiles import reduced
 from limpid.networks.padding import pad_to_multiple
 from limpid.priors.base import Estimate, stacked
+from limpid.ranges import PositiveFloat, PositiveInt, Seed
 
 Nets = TypeVar("Nets", bound=nn.Module)
 #: What networks found in the image that they learnt on.
@@ -47,7 +48,7 @@ class LearnsOnEachImage(nn.Module, Generic[Nets, Found]):
     #: Is moved to where the method is, which has no weights that say where that is.
     place: Tensor
 
-    def __init__(self, steps: int, lr: float, megapixels: float, seed: int) -> None:
+    def __init__(self, steps: PositiveInt, lr: PositiveFloat, megapixels: PositiveFloat, seed: Seed) -> None:
         super().__init__()
         self.steps, self.lr, self.megapixels, self.seed = steps, lr, megapixels, seed
         self.register_buffer("place", torch.zeros(0), persistent=False)

@@ -14,6 +14,16 @@ from limpid.networks.zid import Layers, ZIDNets
 from limpid.priors.airlight import brightest_of_haziest
 from limpid.priors.base import Estimate
 from limpid.priors.filters import colour_guided_coefficients
+from limpid.ranges import (
+    Channels,
+    NonNegativeFloat,
+    Pixels,
+    PixelsOrNone,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    Seed,
+)
 from limpid.zero_shot.base import LearnsOnEachImage, Objective
 
 
@@ -46,20 +56,20 @@ class ZID(LearnsOnEachImage[ZIDNets, Layers]):
 
     def __init__(
         self,
-        steps: int = 500,
-        lr: float = 1e-3,
-        megapixels: float = 0.3,
-        code: int = 100,
+        steps: PositiveInt = 500,
+        lr: PositiveFloat = 1e-3,
+        megapixels: PositiveFloat = 0.3,
+        code: Channels = 100,
         unused_decoder: bool = True,
-        transmission_blur: float = 0.005,
-        airlight_blur: float = 0.1,
-        blur_window: int = 5,
-        dark_patch: int = 15,
-        airlight_share: float = 1e-4,
-        guided_radius: int = 50,
-        guided_epsilon: float = 1e-4,
-        transmission_floor: float = 0.1,
-        seed: int = 0,
+        transmission_blur: NonNegativeFloat = 0.005,
+        airlight_blur: NonNegativeFloat = 0.1,
+        blur_window: Pixels = 5,
+        dark_patch: Pixels = 15,
+        airlight_share: PositiveShare = 1e-4,
+        guided_radius: PixelsOrNone = 50,
+        guided_epsilon: PositiveFloat = 1e-4,
+        transmission_floor: PositiveShare = 0.1,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(steps, lr, megapixels, seed)
         self.code, self.unused_decoder = code, unused_decoder

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkab
 import numpy as np
 
 from limpid.errors import CannotRun, UserError, nearest
+from limpid.ranges import NonNegativeInt
 
 #: One image: `input` and, where there is one, `target` as `(H, W, 3)` float32 RGB in [0, 1]; `name`; and what a task
 #: adds, such as `depth` `(H, W)`.
@@ -176,7 +177,7 @@ class Files:
     split: str = "all"
     splits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     layouts: Sequence[Mapping[str, Any]] = ()
-    expected: int | None = None
+    expected: NonNegativeInt | None = None
     version: str = ""
     licence: str = ""
     url: str = ""

@@ -16,6 +16,7 @@ from limpid.data.datasets.base import Files, ImageSet, Matched, Sample, Wrap
 from limpid.data.datasets.side_by_side import halves
 from limpid.data.image_io import read_image
 from limpid.errors import UserError
+from limpid.ranges import Pixels
 
 
 @dataclass(kw_only=True, eq=False)
@@ -131,7 +132,7 @@ class Clean(_Single):
     kind: ClassVar[str] = "clean"
 
     relative: bool = True
-    middle: Sequence[int] | None = None
+    middle: Sequence[Pixels] | None = None
     half: str | None = None
 
     @property

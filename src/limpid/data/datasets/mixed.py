@@ -12,6 +12,7 @@ from limpid.data.cropping import in_unit_range, random_crop, resized
 from limpid.data.datasets.base import ImageSet, Sample, Wrap, why_not_whole, wrap_files
 from limpid.data.degradations.pseudo_depth import checked_source, depth_of
 from limpid.errors import UserError
+from limpid.ranges import Pixels, PositiveInt
 
 #: Who needs a depth, for the sentence where there is none.
 _TRAINING = "A translation of haze"
@@ -35,7 +36,9 @@ class Mixture:
         UserError: there is no set.
     """
 
-    def __init__(self, name: str, sets: Mapping[str, ImageSet], domain: str = "mixed", each: int | None = None) -> None:
+    def __init__(
+        self, name: str, sets: Mapping[str, ImageSet], domain: str = "mixed", each: PositiveInt | None = None
+    ) -> None:
         if not sets:
             raise UserError(f"The mixture {name} holds no set; give it one for each type of degradation.")
         self.name = name
@@ -98,7 +101,7 @@ class Unpaired:
             have one size.
     """
 
-    def __init__(self, degraded: Mixture, clear: Mixture, crop: int | None = None) -> None:
+    def __init__(self, degraded: Mixture, clear: Mixture, crop: Pixels | None = None) -> None:
         self.degraded = degraded
         self.clear = clear
         self.crop = crop
@@ -158,7 +161,7 @@ class PairsBesideReal:
         UserError: `depth` is none of these, or (when loading) an image has none.
     """
 
-    def __init__(self, pairs: ImageSet, real: ImageSet, crop: int | None = None, depth: str | None = None) -> None:
+    def __init__(self, pairs: ImageSet, real: ImageSet, crop: Pixels | None = None, depth: str | None = None) -> None:
         self.pairs = pairs
         self.real = real
         self.crop = crop

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from limpid.data.datasets.base import Files, ImageSet, Pair, Sample, Wrap
 from limpid.data.image_io import read_image
 from limpid.errors import CannotRun, UserError
+from limpid.ranges import NonNegativeFloat, PixelsOrNone
 
 
 def examples(found: Sequence[object], most: int = 5) -> str:
@@ -48,9 +49,9 @@ class PairedFiles(Files):
     """
 
     scene: str = ".+"
-    border: int = 0
+    border: PixelsOrNone = 0
     part: str = "all"
-    held_out: float = 0
+    held_out: NonNegativeFloat = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,6 +10,7 @@ import numpy as np
 from limpid.data.datasets.base import ImageSet, Sample, Wrap
 from limpid.data.datasets.images import Clean
 from limpid.errors import UserError
+from limpid.ranges import CountOrNone, NonNegativeInt
 
 
 class Subset:
@@ -29,7 +30,7 @@ class Subset:
         UserError: the part is none of the three.
     """
 
-    def __init__(self, clean: Clean, part: str, validate: int = 20, test: int = 100) -> None:
+    def __init__(self, clean: Clean, part: str, validate: NonNegativeInt = 20, test: CountOrNone = 100) -> None:
         if part not in ("train", "val", "test"):
             raise UserError(f"The part of set {clean.name} is {part!r}, but it must be train, val or test.")
         self.clean = clean

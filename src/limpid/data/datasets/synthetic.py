@@ -15,6 +15,7 @@ from limpid.data.datasets.images import Clean
 from limpid.data.datasets.paired import held_out_scenes
 from limpid.data.degradations.scaling import imresize
 from limpid.errors import UserError
+from limpid.ranges import NonNegativeFloat, Pixels, PositiveFloat, PositiveInt
 
 
 @dataclass(kw_only=True, eq=False)
@@ -35,7 +36,7 @@ class CleanSubset(Clean):
     first: str = ""
     last: str = ""
     part: str = "all"
-    held_out: float = 0
+    held_out: NonNegativeFloat = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -169,9 +170,9 @@ class RandomDegradations(Degraded):
         domain: str,
         clean: CleanSet,
         degradation: Callable[[Sample, np.random.Generator], Sample],
-        count: int | None = None,
-        crop: int | None = None,
-        scales: Sequence[float] = (1.0,),
+        count: PositiveInt | None = None,
+        crop: Pixels | None = None,
+        scales: Sequence[PositiveFloat] = (1.0,),
     ) -> None:
         super().__init__(name, domain, clean, degradation)
         self.count = count

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from limpid.data.degradations.operators import Sample, checked_range, current
 from limpid.data.degradations.pseudo_depth import checked_source, depth_of
 from limpid.errors import UserError, nearest
+from limpid.ranges import NonNegativeFloat, PositiveFloat, Share
 
 if TYPE_CHECKING:  # sets that only describe haze shall not load torch
     import torch
@@ -79,10 +80,10 @@ class Haze:
 
     def __init__(
         self,
-        beta: Sequence[float] = (0.6, 1.8),
-        airlight: Sequence[float] = (0.7, 1.0),
-        airlight_tint: float = 0.0,
-        depth_scale: float = 1.0,
+        beta: Sequence[NonNegativeFloat] = (0.6, 1.8),
+        airlight: Sequence[Share] = (0.7, 1.0),
+        airlight_tint: Share = 0.0,
+        depth_scale: PositiveFloat = 1.0,
         depth: str = "sample",
     ) -> None:
         self.beta = checked_range("haze", "beta", beta)

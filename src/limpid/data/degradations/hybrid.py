@@ -22,6 +22,7 @@ from limpid.data.degradations.operators import Chain, Operator, Sample, current
 from limpid.data.degradations.rain import Rain
 from limpid.data.degradations.scaling import imresize
 from limpid.errors import UserError, nearest
+from limpid.ranges import NonNegativeFloat, Pixels, PositiveFloat
 
 BINS = 10
 #: Classes by k + m + n - 2, ends included. `any` is every combination.
@@ -86,12 +87,12 @@ class HybridDistortion:
     def __init__(
         self,
         level: str = "moderate",
-        blur_most: float = 5.0,
-        noise_most: float = 50.0,
-        quality_edges: Sequence[float] = QUALITY_EDGES,
-        scales: Sequence[float] = (1.0,),
-        patch: int | None = None,
-        stride: int = 56,
+        blur_most: NonNegativeFloat = 5.0,
+        noise_most: NonNegativeFloat = 50.0,
+        quality_edges: Sequence[PositiveFloat] = QUALITY_EDGES,
+        scales: Sequence[PositiveFloat] = (1.0,),
+        patch: Pixels | None = None,
+        stride: Pixels = 56,
     ) -> None:
         if level not in LEVELS:
             raise UserError(

@@ -10,6 +10,7 @@ import numpy as np
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
 from limpid.data.degradations.quantize import from_eight_bit, to_eight_bit
 from limpid.errors import UserError
+from limpid.ranges import PositiveFloat
 
 SUBSAMPLING = {
     "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
@@ -43,7 +44,7 @@ class Jpeg:
         UserError: the range is not one, or the subsampling is none of these.
     """
 
-    def __init__(self, quality: Sequence[float] = (10.0, 100.0), subsampling: str = "4:2:0") -> None:
+    def __init__(self, quality: Sequence[PositiveFloat] = (10.0, 100.0), subsampling: str = "4:2:0") -> None:
         self.quality = checked_range("JPEG coding", "quality", quality, 100)
         if self.quality[0] < 1:
             raise UserError(f"The JPEG coding's quality is {list(quality)}, but it must lie within 1 and 100.")

@@ -18,6 +18,7 @@ import numpy as np
 
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
 from limpid.errors import UserError
+from limpid.ranges import Layers, NonNegativeFloat, PositiveFloat
 
 #: GoPro's approximation of the camera's response.
 GOPRO_GAMMA = 2.2
@@ -52,7 +53,7 @@ class FrameAverage:
         UserError: gamma is not above 0.
     """
 
-    def __init__(self, gamma: float = GOPRO_GAMMA) -> None:
+    def __init__(self, gamma: PositiveFloat = GOPRO_GAMMA) -> None:
         self.gamma = _checked_gamma(gamma)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -92,11 +93,11 @@ class CameraShake:
 
     def __init__(
         self,
-        length: Sequence[float] = (4.0, 24.0),
-        bend: float = 0.5,
-        roll: float = 1.0,
-        frames: int = 25,
-        gamma: float = GOPRO_GAMMA,
+        length: Sequence[NonNegativeFloat] = (4.0, 24.0),
+        bend: NonNegativeFloat = 0.5,
+        roll: NonNegativeFloat = 1.0,
+        frames: Layers = 25,
+        gamma: PositiveFloat = GOPRO_GAMMA,
     ) -> None:
         self.length, self.gamma = checked_range("camera shake", "length", length), _checked_gamma(gamma)
         if bend < 0 or roll < 0 or frames < 1:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
+from limpid.ranges import NonNegativeFloat
 
 
 def add_gaussian_noise(image: Image, sigma: float, rng: np.random.Generator) -> Image:
@@ -31,7 +32,7 @@ class Noise:
         UserError: the range is not one.
     """
 
-    def __init__(self, sigma: Sequence[float] = (0.0, 50.0)) -> None:
+    def __init__(self, sigma: Sequence[NonNegativeFloat] = (0.0, 50.0)) -> None:
         self.sigma = checked_range("noise", "sigma", sigma)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -51,7 +52,7 @@ class HalfNormalNoise:
         UserError: the scale is negative.
     """
 
-    def __init__(self, scale: float = 2.0) -> None:
+    def __init__(self, scale: NonNegativeFloat = 2.0) -> None:
         self.scale, _ = checked_range("noise", "scale", (scale, scale))
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:

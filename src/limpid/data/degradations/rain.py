@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
 from limpid.errors import UserError, nearest
+from limpid.ranges import FiniteFloat, Layers, NonNegativeFloat, Share
 
 #: Share of the image that streaks cover, by level. The numbers are the amounts of noise from which DID-MDN's rain of
 #: these levels was made; as coverage they are our reading.
@@ -106,14 +107,14 @@ class Rain:
     def __init__(
         self,
         level: str = "any",
-        angle: Sequence[float] = (-25.0, 25.0),
-        length: Sequence[float] = (8.0, 24.0),
-        width: Sequence[float] = (0.35, 0.7),
-        brightness: Sequence[float] = (0.25, 0.6),
-        layers: int = 4,
-        angle_spread: float = 2.0,
-        veil: Sequence[float] = (0.0, 0.0),
-        veil_brightness: float = 0.75,
+        angle: Sequence[FiniteFloat] = (-25.0, 25.0),
+        length: Sequence[NonNegativeFloat] = (8.0, 24.0),
+        width: Sequence[NonNegativeFloat] = (0.35, 0.7),
+        brightness: Sequence[Share] = (0.25, 0.6),
+        layers: Layers = 4,
+        angle_spread: NonNegativeFloat = 2.0,
+        veil: Sequence[Share] = (0.0, 0.0),
+        veil_brightness: Share = 0.75,
         blend: str = "screen",
     ) -> None:
         if level not in (*COVERAGES, "any"):

@@ -26,6 +26,7 @@ from limpid.data.degradations.haze import transmission_from_depth
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
 from limpid.data.degradations.pseudo_depth import checked_source, depth_of
 from limpid.errors import UserError
+from limpid.ranges import FiniteFloat, NonNegativeFloat, PositiveFloat, Share
 
 #: AOSR-Net's control coefficients alpha and b (section III B).
 ALPHA, CONTROL = 1.6, 1.0
@@ -91,11 +92,11 @@ class Sand:
 
     def __init__(
         self,
-        beta: Sequence[float] = (0.3, 0.6),
-        colours: Sequence[Sequence[float]] | None = None,
+        beta: Sequence[NonNegativeFloat] = (0.3, 0.6),
+        colours: Sequence[Sequence[Share]] | None = None,
         depth: str = "either",
-        alpha: float = ALPHA,
-        control: float = CONTROL,
+        alpha: PositiveFloat = ALPHA,
+        control: FiniteFloat = CONTROL,
     ) -> None:
         self.beta = checked_range("sandstorm", "beta", beta)
         if alpha <= 1:

@@ -10,6 +10,7 @@ import numpy as np
 from limpid.data.degradations.hybrid import HybridDistortion
 from limpid.data.degradations.operators import checked_range
 from limpid.errors import UserError
+from limpid.ranges import NonNegativeFloat, Pixels, PositiveFloat
 
 #: What an image is distorted by, in this order.
 KINDS = ("blur", "noise", "quality")
@@ -36,12 +37,12 @@ class ToolDistortion(HybridDistortion):
 
     def __init__(
         self,
-        tools: Sequence[Mapping[str, Sequence[float]]],
-        noise: Sequence[float] = (0.0, 5.0),
-        quality: Sequence[float] = (80.0, 100.0),
-        scales: Sequence[float] = (1.0,),
-        patch: int | None = None,
-        stride: int = 56,
+        tools: Sequence[Mapping[str, Sequence[NonNegativeFloat]]],
+        noise: Sequence[NonNegativeFloat] = (0.0, 5.0),
+        quality: Sequence[PositiveFloat] = (80.0, 100.0),
+        scales: Sequence[PositiveFloat] = (1.0,),
+        patch: Pixels | None = None,
+        stride: Pixels = 56,
     ) -> None:
         super().__init__(scales=scales, patch=patch, stride=stride)
         if not tools:

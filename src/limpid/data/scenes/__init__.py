@@ -14,6 +14,7 @@ import numpy as np
 from limpid.data.scenes.draw import Scene, check_size, draw_scene
 from limpid.data.scenes.photographs import PHOTOGRAPHS, crop_photograph, installed
 from limpid.errors import UserError, nearest
+from limpid.ranges import Pixels, PositiveInt, Seed, Share
 
 if TYPE_CHECKING:
     from limpid.data.datasets.base import Sample
@@ -51,12 +52,12 @@ class Scenes:
     def __init__(
         self,
         split: str,
-        count: int,
-        height: int | None,
-        width: int | None,
-        photograph_share: float = 0.3,
-        seed: int = 0,
-        indoor_share: float = 0.7,
+        count: PositiveInt,
+        height: Pixels | None,
+        width: Pixels | None,
+        photograph_share: Share = 0.3,
+        seed: Seed = 0,
+        indoor_share: Share = 0.7,
     ) -> None:
         if split not in _SPLITS:
             raise UserError(

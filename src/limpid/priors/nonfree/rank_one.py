@@ -13,6 +13,7 @@ from limpid.errors import CannotRun
 from limpid.priors.base import Estimate, Prior, within
 from limpid.priors.nonfree.tone import toned
 from limpid.priors.order_statistics import percentile, places_of_largest
+from limpid.ranges import Percentile, PositiveFloat, PositiveShare, Share
 
 #: Below it a length or a sum is not divided by.
 _LEAST = 1e-3
@@ -47,13 +48,13 @@ class RankOnePrior(Prior):
     def __init__(
         self,
         allow_nonfree: bool,
-        airlight_share: float,
-        omega: float,
-        transmission_floor: float,
-        low: float,
-        high: float,
-        gamma: float,
-        double_megapixels: float,
+        airlight_share: PositiveShare,
+        omega: Share,
+        transmission_floor: PositiveShare,
+        low: Percentile,
+        high: Percentile,
+        gamma: PositiveFloat,
+        double_megapixels: PositiveFloat,
     ) -> None:
         super().__init__()
         if not allow_nonfree:

@@ -11,6 +11,7 @@ from limpid.errors import UserError
 from limpid.priors.base import within
 from limpid.priors.nonfree.rank_one import RankOnePrior, light_of
 from limpid.priors.resizing import bicubic
+from limpid.ranges import Percentile, Pixels, PositiveFloat, PositiveShare, Share
 
 _LEAST_SHRINKING = 1e-4  #: a pixel is left of an image with sides of 10,000
 
@@ -45,15 +46,15 @@ class ROP(RankOnePrior):
     def __init__(
         self,
         allow_nonfree: bool = False,
-        airlight_share: float = 0.001,
-        omega: float = 0.8,
-        sizes: tuple[int, ...] = (800, 1500),
-        shrinkings: tuple[float, ...] = (0.02, 0.01, 0.005),
-        transmission_floor: float = 1e-3,
-        low: float = 1.0,
-        high: float = 99.0,
-        gamma: float = 5 / 6,
-        double_megapixels: float = 4.0,
+        airlight_share: PositiveShare = 0.001,
+        omega: Share = 0.8,
+        sizes: tuple[Pixels, ...] = (800, 1500),
+        shrinkings: tuple[PositiveFloat, ...] = (0.02, 0.01, 0.005),
+        transmission_floor: PositiveShare = 1e-3,
+        low: Percentile = 1.0,
+        high: Percentile = 99.0,
+        gamma: PositiveFloat = 5 / 6,
+        double_megapixels: PositiveFloat = 4.0,
     ) -> None:
         super().__init__(allow_nonfree, airlight_share, omega, transmission_floor, low, high, gamma, double_megapixels)
         if len(shrinkings) != len(sizes) + 1:

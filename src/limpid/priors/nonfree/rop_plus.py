@@ -8,6 +8,7 @@ from torch import Tensor
 from limpid.priors.base import choice, within
 from limpid.priors.nonfree.rank_one import RankOnePrior, directions, light_of, likeness
 from limpid.priors.nonfree.smooth_map import Smoothing
+from limpid.ranges import Layers, Percentile, PositiveFloat, PositiveShare, Share
 
 #: Where the search for the colour begins.
 STARTS = ("corner", "image")
@@ -44,17 +45,17 @@ class ROPPlus(RankOnePrior):
     def __init__(
         self,
         allow_nonfree: bool = False,
-        airlight_share: float = 0.01,
-        omega: float = 0.8,
+        airlight_share: PositiveShare = 0.01,
+        omega: Share = 0.8,
         start: str = "corner",
-        similarity: float = 0.99,
-        rounds: int = 20,
+        similarity: Share = 0.99,
+        rounds: Layers = 20,
         smoothing: Smoothing | None = None,
-        transmission_floor: float = 0.01,
-        low: float = 1.0,
-        high: float = 95.0,
-        gamma: float = 5 / 6,
-        double_megapixels: float = 4.0,
+        transmission_floor: PositiveShare = 0.01,
+        low: Percentile = 1.0,
+        high: Percentile = 95.0,
+        gamma: PositiveFloat = 5 / 6,
+        double_megapixels: PositiveFloat = 4.0,
     ) -> None:
         super().__init__(allow_nonfree, airlight_share, omega, transmission_floor, low, high, gamma, double_megapixels)
         self.start = choice("start", start, STARTS)

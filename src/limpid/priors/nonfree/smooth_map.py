@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from limpid.priors.base import within
+from limpid.ranges import Layers, NonNegativeFloat, PositiveFloat
 
 _LEAST = 1e-6  #: of weights that are divided by
 
@@ -36,14 +37,14 @@ class Smoothing:
 
     def __init__(
         self,
-        edges: float = 30.0,
-        edge_weight: float = 5.0,
-        flatness: float = 0.5,
-        fidelity: float = 0.5,
-        penalty: float = 10.0,
-        step: float = 1.618,
-        iterations: int = 10,
-        tolerance: float = 5e-4,
+        edges: NonNegativeFloat = 30.0,
+        edge_weight: NonNegativeFloat = 5.0,
+        flatness: NonNegativeFloat = 0.5,
+        fidelity: NonNegativeFloat = 0.5,
+        penalty: NonNegativeFloat = 10.0,
+        step: PositiveFloat = 1.618,
+        iterations: Layers = 10,
+        tolerance: PositiveFloat = 5e-4,
     ) -> None:
         for name, value in (("edges", edges), ("edge_weight", edge_weight), ("flatness", flatness), ("step", step)):
             within(f"smoothing.{name}", value, 0)

@@ -1,0 +1,107 @@
+"""What only a library can judge, asked before a run's directory is made: optimizer, learning-rate shape, Trainer.
+
+An optimizer is made of one small parameter, and a Trainer of the settings alone. What they refuse would otherwise be
+found once the run has begun, and with `rerun=true` once its results are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from limpid.config import instantiate
+from limpid.config.compose import key_of
+from limpid.errors import UserError, nearest, shortened
+from limpid.runs.distributed import ProcessFailed
+from limpid.runs.spec import RunSpec
+from limpid.store.run_directory import Run
+
+#: The learning-rate shape is made for a run of so many steps.
+_STEPS = 2
+
+
+def refuse_optimizer(config: Mapping[str, Any]) -> None:
+    """Refuse an optimizer or a learning-rate shape that cannot be made.
+
+    Args:
+        config: of a training, plain values.
+
+    Raises:
+        UserError: naming it, its settings and the reason.
+    """
+    from torch import nn
+
+    allow = config["allow_targets"]
+    described = config["optimizer"]
+    if described is None:
+        raise UserError("The training has no optimizer; choose one, such as optimizer=adam.")
+    optimizer = instantiate.construct(_whole(described), "optimizer", allow, params=nn.Linear(1, 1).parameters())
+    if config["lr_scheduler"] is not None:
+        shape = _whole(config["lr_scheduler"])
+        instantiate.construct(shape, "lr_scheduler", allow, optimizer=optimizer, steps=_STEPS)
+
+
+def refuse_without_checkpoints(config: Mapping[str, Any]) -> None:
+    """Refuse a training that would keep no weights: the test after it reads them from there.
+
+    Raises:
+        UserError: `callbacks.checkpoint` is null or missing.
+    """
+    if not config["callbacks"].get("checkpoint"):
+        raise UserError(
+            "callbacks.checkpoint is null or missing, but a training keeps its weights by it; leave it as it is."
+        )
+
+
+def refuse_trainer(settings: Mapping[str, Any], allow: Sequence[str]) -> None:
+    """Refuse a Trainer that cannot be made on this machine.
+
+    Args:
+        settings: of Lightning's Trainer, without what a run adds.
+        allow: packages besides Limpid's usual ones that its objects may come from.
+
+    Raises:
+        UserError: naming its settings and the reason.
+    """
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    strategy = settings.get("strategy", "auto")
+    known = ("auto", *StrategyRegistry)
+    if isinstance(strategy, str) and strategy not in known:
+        hint = nearest(strategy, known) or f"; there are {', '.join(known)}."
+        raise UserError(f"There is no trainer.strategy={strategy}{hint}")
+    # Of one process and without a cluster: whether several can be had, `distributed.place` has found out.
+    one = {"devices": 1, "num_nodes": 1, "max_steps": -1, "max_epochs": 1, "val_check_interval": 1.0}
+    alone = dict(settings) | one | ({"strategy": "auto"} if isinstance(strategy, str) else {})
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    instantiate.construct(alone | quiet | {"plugins": [LightningEnvironment()]}, "trainer", allow)
+
+
+@contextmanager
+def first_step_explained(spec: RunSpec, run: Run) -> Iterator[None]:
+    """What fails before the first step is done is put down to the settings that were typed, where there are any.
+
+    Sizes that do not fit each other, such as channels of a discriminator, are found by no signature. Without typed
+    settings it is a failure of Limpid's own, and stays one.
+
+    Raises:
+        UserError: naming the settings and the reason.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, TypeError, ValueError) as error:
+        typed = [word for word in spec.overrides if "." in key_of(word)]
+        if run.status().get("step") or not typed or isinstance(error, ProcessFailed):
+            raise
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise UserError(
+            f"The run fails at its first step or image ({shortened(reason, 400)}); change what does not fit among "
+            f"{shortened(' '.join(typed), 400)}."
+        ) from error
+
+
+def _whole(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of an object that waits for nothing."""
+    return {key: value for key, value in described.items() if key != "_partial_"}
