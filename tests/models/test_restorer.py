@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from limpid.config import instantiate
 from limpid.errors import UserError
 from limpid.losses import L1, MSE, Step, WeightedLoss
 from limpid.models.evaluation import INPUT_PREFIX, PerImageScores
+from limpid.paths import shipped
 from limpid.results.rows import rows
 from limpid.runs.runner import perform
 from limpid.store.fingerprint import weighted_terms
@@ -28,8 +32,50 @@ from limpid.store.fingerprint import weighted_terms
 BUILT = [row for row in rows() if not row.not_built and row.mode == "train"]
 
 
-def distinct() -> list[Any]:
-    """One row for every distinct (model, network, loss); those that differ in settings alone are slow tests."""
+#: One row for every distinct (model, network, loss), by table. A slow test says what is missing here.
+QUICK = {
+    "aosr/table1": "pix2pix_h ours",
+    "aosr/ablations": "direct direct_weighted",
+    "fdr/table1": "dncnn rl_restore op_attention ours",
+    "fdr/table3": "deep_deblur deblurgan srn inception_resnet",
+    "fdr/table4": "did_mdn rescan spanet",
+    "fdr/baselines": "did_mdn_classifier did_mdn_residual rl_restore_tools",
+    "rfd/table1": "fsrcnn_2x srresnet drn_s",
+    "rfd/table5": (
+        "aod_net ssid mscnn dehazenet famed_net gfn gca_net dcpdn cycle_dehaze msbdn ffa_net pfdn "
+        "dehazing_4k grid_dehaze student ours"
+    ),
+    "uni_removal/table1": "da_net ours",
+    "uni_removal/table2": "nlcl derain_cycle_gan",
+    "uni_removal/table4": "bkt bkt_icl bkt_icl_fcl",
+    "uni_removal/table5": "kt_bda kt_bda_eicl",
+    "uni_removal/baselines": "da_net_real da_net_translators dehaze_flow mawr mawr_blur xydeblur",
+    "uni_removal/teachers": "blur",
+    "wmcp/table1": "epdn refinednet",
+}
+
+#: Rows that differ from them in settings of these alone.
+SLOW = {
+    "aosr/ablations": "contrast_random l1 l1_image without_mixup",
+    "fdr/table5": "without_fdm without_aux",
+    "fdr/table6": "layers_1 layers_2 layers_4 layers_5 channels_16 channels_48 channels_64",
+    "rfd/table1": "fsrcnn_4x mc_fsrcnn",
+    "rfd/table2": "fsrcnn_2x drn_s mc_fsrcnn",
+    "rfd/table3": "relu_mc_fsrcnn dscbn_mc_fsrcnn dsc_mc_fsrcnn",
+    "rfd/table4": "relu_mc_fsrcnn dscbn_mc_fsrcnn dsc_mc_fsrcnn",
+    "rfd/table6": "low_resolution",
+    "rfd/table7": "w_050 w_075",
+    "rfd/table8": "l1 kl",
+    "uni_removal/baselines": "da_net_synthetic",
+}
+
+
+def listed(tables: dict[str, str]) -> list[str]:
+    return [f"{table}/{row}" for table, names in tables.items() for row in names.split()]
+
+
+@pytest.mark.slow
+def test_the_rows_that_are_tried_are_one_for_each_model_network_and_loss() -> None:
     settings: dict[str, str] = {}
     code: dict[tuple[str, ...], str] = {}
     for row in BUILT:
@@ -38,8 +84,16 @@ def distinct() -> list[Any]:
         settings.setdefault(yaml.safe_dump(parts), row.id)
         terms = [term["term"]["_target_"] for term in parts[2]["terms"].values()]
         code.setdefault((parts[0]["_target_"], parts[1]["_target_"], *sorted(terms)), row.id)
-    quick = set(code.values())
-    return [p if p in quick else pytest.param(p, marks=pytest.mark.slow) for p in settings.values()]
+    assert sorted(listed(QUICK)) == sorted(code.values())
+    assert sorted(listed(SLOW)) == sorted(set(settings.values()) - set(code.values()))
+
+
+def test_every_model_that_a_row_names_is_tried() -> None:
+    def named(places: Iterable[str]) -> set[str]:
+        files = (shipped("experiments") / f"{place}.yaml" for place in places)
+        return set(chain.from_iterable(re.findall(r"override /model: (\w+)", file.read_text()) for file in files))
+
+    assert named([*listed(QUICK), *listed(SLOW)]) == named(row.id for row in BUILT)
 
 
 def small(place: str) -> list[str]:
@@ -66,7 +120,10 @@ IDLE = {
 }
 
 
-@pytest.mark.parametrize("place", distinct())
+TRIED = [*listed(QUICK), *(pytest.param(place, marks=pytest.mark.slow) for place in listed(SLOW))]
+
+
+@pytest.mark.parametrize("place", TRIED)
 def test_two_steps_change_the_weights_and_give_finite_numbers(place: str, tmp_path: Path) -> None:
     spec = spec_of(place, tmp_path, *small(place), "trainer.precision=32-true")
     torch.manual_seed(spec.seed)
