@@ -42,23 +42,36 @@ def as_written(stored: dict[str, object]) -> object:
     return yaml.load(yaml.dump(stored, Dumper=yaml.CSafeDumper), Loader=yaml.CSafeLoader)
 
 
-# One test of what is composed once: composing takes most of its time.
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("place", BUILT)
-def test_what_is_printed_is_what_the_run_stores_and_it_has_a_length_data_and_rows_it_refers_to(
-    place: str, budget: str, hydra: None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    row = words(place, f"budget={budget}")
+def test_a_row_is_a_run_with_a_length_with_data_and_with_rows_it_refers_to(place: str, budget: str) -> None:
     plain = config(place, f"budget={budget}")
-    stored = resolve_composed(composed(place, f"budget={budget}")).stored()
-    facts = stored.pop("run")
-    assert as_written(stored) == printed(row, capsys)
-    assert (facts["row"], facts["mode"], stored["budget"]) == (place, stored["mode"], budget)  # type: ignore[index]
+    spec = resolve_composed(composed(place, f"budget={budget}"))
+    assert (spec.row, spec.mode, spec.budget) == (place, plain["mode"], budget)
     steps, epochs = plain["trainer"]["max_steps"], plain["trainer"]["max_epochs"]
     assert (steps is None) != (epochs is None), "a row says how long it trains in one unit"
     assert budget != "smoke" or steps == 2
     assert plain["mode"] != "train" or plain["data"]["train"] is not None
     assert {reference.removeprefix("row:") for reference in references(plain).values()} <= set(BUILT)
+
+
+def each_at_one_budget() -> list[object]:
+    """Every row at every budget; all but one budget of each row are slow tests, as Hydra composes and prints it again."""
+    pairs: list[object] = []
+    for number, place in enumerate(BUILT):
+        for budget in BUDGETS:
+            quick = budget == BUDGETS[number % len(BUDGETS)]
+            pairs.append(pytest.param(place, budget, marks=[] if quick else pytest.mark.slow))
+    return pairs
+
+
+@pytest.mark.parametrize(("place", "budget"), each_at_one_budget())
+def test_what_is_printed_is_what_the_run_stores(
+    place: str, budget: str, hydra: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = resolve_composed(composed(place, f"budget={budget}")).stored()
+    del stored["run"]
+    assert as_written(stored) == printed(words(place, f"budget={budget}"), capsys)
 
 
 @pytest.mark.parametrize("place", ROWS)
