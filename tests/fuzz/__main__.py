@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import queue
 import secrets
@@ -17,9 +18,11 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.fuzz.worker import KINDS
 
@@ -64,7 +67,14 @@ def fuzz(kind: str, seed: int, minutes: float) -> Found:
 def _until_it_hangs(kind: str, seed: int, first: int, end: float, found: Found) -> int:
     """Try cases in one process, add what came of them to `found`, and give the number of the next case."""
     words = [sys.executable, "-m", "tests.fuzz.worker", kind, str(seed), str(first)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    with TemporaryDirectory(prefix="limpid-fuzz-", ignore_cleanup_errors=True) as folder:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+        environment["TMPDIR"] = folder  # whose content goes with the process, which is killed in the middle of a case
+        return _watched(words, environment, first, end, found)
+
+
+def _watched(words: Sequence[str], environment: Mapping[str, str], first: int, end: float, found: Found) -> int:
+    """Read what a process says of its cases until it ends, hangs, or the time is over; give the next case's number."""
     with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         lines: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
@@ -120,17 +130,21 @@ def main() -> int:
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
     kinds = asked.kinds.split(",")
     print(f"seed {seed}", flush=True)
-    share = asked.minutes * min(asked.processes, len(kinds)) / len(kinds)
+    share = asked.minutes / math.ceil(len(kinds) / asked.processes)  # the last kinds may have a processor to themselves
+    has_faults = False
     with ThreadPoolExecutor(asked.processes) as executor:
-        founds = list(executor.map(lambda kind: fuzz(kind, seed, share), kinds))
-    for kind, found in zip(kinds, founds, strict=True):
-        words = ", ".join(f"{count} {word}" for word, count in sorted(found.words.items())) or "none"
-        print(f"{kind}: {words}; slowest {found.seconds:.1f} s, {found.megabytes} MB at most")
-        for number, fault in found.faults[:SHOWN]:
-            print(
-                f"FAULT {fault.strip()[-LETTERS:]}\n  again: python -m tests.fuzz.worker {kind} {seed} {number} {number}"
-            )
-    return 1 if any(found.faults for found in founds) else 0
+        for kind, found in zip(kinds, executor.map(lambda kind: fuzz(kind, seed, share), kinds), strict=True):
+            _show(kind, seed, found)
+            has_faults |= bool(found.faults)
+    return 1 if has_faults else 0
+
+
+def _show(kind: str, seed: int, found: Found) -> None:
+    words = ", ".join(f"{count} {word}" for word, count in sorted(found.words.items())) or "none"
+    print(f"{kind}: {words}; slowest {found.seconds:.1f} s, {found.megabytes} MB at most", flush=True)
+    for number, fault in found.faults[:SHOWN]:
+        again = f"python -m tests.fuzz.worker {kind} {seed} {number} {number}"
+        print(f"FAULT {fault.strip()[-LETTERS:]}\n  again: {again}", flush=True)
 
 
 if __name__ == "__main__":

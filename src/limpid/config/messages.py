@@ -84,6 +84,10 @@ _SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
         lambda error, key: f"There is no setting {key!r}{_nearest_key(error, key)}",
     ),
     (
+        r"Multiple values for (.+?)\. To override",
+        lambda error, group: f"The group {group!r} is chosen twice; choose it once, or add -m for a sweep over both.",
+    ),
+    (
         r"Could not delete from config\. '?(.+?)'? does not exist",
         lambda error, key: f"There is no setting {key!r} that ~{key} could take away.",
     ),
