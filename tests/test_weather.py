@@ -126,7 +126,6 @@ def test_a_broken_file_of_a_weather_is_named(
     assert str(caught.value) == f"{file} is no description of a weather: {sentence}"
 
 
-
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

@@ -11,13 +11,14 @@ import pytest
 from limpid.cli import status
 from limpid.config.compose import compose, last_of_each, refuse_endless
 from limpid.config.recipes import names
-from limpid.config.registry import network_config
+from limpid.config.registry import build, network_config
 from limpid.config.settings import refuse_values
 from limpid.config.yaml_files import text_of, values_of
 from limpid.errors import UserError
+from limpid.models.build import model, refuse_optimizer
 from limpid.results.papers import read_paper
 from limpid.results.report.gather import _card, _cards_of_recipes
-from limpid.runs.rehearsal import refuse_optimizer, refuse_trainer
+from limpid.runs.rehearsal import refuse_trainer
 from limpid.runs.resolve import resolve
 from limpid.weather import weathers
 from limpid.zoo.card import read as read_card
@@ -55,6 +56,32 @@ def test_settings_of_a_command_have_kinds_and_ranges(
     with pytest.raises(UserError) as caught:
         refuse_values({**config, key: value}, "train")
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "sentence"),
+    [
+        ("aod_net", ["optimizer.lr=-1"], "optimizer cannot be made with lr=-1, "),
+        ("aod_net", ["optimizer.lr=null"], "optimizer cannot be made with lr=None, "),
+        ("aod_net", ["compile=3"], "compile is 3, but it must be true or false."),
+        ("aod_net", ["="], "There is no group or table ''."),
+        ("aod_net", [3], "A word must be text such as 'budget=mini', but it is 3."),
+        (None, [], "A word must be text such as 'budget=mini', but it is None."),
+        ("/etc/passwd", [], "There is no model=/etc/passwd; there are "),
+    ],
+)
+def test_a_model_by_name_refuses_what_the_command_refuses(name: str, words: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        model(name, *words)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_python_says_what_is_no_name_and_no_list() -> None:
+    with pytest.raises(UserError, match=r"^There is no network or prior named 3\.$"):
+        build(3)  # type: ignore[arg-type]
+    for make in (build, model):
+        with pytest.raises(UserError, match=r"^allow_targets is 'os', but it must be a list\.$"):
+            make("aod_net", allow_targets="os")
 
 
 def test_a_run_that_a_later_word_changes_is_the_later_words_run() -> None:

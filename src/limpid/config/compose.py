@@ -209,12 +209,14 @@ _MOST_LETTERS, _MOST_BRACKETS, _MOST_PARTS = 10_000, 30, 30
 
 
 def refuse_endless(words: Sequence[str]) -> None:
-    """Refuse words too long or too deep to be settings.
+    """Refuse words that are no text, or too long or too deep to be settings.
 
     Raises:
         UserError: naming the beginning of the first.
     """
     for word in words:
+        if not isinstance(word, str):
+            raise UserError(f"A word must be text such as 'budget=mini', but it is {shortened(repr(word), 60)}.")
         begun = shortened(word, 60)
         if len(word) > _MOST_LETTERS:
             raise UserError(f"The word {begun!r} is longer than any setting; shorten it to {_MOST_LETTERS:,} letters.")
@@ -225,7 +227,7 @@ def refuse_endless(words: Sequence[str]) -> None:
 
 
 def last_of_each(words: Sequence[str]) -> list[str]:
-    """The words without those whose key a later one sets again, as in ``seed=1 seed=2``: the last one holds, as in Hydra.
+    """The words without those whose key a later one sets again: of ``seed=1 seed=2`` the last holds, as in Hydra.
 
     Settings in braces stay, because Hydra merges them, and so do ``+key=``, which Hydra takes once, and ``~key``.
     """

@@ -1,4 +1,4 @@
-"""The text and the values of a user's YAML files, once it is known that reading them ends: of bounded size, depth and expansion.
+"""A user's YAML files, read once it is known that this ends: of bounded size, depth and expansion.
 
 A few lines of YAML can stand for billions of values (an alias to a list of aliases), or for lists nested so deep that
 no parser comes back. Both are found here from the events of the file alone, before anything is made of it.
