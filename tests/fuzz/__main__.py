@@ -1,13 +1,14 @@
 """Try hostile inputs for some minutes: python -m tests.fuzz --minutes 10 --seed 0.
 
 A fault is an exception, a traceback, a status other than 0 and 2, a refusal without a sentence, an unfinished file that
-stays, a case that takes more than a minute, or a process that takes more than a gigabyte. Each is printed with the
+stays, a case with more than a minute of work, or a process that takes more than a gigabyte. Each is printed with the
 command that repeats it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -27,9 +28,11 @@ from tempfile import TemporaryDirectory
 from tests.fuzz.worker import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Seconds that a case may take, and for the first one, with which the libraries are loaded.
+#: Seconds that processors may work for a case, and for the first one, with which the libraries are loaded.
 PATIENCE = 60.0
 FIRST = 180.0
+#: How many times as long a case may take on a machine that is busy with other things.
+SLOWER = 5
 #: How many faults of a kind are printed, and the last letters of each.
 SHOWN = 10
 LETTERS = 1000
@@ -83,10 +86,10 @@ def _watched(words: Sequence[str], environment: Mapping[str, str], first: int, e
         number, patience = first, FIRST
         try:
             while time.monotonic() < end:
-                try:
-                    line = lines.get(timeout=patience)
-                except queue.Empty:
-                    found.faults.append((number, f"no end after {patience:.0f} s"))
+                line = _next(lines, process.pid, patience, end)
+                if line is None:
+                    if time.monotonic() < end:
+                        found.faults.append((number, f"no end after {patience:.0f} s"))
                     return number + 1
                 if not line:
                     why = b"".join(said[-3:]).decode(errors="replace")
@@ -101,6 +104,21 @@ def _watched(words: Sequence[str], environment: Mapping[str, str], first: int, e
             return number + 1
         finally:
             process.kill()
+
+
+def _next(lines: queue.Queue[bytes], pid: int, patience: float, end: float) -> bytes | None:
+    """The next line of a process; None where it has worked, or was waited for much longer, than the patience allows."""
+    before, last = _worked(pid), min(end, time.monotonic() + SLOWER * patience)
+    while time.monotonic() < last and _worked(pid) - before < patience:
+        with contextlib.suppress(queue.Empty):
+            return lines.get(timeout=1.0)
+    return None
+
+
+def _worked(pid: int) -> float:
+    """Seconds that processors have worked for a process."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _read(stream: object, lines: queue.Queue[bytes]) -> None:
