@@ -1,7 +1,7 @@
 """What only a library can judge, asked before a run's directory is made; `models.build` asks it of the optimizer.
 
-A Trainer is made of its settings alone. What it refuses would otherwise be
-found once the run has begun, and with `rerun=true` once its results are gone.
+A Trainer is made of its settings alone. What it refuses would otherwise be found once the run has begun, and with
+`rerun=true` once its results are gone.
 """
 
 from __future__ import annotations
