@@ -124,8 +124,8 @@ def _parsed(name: str, content: Mapping[str, Any], file: Path) -> Weather:
     for key in limits:
         if key not in STATISTICS:
             raise UserError(f"{file} limits {key!r}, but there are only the statistics {', '.join(STATISTICS)}.")
-    lists = (tuple(content[key]) for key in ("words", "priors", "prefer"))
-    return Weather(name, *lists, order=content["order"], limits=limits)
+    lists = {key: tuple(content[key]) for key in ("words", "priors", "prefer")}
+    return Weather(name, lists["words"], lists["priors"], lists["prefer"], content["order"], limits)
 
 
 def weathers() -> dict[str, Weather]:
