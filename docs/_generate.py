@@ -23,11 +23,11 @@ from limpid import cli
 from limpid.commands import data
 from limpid.config import recipes
 from limpid.config.registry import build, network_config, registered
+from limpid.config.yaml_files import values_of
 from limpid.errors import UserError
 from limpid.figures import FIGURES
 from limpid.metrics import METRICS
 from limpid.results import table
-from limpid.results.papers import read_yaml
 from limpid.results.report.tables import caption
 from limpid.results.rows import Row, option_of, row_file, rows
 
@@ -231,7 +231,7 @@ def metrics(written: set[str]) -> Iterator[tuple[str, str]]:
     for row in rows():
         if row.not_built or row.mode == "profile":
             continue
-        group = option_of(read_yaml(row_file(row.id)), "metrics")
+        group = option_of(values_of(row_file(row.id)), "metrics")
         tables.setdefault(group or "standard", {})[f"{row.paper}/{row.table}"] = None
     for name, card in sorted(cards.items()):
         kind = METRICS[card["metric"]]

@@ -104,6 +104,29 @@ def test_a_folder_of_ones_own_changes_the_limits(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("order: first", "order is 'first', but it must be int or null."),
+        ("words: [no]", "words[0] is false, but it must be text."),
+        ("limits: {contrast: [1]}", "limits.contrast is [1], but it must be a list of 2."),
+        ("limits: {contrast: [low, 1]}", "limits.contrast[0] is 'low', but it must be float or null."),
+    ],
+)
+def test_a_broken_file_of_a_weather_is_named(
+    line: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "conf" / "weather" / "dust.yaml"
+    file.parent.mkdir(parents=True)
+    kept = {"words": "[]", "priors": "[]", "prefer": "[]", "order": "0", "limits": "{}"}
+    key, _, value = line.partition(": ")
+    file.write_text("".join(f"{name}: {text}\n" for name, text in {**kept, key: value}.items()))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        weathers()
+    assert str(caught.value) == f"{file} is no description of a weather: {sentence}"
+
+
+@pytest.mark.parametrize(
     ("name", "sentence"),
     [
         ("haze", "for haze there are wmcp"),

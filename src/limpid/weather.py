@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from limpid.errors import UserError
 from limpid.paths import config_folders
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 CLEAR = "clear"
 #: Longest side, in pixels, at which a photograph is judged; and at which its fine detail is.
 _SIDE, _DETAIL_SIDE = 512, 1024
+
+
+class _Described(TypedDict):
+    """What a file of conf/weather holds; see `Weather`."""
+
+    words: Sequence[str]
+    priors: Sequence[str]
+    prefer: Sequence[str]
+    order: int | None
+    limits: Mapping[str, tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True)
@@ -93,30 +103,29 @@ class Guess:
 
 @functools.cache
 def _read(folders: tuple[Path, ...]) -> dict[str, Weather]:
-    import yaml
+    from limpid.config.yaml_files import values_of
 
     found: dict[str, Weather] = {}
     for folder in folders:
         for file in sorted((folder / "weather").glob("*.yaml")):
             if file.stem not in found:
-                found[file.stem] = _parsed(file.stem, yaml.safe_load(file.read_text(encoding="utf-8")), file)
+                found[file.stem] = _parsed(file.stem, values_of(file), file)
     return found
 
 
-def _parsed(name: str, content: Mapping[str, object], file: Path) -> Weather:
+def _parsed(name: str, content: Mapping[str, Any], file: Path) -> Weather:
+    from limpid.config.kinds import refuse_settings
+
     try:
-        lists = {key: tuple(map(str, content[key])) for key in ("words", "priors", "prefer")}  # type: ignore[call-overload]
-        limits = {str(key): (low, high) for key, (low, high) in dict(content["limits"]).items()}  # type: ignore[call-overload]
-        order = content["order"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{file} is no description of a weather; it has lists words, priors and prefer, a number order, and limits "
-            "of statistics, each [least, most]."
-        ) from error
+        refuse_settings(content, _Described)
+    except UserError as error:
+        raise UserError(f"{file} is no description of a weather: {error}") from error
+    limits = {key: (low, high) for key, (low, high) in content["limits"].items()}
     for key in limits:
         if key not in STATISTICS:
             raise UserError(f"{file} limits {key!r}, but there are only the statistics {', '.join(STATISTICS)}.")
-    return Weather(name, lists["words"], lists["priors"], lists["prefer"], order, limits)  # type: ignore[arg-type]
+    lists = {key: tuple(content[key]) for key in ("words", "priors", "prefer")}
+    return Weather(name, lists["words"], lists["priors"], lists["prefer"], content["order"], limits)
 
 
 def weathers() -> dict[str, Weather]:

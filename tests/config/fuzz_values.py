@@ -27,7 +27,7 @@ COMMANDS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (40, "train", ("model=dehaze_flow", "data=scenes", *_TINY)),
     (40, "train", ("model=epdn", "data=scenes", *_TINY)),
     (40, "train", ("model=deblurgan_v2", "data=scenes", *_TINY)),
-    (40, "train", ("model=uni_removal_adaptation", "data=scenes_unpaired", "data=scenes", *_TINY)),
+    (40, "train", ("model=uni_removal_adaptation", "data=scenes_unpaired", *_TINY)),
     (80, "test", ("model=wmcp", "data=scenes", *_TINY)),
     (60, "profile", ("model=aod_net", "image_size=[32,32]", "repeats=1", "device=cpu")),
     (60, "export", ("model=gamma", "output=exported", "format=torch")),

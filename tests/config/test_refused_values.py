@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from limpid.cli import status
-from limpid.config.compose import compose, refuse_endless
+from limpid.config.compose import compose, last_of_each, refuse_endless
 from limpid.config.recipes import names
-from limpid.config.registry import network_config
+from limpid.config.registry import build, network_config
 from limpid.config.settings import refuse_values
-from limpid.config.yaml_files import text_of
+from limpid.config.yaml_files import text_of, values_of
 from limpid.errors import UserError
-from limpid.runs.rehearsal import refuse_optimizer, refuse_trainer
+from limpid.models.build import model, refuse_optimizer
+from limpid.results.papers import read_paper
+from limpid.results.report.gather import _card, _cards_of_recipes
+from limpid.runs.rehearsal import refuse_trainer
+from limpid.runs.resolve import resolve
+from limpid.weather import weathers
+from limpid.zoo.card import read as read_card
 
 _TINY = ["model=aod_net", "data=scenes", "budget=smoke", "trainer=cpu", "data.workers=0"]
 
@@ -49,6 +56,38 @@ def test_settings_of_a_command_have_kinds_and_ranges(
     with pytest.raises(UserError) as caught:
         refuse_values({**config, key: value}, "train")
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "sentence"),
+    [
+        ("aod_net", ["optimizer.lr=-1"], "optimizer cannot be made with lr=-1, "),
+        ("aod_net", ["optimizer.lr=null"], "optimizer cannot be made with lr=None, "),
+        ("aod_net", ["compile=3"], "compile is 3, but it must be true or false."),
+        ("aod_net", ["="], "There is no group or table ''."),
+        ("aod_net", [3], "A word must be text such as 'budget=mini', but it is 3."),
+        (None, [], "A word must be text such as 'budget=mini', but it is None."),
+        ("/etc/passwd", [], "There is no model=/etc/passwd; there are "),
+    ],
+)
+def test_a_model_by_name_refuses_what_the_command_refuses(name: str, words: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        model(name, *words)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_python_says_what_is_no_name_and_no_list() -> None:
+    with pytest.raises(UserError, match=r"^There is no network or prior named 3\.$"):
+        build(3)  # type: ignore[arg-type]
+    for make in (build, model):
+        with pytest.raises(UserError, match=r"^allow_targets is 'os', but it must be a list\.$"):
+            make("aod_net", allow_targets="os")
+
+
+def test_a_run_that_a_later_word_changes_is_the_later_words_run() -> None:
+    once, twice = resolve([*_TINY, "seed=2"]), resolve(["seed=1", "budget=mini", *_TINY, "seed=2"])
+    assert (twice.config["seed"], twice.config["budget"]) == (2, "smoke")
+    assert (twice.directory, twice.changes) == (once.directory, once.changes)
 
 
 @pytest.mark.parametrize("key", ["model", "network", "seed", "trainer", "data", "metrics"])
@@ -186,7 +225,7 @@ def test_endless_words_are_refused_before_they_are_read(word: str, sentence: str
         (["--cfg", "nope"], "argument --cfg/-c: invalid choice: 'nope'"),
         (["--config-dir"], "argument --config-dir/-cd: expected one argument"),
         (["--config-dir", "missing"], "missing' not found"),
-        (["seed=1", "seed=2"], "The words seed=1 and seed=2 set one key; give it once."),
+        (["+rfd/table5=student", "+rfd/table5=aod_net"], "The group 'rfd/table5' is chosen twice; choose it once, or"),
         (["model=aod_net", "-m", "seed=range(0,0)"], "The sweep has no job: what it goes over"),
         (["-m", "+rfd/table5=glob(nothing*)"], "The sweep has no job: what it goes over"),
     ],
@@ -247,6 +286,50 @@ def test_a_folder_is_no_yaml_file(tmp_path: Path) -> None:
     assert text_of(tmp_path / "fine.yaml") == "a: &a [1, 2]\nb: *a\n"
 
 
+@pytest.mark.parametrize(
+    ("place", "read"),
+    [
+        ("conf/network/mine.yaml", lambda file: network_config("mine")),
+        ("conf/weather/mine.yaml", lambda file: weathers()),
+        ("conf/data/mine.yaml", lambda file: _cards_of_recipes()),
+        ("conf/dataset/mine.yaml", lambda file: _card("mine")),
+        ("experiments/mine/paper.yaml", read_paper),
+        ("zoo/mine.yaml", read_card),
+        ("mine.yaml", values_of),
+    ],
+)
+def test_every_reader_of_a_users_yaml_keeps_to_the_bounds(
+    place: str, read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for content, sentence in (
+        (bomb(9), "stands for more than 20,000 values, its aliases written out; shorten it."),
+        ("- a", "must hold keys with values, but it holds list."),
+        ("a: 2024-13-45", "cannot be read as YAML: month must be in 1..12"),
+    ):
+        file.write_text(content)
+        with pytest.raises(UserError) as caught:
+            read(file)
+        assert str(caught.value).startswith(f"The file {file} {sentence}".removesuffix("."))
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["seed=1", "budget=mini", "seed=2"], ["budget=mini", "seed=2"]),
+        (["model=fdr", "model=aod_net"], ["model=aod_net"]),
+        (["++seed=1", "++seed=2"], ["++seed=2"]),
+        (["trainer={max_steps: 3}", "trainer=cpu", "trainer={devices: 1}"], None),
+        (["+seed=1", "+seed=2"], None),
+        (["~model", "~model", "-m", "-m", "word", "word"], None),
+    ],
+)
+def test_of_words_for_one_key_the_last_holds(words: list[str], kept: list[str] | None) -> None:
+    assert last_of_each(words) == (words if kept is None else kept)
+
+
 def test_rows_and_options_that_hold_nothing_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "experiments" / "mine" / "table"
@@ -264,7 +347,7 @@ def test_rows_and_options_that_hold_nothing_are_refused(tmp_path: Path, monkeypa
             compose(["+mine/table=row", "data=scenes"])
     network = tmp_path / "conf" / "network"
     network.mkdir(parents=True)
-    (network / "mine.yaml").write_text("- 1\n")
+    (network / "mine.yaml").write_text("a: 1\n")
     assert "mine" in names("network")
     with pytest.raises(UserError, match=r"mine\.yaml describes no network; give it a _target_ and its settings\.$"):
         network_config("mine")

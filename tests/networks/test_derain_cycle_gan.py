@@ -107,7 +107,18 @@ def test_the_discriminator_judges_at_three_scales() -> None:
         MultiScaleDiscriminator(scales=0)
 
 
-@pytest.mark.parametrize("settings", [{"rounds": 0}, {"attention_blocks": -1}])
-def test_an_attention_that_never_looks_is_refused(settings: dict[str, int]) -> None:
-    with pytest.raises(UserError, match="at least once, with 0 blocks or more"):
-        limpid.build("derain_cycle_gan", **{"channels": 4, "attention_channels": 4, **settings})
+@pytest.mark.parametrize(
+    ("rounds", "blocks", "sentence"),
+    [(0, 5, "rounds is 0, but it must be at least 1."), (6, -1, "attention_blocks is -1, but it must be at least 0.")],
+)
+def test_an_attention_that_never_looks_is_refused(rounds: int, blocks: int, sentence: str) -> None:
+    with pytest.raises(UserError, match=f"derain_cycle_gan.{sentence}"):
+        limpid.build("derain_cycle_gan", channels=4, attention_channels=4, rounds=rounds, attention_blocks=blocks)
+    with pytest.raises(ValueError, match="at least once, with 0 blocks or more"):
+        RainAttention(4, blocks, rounds)
+
+
+def test_an_attention_without_blocks_looks_all_the_same() -> None:
+    attention = limpid.build("derain_cycle_gan", channels=4, attention_channels=4, attention_blocks=0).attention
+    assert len(attention.blocks) == 0
+    assert attention(torch.rand(1, 3, 8, 8)).shape == (1, 1, 8, 8)

@@ -121,7 +121,7 @@ def test_a_card_lacking_a_field_or_not_yaml_is_one_sentence(folder: Path) -> Non
     del plain["licence"]
     with pytest.raises(UserError, match="lacks the field licence"):
         cards.parse(plain, folder / "small.yaml")
-    for content, sentence in (("a: [", "is not YAML"), ("- a", "is not a list of fields")):
+    for content, sentence in (("a: [", "small.yaml cannot be read as YAML"), ("- a", "small.yaml must hold keys")):
         (folder / "small.yaml").write_text(content)
         with pytest.raises(UserError, match=sentence):
             zoo.find("small")

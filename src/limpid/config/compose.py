@@ -149,6 +149,7 @@ def compose(overrides: Sequence[str], command: str = "train") -> Composed:
             neither.
     """
     refuse_endless(overrides)
+    overrides = last_of_each(overrides)
     with _in_sentences():
         config = _loader(_files()).load_configuration(command, list(overrides), run_mode=RunMode.RUN)
     choices = dict(config.hydra.runtime.choices)
@@ -208,12 +209,14 @@ _MOST_LETTERS, _MOST_BRACKETS, _MOST_PARTS = 10_000, 30, 30
 
 
 def refuse_endless(words: Sequence[str]) -> None:
-    """Refuse words too long or too deep to be settings.
+    """Refuse words that are no text, or too long or too deep to be settings.
 
     Raises:
         UserError: naming the beginning of the first.
     """
     for word in words:
+        if not isinstance(word, str):
+            raise UserError(f"A word must be text such as 'budget=mini', but it is {shortened(repr(word), 60)}.")
         begun = shortened(word, 60)
         if len(word) > _MOST_LETTERS:
             raise UserError(f"The word {begun!r} is longer than any setting; shorten it to {_MOST_LETTERS:,} letters.")
@@ -223,18 +226,21 @@ def refuse_endless(words: Sequence[str]) -> None:
             raise UserError(f"The word {begun!r} names a key of more than {_MOST_PARTS} parts, which no setting has.")
 
 
-def _refuse_contradictions(words: Sequence[str]) -> None:
-    """Refuse typed words that give one key two values.
+def last_of_each(words: Sequence[str]) -> list[str]:
+    """The words without those whose key a later one sets again: of ``seed=1 seed=2`` the last holds, as in Hydra.
 
-    Raises:
-        UserError: naming both.
+    Settings in braces stay, because Hydra merges them, and so do ``+key=``, which Hydra takes once, and ``~key``.
     """
-    values: dict[str, str] = {}
-    for word in words:
-        key, separator, _ = word.lstrip("+").partition("=")
-        before = values.setdefault(key, word)
-        if separator and before != word:
-            raise UserError(f"The words {shortened(before, 60)} and {shortened(word, 60)} set one key; give it once.")
+    kept: list[str] = []
+    set_later: set[str] = set()
+    for word in reversed(words):
+        key, separator, value = word.partition("=")
+        replaces = bool(separator) and re.match(r"\+\+|[^-+~]", key) is not None and not value.startswith("{")
+        if not (replaces and key in set_later):
+            kept.insert(0, word)
+        if replaces:
+            set_later.add(key)
+    return kept
 
 
 def _depth(word: str) -> int:
@@ -367,13 +373,12 @@ def _flags_first(arguments: list[str]) -> list[str]:
 def _command_line(arguments: list[str]) -> Iterator[None]:
     """The command line as Hydra reads it, and the environment it works in."""
     refuse_endless(arguments)
-    _refuse_contradictions(arguments)
     register()  # again: the current directory may have another conf/ than when this module was imported
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a traceback of its own and exits with 1
     # Threads that wait for each other spin by default; beside data-loading processes that costs ten times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     before = sys.argv
-    sys.argv = [before[0], *_flags_first(arguments)]
+    sys.argv = [before[0], *_flags_first(last_of_each(arguments))]
     try:
         yield
     finally:

@@ -40,7 +40,9 @@ def sentence(error: BaseException) -> str | None:
     options = getattr(error, "options", None)
     missing = getattr(error, "missing_cfg_file", None)
     if missing and options:
-        group, _, wrong = str(missing).rpartition("/")
+        found = re.search(r"Available options in '(.+?)'", text)
+        group = found[1] if found else str(missing).rpartition("/")[0]
+        wrong = str(missing).removeprefix(f"{group}/")
         hint = nearest(wrong, options) or "; there are " + ", ".join(options) + "."
         return f"There is no {group}={shortened(wrong)}{hint}"
     for pattern, words in _SENTENCES:
@@ -76,12 +78,16 @@ def _unresolved(error: BaseException, why: str) -> str:
 #: What the text of an error looks like, and the sentence for what its groups hold.
 _SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
     (
-        r"Could not override '(.+?)'\. No match in the defaults list\.",
+        r"Could not override '(.*?)'\. No match in the defaults list\.",
         lambda error, key: f"There is no group or table {key.split('@')[0]!r}{_nearest_group(key.split('@')[0])}",
     ),
     (
         r"Could not override '(.+?)'\. To append",
         lambda error, key: f"There is no setting {key!r}{_nearest_key(error, key)}",
+    ),
+    (
+        r"Multiple values for (.+?)\. To override",
+        lambda error, group: f"The group {group!r} is chosen twice; choose it once, or add -m for a sweep over both.",
     ),
     (
         r"Could not delete from config\. '?(.+?)'? does not exist",

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from limpid.config import instantiate
-from limpid.config.yaml_files import reason, text_of
+from limpid.config.kinds import refuse_kinds
+from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
 from limpid.paths import config_folders
 
@@ -37,14 +36,10 @@ def network_config(name: str) -> dict[str, Any]:
         UserError: no network or prior has that name.
     """
     files = registered()
-    if name not in files:
-        raise UserError(f"There is no network or prior named {name!r}{nearest(name, files) or '.'}")
-    try:
-        settings = yaml.safe_load(text_of(files[name]))
-    except (yaml.YAMLError, ValueError) as error:
-        why = reason(error) if isinstance(error, yaml.YAMLError) else error
-        raise UserError(f"The file {files[name]} cannot be read as YAML: {why}.") from error
-    if not isinstance(settings, dict) or not isinstance(settings.get("_target_"), str):
+    if not isinstance(name, str) or name not in files:
+        raise UserError(f"There is no network or prior named {name!r}{nearest(str(name), files) or '.'}")
+    settings = values_of(files[name])
+    if not isinstance(settings.get("_target_"), str):
         raise UserError(f"The file {files[name]} describes no network; give it a _target_ and its settings.")
     return settings | ({"allow_nonfree": False} if "allow_nonfree" in settings else {})
 
@@ -60,6 +55,7 @@ def build(name: str, *, allow_targets: Sequence[str] = (), **overrides: Any) -> 
     Raises:
         UserError: the name, a setting, or the package of its target is unknown.
     """
+    refuse_kinds({"allow_targets": Sequence[str]}, "", {"allow_targets": allow_targets}, strict=True)
     config = network_config(name) | overrides
     instantiate.check(config, f"network {name}", allow_targets)
     module: nn.Module = instantiate.construct(config, f"network {name}", allow_targets)

@@ -1,4 +1,4 @@
-"""The text of a user's YAML files, once it is known that reading them ends: of bounded size, depth and expansion.
+"""A user's YAML files, read once it is known that this ends: of bounded size, depth and expansion.
 
 A few lines of YAML can stand for billions of values (an alias to a list of aliases), or for lists nested so deep that
 no parser comes back. Both are found here from the events of the file alone, before anything is made of it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,6 +21,7 @@ _MOST_BYTES = 2**20
 _MOST_VALUES = 20_000
 _MOST_DEPTH = 50
 
+#: libyaml's loader where PyYAML was built with it: it is several times faster.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -36,6 +38,25 @@ def text_of(file: Path) -> str:
         except yaml.YAMLError as error:
             raise UserError(f"The file {file} cannot be read as YAML: {reason(error)}.") from error
     return text
+
+
+def values_of(file: Path) -> dict[str, Any]:
+    """The keys and values in a YAML file; empty for an empty file.
+
+    Raises:
+        UserError: as `text_of`, or the file holds something else than keys with values.
+    """
+    text = text_of(file)
+    try:
+        content = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        why = reason(error) if isinstance(error, yaml.YAMLError) else error
+        raise UserError(f"The file {file} cannot be read as YAML: {why}.") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"The file {file} must hold keys with values, but it holds {type(content).__name__}.")
+    return content
 
 
 def reason(error: yaml.YAMLError) -> str:

@@ -13,6 +13,7 @@ import torch
 from limpid import checkpoint as checkpoint_file
 from limpid.config import instantiate
 from limpid.config.compose import Composed, compose, is_table, key_of
+from limpid.config.kinds import refuse_kinds
 from limpid.config.references import references, replaced
 from limpid.errors import UserError
 from limpid.models.restorer import Restorer
@@ -25,6 +26,9 @@ WORDS = "overrides"
 #: The parts of a configuration that a model is made of, and what else has a say in them.
 _PARTS = ("model", "network", "loss", "optimizer", "lr_scheduler", "metrics", "inference")
 _BESIDE = ("training", "budget", "memory_format", "compile", "skip_metrics")
+
+#: A learning-rate shape is tried for a training of so many steps.
+_STEPS = 2
 
 _Model = TypeVar("_Model", bound=Restorer)
 
@@ -90,11 +94,13 @@ def model(name: str, *overrides: str, allow_targets: Sequence[str] = ()) -> Rest
         CannotRun: the loss needs a file that is not there.
         UserError: a word is unknown, or a value does not fit.
     """
-    first = name if "=" in name else f"model={name}"
+    is_name = isinstance(name, str) and "=" not in name
+    first = f"model={name}" if is_name else name
     return _composed_model(compose([first, *overrides, *_allowing(allow_targets)]))
 
 
 def _allowing(packages: Sequence[str]) -> list[str]:
+    refuse_kinds({"allow_targets": Sequence[str]}, "", {"allow_targets": packages}, strict=True)
     return [f"allow_targets=[{','.join(packages)}]"] if packages else []
 
 
@@ -105,6 +111,8 @@ def _composed_model(composed: Composed) -> Restorer:
     instantiate.check(
         {**{key: config[key] for key in _PARTS}, "loss": loss}, "", config["allow_targets"], instantiate.GIVEN
     )
+    if config["optimizer"] is not None:
+        refuse_optimizer(config)
     others = dict.fromkeys(references(config["model"]).values())
     parts = replace(ModelConfig.of(config), model=replaced(config["model"], others))
     made = build_model(parts, composed.choices["network"])
@@ -120,6 +128,30 @@ def model_words(overrides: Sequence[str]) -> list[str]:
 def _is_of_model(key: str) -> bool:
     top = key.split(".")[0]
     return is_table(key) or (top in (*_PARTS, *_BESIDE) and not key.endswith(".ckpt"))
+
+
+def refuse_optimizer(config: Mapping[str, Any]) -> None:
+    """Refuse an optimizer or a learning-rate shape that cannot be made.
+
+    Args:
+        config: of a training, plain values.
+
+    Raises:
+        UserError: naming it, its settings and the reason.
+    """
+    allow = config["allow_targets"]
+    described = config["optimizer"]
+    if described is None:
+        raise UserError("The training has no optimizer; choose one, such as optimizer=adam.")
+    optimizer = instantiate.construct(_whole(described), "optimizer", allow, params=torch.nn.Linear(1, 1).parameters())
+    if config["lr_scheduler"] is not None:
+        shape = _whole(config["lr_scheduler"])
+        instantiate.construct(shape, "lr_scheduler", allow, optimizer=optimizer, steps=_STEPS)
+
+
+def _whole(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of an object that waits for nothing."""
+    return {key: value for key, value in described.items() if key != "_partial_"}
 
 
 def build_model(

@@ -12,7 +12,7 @@ from limpid.errors import UserError
 from limpid.networks.inception_resnet_v2 import InceptionResNetV2
 from limpid.networks.mobilenet_v2 import MobileNetV2
 from limpid.networks.padding import pad_to_multiple
-from limpid.ranges import Channels, Layers, NonNegativeFloat
+from limpid.ranges import Channels, LayersOrNone, NonNegativeFloat
 
 #: What each output of Inception-ResNet-v2, finest first, lacks of its share of the size: left, right, top, bottom.
 _INCEPTION_LACKS = ((0, 1, 0, 1), (1, 1, 1, 1), (1, 2, 1, 2), (1, 1, 1, 1), (1, 1, 1, 1))
@@ -86,7 +86,7 @@ class DeblurGANv2(nn.Module):
         self,
         backbone: str = "inception_resnet_v2",
         width: NonNegativeFloat = 1.0,
-        blocks: Sequence[Layers] = (10, 20),
+        blocks: Sequence[LayersOrNone] = (10, 20),
         pyramid_channels: Channels = 256,
         head_channels: Channels = 128,
         norm: str = "instance",

@@ -99,7 +99,7 @@ class DehazeFlow(nn.Module):
         blocks: Layers = 23,
         kept: Sequence[LayersOrNone] = (1, 8, 15, 22),
         plain_steps: LayersOrNone = 2,
-        steps: Layers = 16,
+        steps: LayersOrNone = 16,
         hidden: Channels = 64,
         attention: Channels = 4,
         weight_std: NonNegativeFloat = 0.05,

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from limpid.networks.padding import pad_to_multiple
 from limpid.networks.patchgan import refuse_small
-from limpid.ranges import Channels, Layers, NonNegativeFloat
+from limpid.ranges import Channels, Layers, LayersOrNone, NonNegativeFloat
 
 #: The first mask, before anything is known.
 _UNKNOWN = 0.5
@@ -152,7 +152,7 @@ class DerainCycleGAN(nn.Module):
         self,
         channels: Channels = 64,
         attention_channels: Channels = 32,
-        attention_blocks: Layers = 5,
+        attention_blocks: LayersOrNone = 5,
         rounds: Layers = 6,
         weight_std: NonNegativeFloat = 0.02,
     ) -> None:

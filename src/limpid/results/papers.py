@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from limpid.config.yaml_files import reason, text_of
+from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
 from limpid.paths import config_folders, leads_out
 
@@ -20,9 +18,6 @@ KINDS = ("ours", "ablation", "baseline", "input")
 _PAPER_KEYS = ("title", "tables")
 _TABLE_KEYS = ("caption", "rows")
 _ENTRY_KEYS = ("label", "kind", "alias_of", "not_built", "note", "printed")
-
-#: libyaml's loader where PyYAML was built with it: it is several times faster.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -94,31 +89,13 @@ def read_paper(file: Path) -> Paper:
     Raises:
         UserError: the file misspells or lacks something; the sentence says where.
     """
-    content = read_yaml(file)
+    content = values_of(file)
     _checked(content, _PAPER_KEYS, f"The file {file}")
     listed = content.get("tables") or {}
     if not isinstance(listed, dict):
         raise UserError(f"The file {file} must have tables by their names, but they are {listed!r}.")
     tables = {str(name): _table(table, f"{file}, {name}") for name, table in listed.items()}
     return Paper(str(content.get("title") or file.parent.name), tables)
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; empty for an empty file.
-
-    Raises:
-        UserError: the file is not YAML, or it holds something else than a mapping.
-    """
-    try:
-        content = yaml.load(text_of(file), _Loader)
-    except (yaml.YAMLError, ValueError) as error:
-        why = reason(error) if isinstance(error, yaml.YAMLError) else error
-        raise UserError(f"The file {file} cannot be read as YAML: {why}.") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UserError(f"The file {file} must hold keys with values, but it holds {type(content).__name__}.")
-    return content
 
 
 def _table(content: object, where: str) -> PrintedTable:

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
 from limpid.paths import config_folders
-from limpid.results.papers import FILE_NAME, Entry, Paper, papers, read_yaml
+from limpid.results.papers import FILE_NAME, Entry, Paper, papers
 
 #: The set name of tables that test on nothing.
 NO_SET = "-"
@@ -172,7 +173,7 @@ def _position(name: str, ordered: Mapping[str, object]) -> int:
 
 def _row(row_id: str, file: Path, printed: Mapping[str, Paper]) -> Row:
     paper, table, name = row_id.split("/")
-    content = read_yaml(file)
+    content = values_of(file)
     tables = printed[paper].tables if paper in printed else {}
     entries = tables[table].entries if table in tables else {}
     entry = entries.get(name, Entry(label=name, kind="ablation"))

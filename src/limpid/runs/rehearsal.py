@@ -1,7 +1,7 @@
-"""What only a library can judge, asked before a run's directory is made: optimizer, learning-rate shape, Trainer.
+"""What only a library can judge, asked before a run's directory is made; `models.build` asks it of the optimizer.
 
-An optimizer is made of one small parameter, and a Trainer of the settings alone. What they refuse would otherwise be
-found once the run has begun, and with `rerun=true` once its results are gone.
+A Trainer is made of its settings alone. What it refuses would otherwise be found once the run has begun, and with
+`rerun=true` once its results are gone.
 """
 
 from __future__ import annotations
@@ -16,30 +16,6 @@ from limpid.errors import UserError, nearest, shortened
 from limpid.runs.distributed import ProcessFailed
 from limpid.runs.spec import RunSpec
 from limpid.store.run_directory import Run
-
-#: The learning-rate shape is made for a run of so many steps.
-_STEPS = 2
-
-
-def refuse_optimizer(config: Mapping[str, Any]) -> None:
-    """Refuse an optimizer or a learning-rate shape that cannot be made.
-
-    Args:
-        config: of a training, plain values.
-
-    Raises:
-        UserError: naming it, its settings and the reason.
-    """
-    from torch import nn
-
-    allow = config["allow_targets"]
-    described = config["optimizer"]
-    if described is None:
-        raise UserError("The training has no optimizer; choose one, such as optimizer=adam.")
-    optimizer = instantiate.construct(_whole(described), "optimizer", allow, params=nn.Linear(1, 1).parameters())
-    if config["lr_scheduler"] is not None:
-        shape = _whole(config["lr_scheduler"])
-        instantiate.construct(shape, "lr_scheduler", allow, optimizer=optimizer, steps=_STEPS)
 
 
 def refuse_without_checkpoints(config: Mapping[str, Any]) -> None:
@@ -100,8 +76,3 @@ def first_step_explained(spec: RunSpec, run: Run) -> Iterator[None]:
             f"The run fails at its first step or image ({shortened(reason, 400)}); change what does not fit among "
             f"{shortened(' '.join(typed), 400)}."
         ) from error
-
-
-def _whole(described: Mapping[str, Any]) -> dict[str, Any]:
-    """The description of an object that waits for nothing."""
-    return {key: value for key, value in described.items() if key != "_partial_"}

@@ -12,6 +12,7 @@ from limpid.config import instantiate
 from limpid.config.compose import Composed, compose, is_table, key_of
 from limpid.config.references import PREFIX, references, row_word
 from limpid.errors import CannotRun, UserError
+from limpid.models.build import refuse_optimizer
 from limpid.results.grouping import seedless_values
 from limpid.results.rows import Row, find_row
 from limpid.runs.comparable import same_but_for_the_weights, same_counts, weights_as_printed
@@ -27,7 +28,7 @@ from limpid.runs.overrides import (
     with_own_data,
 )
 from limpid.runs.own_content import own_content, refuse_typed_root, refuse_typed_weights, with_own
-from limpid.runs.rehearsal import refuse_optimizer, refuse_without_checkpoints
+from limpid.runs.rehearsal import refuse_without_checkpoints
 from limpid.runs.spec import InitialWeights, RunSpec, TestedWeights
 from limpid.store.fingerprint import affecting, but_length, fingerprint, scored_metrics, weighted_terms
 from limpid.store.run_directory import Run, directory_name

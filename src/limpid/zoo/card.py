@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 import yaml
 
+from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
 
 #: What a checkpoint's place begins with where it is the name of a card.
@@ -205,11 +206,7 @@ def read(file: Path) -> Card:
     Raises:
         UserError: it is no card; see `parse`.
     """
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"The zoo card {file} is not YAML: {' '.join(str(error).split())}") from error
-    return parse(content, file)
+    return parse(values_of(file), file)
 
 
 def sha256(file: Path) -> str:

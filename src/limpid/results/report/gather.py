@@ -11,10 +11,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import yaml
 from markupsafe import Markup
 
 from limpid import __version__
+from limpid.config.yaml_files import values_of
 from limpid.errors import Damaged
 from limpid.paths import config_folders
 from limpid.results.measured import tell_left_out
@@ -175,10 +175,12 @@ def _cards_of_recipes() -> dict[str, str]:
     card_names: dict[str, str] = {}
     for folder in config_folders("conf"):
         for file in sorted((folder / "data").glob("*.yaml")):
-            for choice in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("defaults", []):
+            choices = values_of(file).get("defaults")
+            # What is no list of choices Hydra refuses where the recipe is used; the report shows the others.
+            for choice in choices if isinstance(choices, list) else ():
                 for key, card in choice.items() if isinstance(choice, dict) else ():
-                    if key.startswith("/dataset@test."):
-                        card_names.setdefault(key.removeprefix("/dataset@test."), card)
+                    if str(key).startswith("/dataset@test."):
+                        card_names.setdefault(key.removeprefix("/dataset@test."), str(card))
     return card_names
 
 
@@ -187,13 +189,16 @@ def _card(name: str) -> dict[str, Any]:
     for folder in config_folders("conf"):
         file = folder / "dataset" / f"{Path(name).name}.yaml"
         if file.is_file():
-            return {"what": readme.comment(file), **(yaml.safe_load(file.read_text(encoding="utf-8")) or {})}
+            return {"what": readme.comment(file), **values_of(file)}
     return {}
 
 
 def _set(name: str, card: Mapping[str, Any]) -> SetView:
-    split = (card.get("splits") or {}).get(card.get("split"), {})
-    one = SetView(name, expected=split.get("expected", card.get("expected")))
+    splits = card.get("splits")
+    split = splits.get(str(card.get("split"))) if isinstance(splits, dict) else None
+    described = split if isinstance(split, dict) else {}
+    expected = described.get("expected", card.get("expected"))
+    one = SetView(name, expected=expected if isinstance(expected, int) else None)
     for key in ("what", "domain", "licence", "url", "how_to_get", "version"):
         setattr(one, key, str(card.get(key) or ""))
     return one
