@@ -24,7 +24,7 @@ def test_the_system_is_asked_and_its_refusals_name_the_file(tmp_path: Path) -> N
         tmp_path / "file" / "x": "leads through a file as if it were a folder; correct the path.",
         tmp_path: "is a folder, where a file is needed; move it away, or give another place.",
         tmp_path / ("x" * 256): "has a name that is too long for the file system; give a shorter one.",
-        tmp_path / "loop": "is a link that leads back to itself; correct it.",
+        tmp_path / "loop": "is a link that leads back to itself, or lies behind one; correct it.",
         tmp_path / "none" / "x": "is not there; correct the path.",
     }
     for path, words in asked.items():

@@ -35,7 +35,7 @@ _REMEDIES = {
     errno.EEXIST: "{file} is in the way; move it away, or give another place.",
     errno.ENOTEMPTY: "{file} is a folder that is not empty; move it away, or give another place.",
     errno.ENAMETOOLONG: "{file} has a name that is too long for the file system; give a shorter one.",
-    errno.ELOOP: "{file} is a link that leads back to itself; correct it.",
+    errno.ELOOP: "{file} is a link that leads back to itself, or lies behind one; correct it.",
     errno.EMFILE: "Too many files are open at once, {file} among them; raise the limit (ulimit -n), or lower "
     "data.workers.",
     errno.ENFILE: "The machine has too many files open at once, {file} among them; close some programs.",
