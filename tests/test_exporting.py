@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,22 @@ def test_a_form_of_a_network_may_have_no_graph(tmp_path: Path) -> None:
     official = Subject(limpid.build("mscnn", form="official"), "mscnn", {"form": "official"}, {})
     with pytest.raises(CannotRun, match=why):
         list(export(official, {"onnx": tmp_path / "n.onnx"}))
+
+
+def test_a_file_that_the_system_refuses_is_a_sentence(tmp_path: Path) -> None:
+    """Where torch writes the file itself, a full disk ends the process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    exported = subject("aod_net")
+    for form, suffix in (("torch", ".pt2"), ("safetensors", ".safetensors")):
+        place = tmp_path / f"a{suffix}"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+        try:
+            with pytest.raises(UserError) as refused:
+                list(export(exported, {form: place}, check=False))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert str(refused.value) == f"{place} may not grow that large here; raise the limit, or give another place."
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_prior_has_no_weights_to_write(tmp_path: Path) -> None:

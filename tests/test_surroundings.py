@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import resource
 import tempfile
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 
 from limpid import surroundings
 from limpid.cli import main, status
-from limpid.surroundings import give_home, sentence_of_system
+from limpid.errors import UserError
+from limpid.surroundings import allow_workers, give_home, refuse_unwritable, sentence_of_system
 
 
 def test_the_system_is_asked_and_its_refusals_name_the_file(tmp_path: Path) -> None:
@@ -22,7 +24,7 @@ def test_the_system_is_asked_and_its_refusals_name_the_file(tmp_path: Path) -> N
         tmp_path / "file" / "x": "leads through a file as if it were a folder; correct the path.",
         tmp_path: "is a folder, where a file is needed; move it away, or give another place.",
         tmp_path / ("x" * 256): "has a name that is too long for the file system; give a shorter one.",
-        tmp_path / "loop": "is a link that leads back to itself; correct it.",
+        tmp_path / "loop": "is a link that leads back to itself, or lies behind one; correct it.",
         tmp_path / "none" / "x": "is not there; correct the path.",
     }
     for path, words in asked.items():
@@ -71,6 +73,39 @@ def test_errors_of_ones_own_stay() -> None:
     assert sentence_of_system(no_place) == "No usable temporary directory found in ['/tmp']; correct it."
     for error in (ValueError("x"), RuntimeError("shapes differ"), OSError("no number"), KeyError("a")):
         assert sentence_of_system(error) is None
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("file", "loop"):
+        said = f"{tmp_path / name} is no folder, so nothing can be written to {tmp_path / name / 'x'}; give another"
+        with pytest.raises(UserError) as refused:
+            refuse_unwritable(tmp_path / name / "x")
+        assert str(refused.value).startswith(said)
+        assert status(["demo", f"--output={tmp_path / name / 'x'}"]) == 2
+    refuse_unwritable(tmp_path / "new" / "x")
+
+
+def test_processes_that_load_data_are_refused_where_too_few_files_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(surroundings.resource, "setrlimit", lambda _, limits: raised.append(limits))
+    monkeypatch.setattr(surroundings.resource, "getrlimit", lambda _: (32, 32))
+    allow_workers(0)
+    with pytest.raises(
+        UserError, match=r"^data\.workers=2 needs \d+ open files, and 32 are allowed here; raise the limit"
+    ):
+        allow_workers(2)
+    assert not raised
+    monkeypatch.setattr(surroundings.resource, "getrlimit", lambda _: (1024, 4096))
+    allow_workers(2)
+    assert not raised
+    allow_workers(200)
+    [(soft, hard)] = raised
+    assert (200 * 12 < soft < 4096, hard) == (True, 4096)
+    for unlimited in ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), (4096, resource.RLIM_INFINITY)):
+        monkeypatch.setattr(surroundings.resource, "getrlimit", lambda _, both=unlimited: both)
+        allow_workers(10)
 
 
 def test_a_current_directory_that_was_removed_is_a_sentence(

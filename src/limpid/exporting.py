@@ -7,6 +7,7 @@ every N, and H and W of 16 and more: what `limpid.inference.restore` gives. Each
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from limpid import __version__, checkpoint
 from limpid.errors import CannotRun, UserError
 from limpid.inference import SMALLEST, restore, restored_image
 from limpid.store.atomic_io import atomic_write, json_text, temporary_path, write_text
+from limpid.surroundings import refusals_of_system
 from limpid.zoo import files, sha256
 
 #: The formats and the suffixes of their files.
@@ -145,14 +147,12 @@ def export(
         _largest_difference(subject, program.module(), "graph", tolerance)
     for form, path in graphs.items():
         difference = None
-        try:
-            # The suffix stays: a runner goes by it.
-            with atomic_write(path, temporary_path(path.with_suffix(""), path.suffix)) as file:
-                _write_program(program, subject, form, file, opset)
-                if check:  # before the file has its name
-                    difference = _largest_difference(subject, _RUNNERS[form](file), f"{form} file", tolerance)
-        except OSError as error:
-            raise UserError(f"The file {path} could not be written ({error.strerror}).") from error
+        # The suffix stays: a runner goes by it.
+        beside = temporary_path(path.with_suffix(""), path.suffix)
+        with refusals_of_system(), atomic_write(path, beside) as file:
+            _write_program(program, subject, form, file, opset)
+            if check:  # before the file has its name
+                difference = _largest_difference(subject, _RUNNERS[form](file), f"{form} file", tolerance)
         yield Exported(path, difference)
 
 
@@ -161,7 +161,9 @@ def _write_program(program: torch.export.ExportedProgram, subject: Subject, form
     if form == "onnx":
         _write_onnx(program, subject, file, opset)
     else:
-        torch.export.save(program, file, extra_files={"limpid.json": json_text(_facts(subject))})
+        content = io.BytesIO()  # where torch writes a file itself, a full disk ends the process
+        torch.export.save(program, content, extra_files={"limpid.json": json_text(_facts(subject))})
+        file.write_bytes(content.getbuffer())
 
 
 def recorded(subject: Subject) -> torch.export.ExportedProgram:

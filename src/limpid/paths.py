@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path, PurePath
 
-#: What `why_no_file` says of a folder, and of what does not exist.
-IS_A_FOLDER, IS_NOT_THERE = "is a folder", "is not there"
+#: What `why_no_file` says of a folder, of what does not exist, and before what the system says of a way that is barred.
+IS_A_FOLDER, IS_NOT_THERE, UNREACHABLE = "is a folder", "is not there", "cannot be reached"
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -46,7 +46,7 @@ def why_no_file(path: Path) -> str | None:
     except ValueError:
         return "is no name of a file"
     except OSError as error:
-        return f"cannot be reached ({error.strerror})"
+        return f"{UNREACHABLE} ({error.strerror})"
     if stat.S_ISDIR(mode):
         return IS_A_FOLDER
     if not stat.S_ISREG(mode):

@@ -15,6 +15,11 @@ from pathlib import Path
 
 from limpid.errors import UserError
 
+try:
+    import resource
+except ImportError:  # on Windows there is no such limit
+    resource = None  # type: ignore[assignment]
+
 #: What the system may say of a place, and how to mend it; `{file}` is the file's name.
 _REMEDIES = {
     errno.EACCES: "{file} may not be read or written by you; change its permissions, or give another place.",
@@ -30,7 +35,7 @@ _REMEDIES = {
     errno.EEXIST: "{file} is in the way; move it away, or give another place.",
     errno.ENOTEMPTY: "{file} is a folder that is not empty; move it away, or give another place.",
     errno.ENAMETOOLONG: "{file} has a name that is too long for the file system; give a shorter one.",
-    errno.ELOOP: "{file} is a link that leads back to itself; correct it.",
+    errno.ELOOP: "{file} is a link that leads back to itself, or lies behind one; correct it.",
     errno.EMFILE: "Too many files are open at once, {file} among them; raise the limit (ulimit -n), or lower "
     "data.workers.",
     errno.ENFILE: "The machine has too many files open at once, {file} among them; close some programs.",
@@ -48,6 +53,8 @@ _REMEDIES = {
 _SHARED_MEMORY = re.compile(
     r"Bus error|unable to (?:mmap|open shared memory|write to file </torch)|shm_open|/torch_\d",
 )
+#: The open files that two batches of a few tensors under way take for each process that loads data, and those beside.
+_FILES_OF_WORKER, _FILES_BESIDE = 12, 8
 #: What `limpid.store.atomic_io` adds to the name of a file that is being written.
 _TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{8}\.part")
 _SHARED = (
@@ -112,6 +119,43 @@ def _named_in(text: str) -> str | None:
     """The path that a library's message names in quotes or brackets."""
     found = re.search(r"['\"<](/[^'\"<>]+)['\">]", text)
     return found[1] if found else None
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before any work is done.
+
+    Raises:
+        UserError: it is one, or lies in one; or a file has its name.
+    """
+    existing = folder
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"{existing} is no folder, so nothing can be written to {folder}; give another output.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"Nothing can be written to {existing}; give another output, or mend its permissions.")
+
+
+def allow_workers(workers: int) -> None:
+    """Raise the limit of open files to what processes that load data need; where it stays too low they are refused.
+
+    A batch comes through open files; where one cannot be opened, PyTorch waits for the batch without end.
+
+    Raises:
+        UserError: the system allows fewer.
+    """
+    if workers == 0 or resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = len(list(Path("/dev/fd").iterdir())) + _FILES_BESIDE + _FILES_OF_WORKER * workers
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise UserError(
+            f"data.workers={workers} needs {needed} open files, and {hard} are allowed here; raise the limit (ulimit "
+            "-n), or lower data.workers."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def why_no_current_folder() -> str | None:

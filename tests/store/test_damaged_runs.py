@@ -133,6 +133,19 @@ def test_other_types_inside_are_named(tmp_path: Path, name: str, content: object
     )
 
 
+def test_a_store_that_cannot_be_reached_is_not_to_be_done_over(tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to("runs")
+    run = Run(tmp_path / "runs" / "seed-0")
+    with pytest.raises(Damaged) as raised:
+        _read_all(run)
+    said = str(raised.value)
+    assert said.startswith(f"The file {run.path}/")
+    assert said.endswith(
+        "cannot be reached (Too many levels of symbolic links); mend the links or the permissions of the folders that it "
+        "lies in, or give another."
+    )
+
+
 def test_weights_of_a_damaged_run_are_not_taken_into_the_zoo(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs" / "seed-0", [20.0])
     (run.path / "metrics.json").write_text("{")

@@ -8,6 +8,7 @@ import webbrowser
 from pathlib import Path
 
 from limpid.commands.command_parser import CommandParser
+from limpid.surroundings import refuse_unwritable
 
 #: Haze for the photographs inside packages: scattering coefficient and the brightness of the airlight.
 _BETA, _AIRLIGHT = 1.4, 0.85
@@ -19,6 +20,7 @@ def run(arguments: list[str]) -> int:
     """The exit status, after photographs are restored and the picture is shown."""
     chosen = _parser().parse_args(arguments)
     output: Path = chosen.output
+    refuse_unwritable(output)
     _write_hazy(output / "hazy", output / "truth")
     folders = [(output / "hazy", output / "restored")]
     if chosen.photos:

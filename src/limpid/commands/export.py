@@ -50,6 +50,7 @@ def run(arguments: list[str]) -> int:
 def _job(config: DictConfig) -> None:
     from limpid.config.settings import refuse_values
     from limpid.runs.select_network import refuse_others
+    from limpid.surroundings import refuse_unwritable
 
     refuse_others("export", _KEYS)
     refuse_values(plain_values(config), "export")
@@ -59,6 +60,8 @@ def _job(config: DictConfig) -> None:
     existing = [] if config.overwrite else [form for form, path in places.items() if path.exists()]
     for form in existing:
         print(f"{places[form]} exists and is kept (overwrite=true replaces it)")
+    for path in places.values():
+        refuse_unwritable(path.parent)
     _export({form: path for form, path in places.items() if form not in existing}, subject, config)
 
 

@@ -21,6 +21,7 @@ from limpid.data.sampling import EpochSampler, SharedLoader, SharedSampler, Step
 from limpid.errors import CannotRun, UserError
 from limpid.paths import leads_out
 from limpid.ranges import Count, CountOrNone, Pixels, PositiveFloat, PositiveInt, Seed
+from limpid.surroundings import allow_workers
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version on import
 
@@ -254,6 +255,7 @@ class RestorationData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches from the first step that is not done yet to the last of the run."""
         assert self.train is not None
+        allow_workers(self.workers)
         rank, world = self._place()
         sampler = self._sampler(rank, world)
         view = TrainingView(

@@ -17,6 +17,7 @@ from limpid.data.photographs.formats import FORMATS, HEAD, kind_of_head
 from limpid.data.photographs.photograph import upright
 from limpid.data.photographs.reading import read_samples, size_of
 from limpid.errors import UserError
+from limpid.store.atomic_io import atomic_write
 
 #: What counts as an image.
 SUFFIXES = frozenset(FORMATS)
@@ -166,5 +167,5 @@ def write_image(path: Path, pixels: NDArray[np.float32]) -> None:
     """Write `(H, W, 3)` RGB in [0, 1] as an 8-bit PNG (values outside are clipped, halves round up)."""
     eight_bit = np.floor(np.clip(pixels, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
     encoded = cv2.imencode(".png", np.ascontiguousarray(eight_bit[..., ::-1]))[1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encoded.tobytes())
+    with atomic_write(path) as file:
+        file.write_bytes(encoded.tobytes())

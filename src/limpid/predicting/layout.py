@@ -10,6 +10,7 @@ from pathlib import Path
 
 from limpid.errors import UserError
 from limpid.predicting.photographs import Found
+from limpid.surroundings import refuse_unwritable
 
 #: Bytes that a file's name may have on the file systems in use.
 _LONGEST_NAME = 255
@@ -141,21 +142,6 @@ def _names_file(output: str, files: Found, suffix: str | None, methods: int) -> 
     if suffix is not None and suffix != path.suffix.lower():
         raise UserError(f"output={output} and suffix={suffix} name two formats; leave out suffix.")
     return True
-
-
-def refuse_unwritable(folder: Path) -> None:
-    """Refuse a folder in which nothing can be written, before any work is done.
-
-    Raises:
-        UserError: it is one, or lies in one; or a file has its name.
-    """
-    existing = folder
-    while not os.path.lexists(existing) and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        raise UserError(f"{existing} is no folder, so nothing can be written to {folder}; give another output.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"Nothing can be written to {existing}; give another output, or mend its permissions.")
 
 
 def _comparisons(tasks: Iterable[Task], methods: Sequence[str]) -> str:

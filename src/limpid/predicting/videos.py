@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from limpid.errors import UserError, printable
 from limpid.methods import made_by
 from limpid.predicting import failures
-from limpid.predicting.layout import Task, refuse_unwritable
+from limpid.predicting.layout import Task
 from limpid.predicting.names import shown
 from limpid.predicting.photographs import listed
 from limpid.predicting.progress import duration
 from limpid.predicting.settings import Settings
+from limpid.surroundings import refuse_unwritable
 
 if TYPE_CHECKING:
     from limpid.methods import Method

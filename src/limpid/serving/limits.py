@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from limpid.errors import UserError
 from limpid.serving.page import BusyError, Page, TooLargeError
+from limpid.store.atomic_io import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,7 +233,7 @@ class _Answer:
         if self._is_begun or self._is_replaced:
             return
         self._is_replaced = True
-        body = json.dumps({"error": sentence}).encode()
+        body = json_text({"error": sentence}).encode()
         headers: Any = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})

@@ -1,4 +1,8 @@
-"""What the files of a run must look like inside, so that one that was damaged is told from one that is read."""
+"""What the files of a run must look like inside, so that one that was damaged is told from one that is read.
+
+They are no settings, which `limpid.config.kinds` checks: a run of another version may have names that are not known
+here, and null wherever it had nothing to say, and both are right.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import Any
 import yaml
 
 from limpid.errors import Damaged
-from limpid.paths import IS_NOT_THERE, why_no_file
+from limpid.paths import IS_NOT_THERE, UNREACHABLE, why_no_file
 
 #: A file of a run with more bytes than this is none that Limpid wrote.
 _LARGEST = 64 * 2**20
@@ -96,9 +100,10 @@ def read_yaml_file(file: Path, form: object) -> Any:
 
 def damaged(file: Path, reason: str) -> Damaged:
     """The error that says why a file of a run cannot be used."""
-    return Damaged(
-        f"The file {file} {reason}; restore it, or add rerun=true to do the run over.", f"its {file.name} {reason}"
-    )
+    mend = "restore it, or add rerun=true to do the run over"
+    if reason.startswith(UNREACHABLE):
+        mend = "mend the links or the permissions of the folders that it lies in, or give another"
+    return Damaged(f"The file {file} {reason}; {mend}.", f"its {file.name} {reason}")
 
 
 def _read(file: Path, parse: Callable[[str], Any], form: object) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from limpid.errors import UserError
 from limpid.store.atomic_io import atomic_write, json_text
+from limpid.surroundings import refusals_of_system
 
 SUFFIX = ".safetensors"
 #: The version of the header's entries; the same number as that of checkpoints.
@@ -43,11 +44,8 @@ def write(
     }
     header = {"limpid": _FORMAT, "network": network, "network_config": json_text(network_config)}
     content = save(tensors, {**header, "provenance": json_text(provenance or {})})
-    try:
-        with atomic_write(path) as file:
-            file.write_bytes(content)
-    except OSError as error:
-        raise UserError(f"The weights {path} could not be written ({error.strerror}).") from error
+    with refusals_of_system(), atomic_write(path) as file:
+        file.write_bytes(content)
 
 
 def tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -33,14 +33,13 @@ class CleanSubset(Clean):
         UserError: the part is none of the three.
     """
 
-    first: str = ""
-    last: str = ""
+    first: str | int = ""  # an int where it was typed without quotes
+    last: str | int = ""
     part: str = "all"
     held_out: NonNegativeFloat = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.first, self.last = str(self.first), str(self.last)  # a number that was typed
         if self.part not in ("all", "train", "val"):
             raise UserError(f"The part of set {self.name} is {self.part!r}, but it must be all, train or val.")
 
@@ -53,8 +52,9 @@ class CleanSubset(Clean):
 
     def _within(self, name: str) -> bool:
         """Whether `name` lies between the first and the last."""
-        after = not self.first or _in_order(self.first, name)
-        return after and (not self.last or _in_order(name, self.last))
+        first, last = str(self.first), str(self.last)
+        after = not first or _in_order(first, name)
+        return after and (not last or _in_order(name, last))
 
 
 def _in_order(one: str, other: str) -> bool:
