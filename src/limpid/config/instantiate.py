@@ -220,7 +220,7 @@ def _check_arguments(
         if not open_ended:
             raise UserError(
                 f"{where}.{name} is not an argument of {path}"
-                f"{nearest(name, names) or '; it takes ' + (', '.join(names) or 'none') + '.'}"
+                f"{nearest(name, names) or '; leave it out: it takes ' + (', '.join(names) or 'none') + '.'}"
             )
     for name in sorted(set(arguments) & set(given)):
         raise UserError(f"{where}.{name} is set by Limpid itself, from the rest of the configuration; leave it out.")
