@@ -49,6 +49,17 @@ def _number(letter: str) -> str:
     return letter.encode("unicode_escape").decode()
 
 
+def reason_of(error: BaseException) -> str:
+    """What the error says, on one line without a full stop; the name of its kind where it says nothing.
+
+    A data-loading process hands on the whole traceback as the text of its error, of which this is the last line.
+    """
+    text = str(error).strip()
+    if text.startswith("Caught "):
+        text = text.splitlines()[-1].partition(": ")[2]
+    return " ".join(text.split()).rstrip(".") or type(error).__name__
+
+
 def shortened(text: str, letters: int = 200) -> str:
     """The `text`, or where it is longer than so many letters its beginning and how long it is."""
     return text if len(text) <= letters else f"{text[:letters]}... ({len(text)} letters)"

@@ -86,7 +86,7 @@ def test_a_row_may_start_without_its_prerequisites(toy: Path, limpid: Limpid) ->
     limpid("train", "+toy/chain=third", *SETTINGS, "prerequisites=none", PYTHONPATH=str(toy))
     assert set(runs_of(toy)) == {"third"}
     done = limpid("train", "+toy/chain=third", *SETTINGS, "prerequisites=rnu", expect=2, PYTHONPATH=str(toy))
-    assert "prerequisites=rnu is unknown; it is ask, run or none." in done.stderr
+    assert "prerequisites is 'rnu', but it must be ask or run or none" in done.stderr
 
 
 def test_a_teacher_that_is_no_network_refers_to_no_weights() -> None:

@@ -17,7 +17,7 @@ from limpid.data.datamodule import RestorationData
 from limpid.errors import UserError
 from limpid.models.fsdp import FullySharded
 from limpid.paths import shipped
-from limpid.runs import distributed
+from limpid.runs import distributed, processes
 from limpid.runs.distributed import Place
 from limpid.runs.resolve import resolve
 from limpid.runs.runner import Runner
@@ -179,8 +179,8 @@ def test_the_likely_cause_comes_before_what_it_drew_after_it() -> None:
 
     lost = Ended(1, error="Connection closed by peer", time=1.0)
     for first in (Ended(2, refused="no", time=2.0), Ended(-9), Ended(1, error="earlier", time=0.5)):
-        assert min([lost, first], key=distributed._likely_cause) is first  # type: ignore[arg-type, list-item]
-    assert min([Ended(-6), lost], key=distributed._likely_cause) is lost, "an abort follows a lost connection"  # type: ignore[arg-type, list-item]
+        assert min([lost, first], key=processes._likely_cause) is first  # type: ignore[arg-type, list-item]
+    assert min([Ended(-6), lost], key=processes._likely_cause) is lost, "an abort follows a lost connection"  # type: ignore[arg-type, list-item]
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)

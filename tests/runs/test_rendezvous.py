@@ -13,7 +13,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from limpid.config import instantiate
 from limpid.errors import UserError
 from limpid.runs import rendezvous
-from limpid.runs.distributed import Place, ProcessFailed
+from limpid.runs.distributed import Place
+from limpid.runs.processes import ProcessFailed
 from limpid.runs.rendezvous import Rendezvous
 from limpid.runs.trainer import Trainer
 

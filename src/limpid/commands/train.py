@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from limpid.config.compose import composed_job, launch, launch_once
 from limpid.errors import UserError
-from limpid.runs import distributed, multirun
+from limpid.runs import distributed, multirun, processes
 from limpid.runs.interruption import end_in_order
 from limpid.store.run_directory import Run
 
@@ -49,7 +49,7 @@ def run(arguments: list[str], command: str = "train", text: str = HELP) -> int:
     end_in_order()
     started = distributed.outside()
     if started is not None:
-        for name, value in distributed.QUIET.items():
+        for name, value in processes.QUIET.items():
             os.environ.setdefault(name, value)
     if any(argument in ("-m", "--multirun") for argument in arguments):
         if started is not None:
@@ -62,8 +62,8 @@ def run(arguments: list[str], command: str = "train", text: str = HELP) -> int:
         return multirun.end(folder) or lost
     try:
         launch_once(command, arguments, _job)
-    except distributed.ProcessFailed as error:
-        print(distributed.told(error), file=sys.stderr)
+    except processes.ProcessFailed as error:
+        print(processes.told(error), file=sys.stderr)
         return 1
     return 0
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from limpid.config.kinds import refuse_kinds
-from limpid.errors import UserError, nearest, shortened
+from limpid.errors import UserError, nearest, reason_of, shortened
 
 # PyTorch says it of each layer; `_refuse_empty` does in a sentence.
 warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
@@ -173,9 +173,9 @@ def _made(target: Any, where: str, arguments: Mapping[str, Any]) -> Any:
             raise
         plain = {name: value for name, value in arguments.items() if _is_plain(value)}
         settings = ", ".join(f"{name}={value}" for name, value in plain.items()) or "its settings"
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        reason = shortened(reason_of(error), 400)
         raise UserError(
-            f"{where} cannot be made with {shortened(settings)} ({shortened(reason, 400)}); change what does not fit."
+            f"{where} cannot be made with {shortened(settings)} ({reason}); change what does not fit."
         ) from error
     return made
 
@@ -220,7 +220,7 @@ def _check_arguments(
         if not open_ended:
             raise UserError(
                 f"{where}.{name} is not an argument of {path}"
-                f"{nearest(name, names) or '; it takes ' + (', '.join(names) or 'none') + '.'}"
+                f"{nearest(name, names) or '; leave it out: it takes ' + (', '.join(names) or 'none') + '.'}"
             )
     for name in sorted(set(arguments) & set(given)):
         raise UserError(f"{where}.{name} is set by Limpid itself, from the rest of the configuration; leave it out.")

@@ -6,14 +6,15 @@ A Trainer is made of its settings alone. What it refuses would otherwise be foun
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from limpid.config import instantiate
 from limpid.config.compose import key_of
-from limpid.errors import UserError, nearest, shortened
-from limpid.runs.distributed import ProcessFailed
+from limpid.errors import UserError, nearest, reason_of, shortened
+from limpid.runs.processes import ProcessFailed
 from limpid.runs.spec import RunSpec
 from limpid.store.run_directory import Run
 
@@ -60,7 +61,7 @@ def first_step_explained(spec: RunSpec, run: Run) -> Iterator[None]:
     """What fails before the first step is done is put down to the settings that were typed, where there are any.
 
     Sizes that do not fit each other, such as channels of a discriminator, are found by no signature. Without typed
-    settings it is a failure of Limpid's own, and stays one.
+    settings it is a failure of Limpid's own, and stays one. What classes of one's own raise keeps its traceback.
 
     Raises:
         UserError: naming the settings and the reason.
@@ -69,10 +70,22 @@ def first_step_explained(spec: RunSpec, run: Run) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError, TypeError, ValueError) as error:
         typed = [word for word in spec.overrides if "." in key_of(word)]
-        if run.status().get("step") or not typed or isinstance(error, ProcessFailed):
+        lost = isinstance(error, ProcessFailed)
+        if lost or not typed or run.status().get("step") or _is_of(error, spec.allow_targets):
             raise
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        where = "at its first step" if spec.mode == "train" else "while it tests"
         raise UserError(
-            f"The run fails at its first step or image ({shortened(reason, 400)}); change what does not fit among "
+            f"The run fails {where} ({shortened(reason_of(error), 400)}); change what does not fit among "
             f"{shortened(' '.join(typed), 400)}."
         ) from error
+
+
+def _is_of(error: Exception, packages: Sequence[str]) -> bool:
+    """Whether code of one of the `packages` was at work where the error was raised.
+
+    Of a data-loading process only the text of its traceback comes, which does not name packages.
+    """
+    if str(error).startswith("Caught "):
+        return bool(packages)
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).partition(".")[0] in packages for frame, _ in frames)

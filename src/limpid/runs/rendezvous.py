@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limpid.errors import UserError
-from limpid.runs.distributed import Place, ProcessFailed
+from limpid.runs.distributed import Place
+from limpid.runs.processes import ProcessFailed
 
 if TYPE_CHECKING:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]

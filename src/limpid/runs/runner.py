@@ -30,12 +30,13 @@ from limpid.models.evaluation import INPUT_PREFIX
 from limpid.models.fsdp import FullySharded
 from limpid.paths import runs
 from limpid.results.rows import NO_SET
-from limpid.runs import continuing, distributed, fine_tuning, rehearsal, untrained
+from limpid.runs import continuing, distributed, fine_tuning, processes, rehearsal, untrained
 from limpid.runs.comparable import judge
-from limpid.runs.distributed import Place, ProcessFailed
+from limpid.runs.distributed import Place
 from limpid.runs.environment import describe, quieten
 from limpid.runs.interruption import Interrupted, end_in_order, interruptible
 from limpid.runs.prerequisites import fulfil
+from limpid.runs.processes import ProcessFailed
 from limpid.runs.rendezvous import Rendezvous, meeting
 from limpid.runs.resolve import resolve
 from limpid.runs.scorable import refuse_unscorable
@@ -127,7 +128,7 @@ class Runner:
             refuse_unscorable(data, metrics)
         with self._held(place.world):
             if place.starts:
-                distributed.launch(self.spec.directory, place.world)
+                processes.launch(self.spec.directory, place.world)
                 return Results(self.spec.directory, self.run_directory.results() or {})
             return self._fit_and_test(place, data)
 
@@ -230,8 +231,9 @@ class Runner:
     def _in_company(self, trainer: lightning.Trainer, do: Callable[[], None]) -> None:
         """Do a half of the run, and say what ended it from outside: a signal, the machine, or a lost process."""
         company = nullcontext() if self.meeting is None else self.meeting.watched()
+        ending = interruptible(lambda: trainer.fit_loop.epoch_loop.batch_progress.total.completed)
         explained = rehearsal.first_step_explained(self.spec, self.run_directory)
-        with interruptible(lambda: trainer.fit_loop.epoch_loop.batch_progress.total.completed), company, explained:
+        with explained, ending, company:  # the settings are put down for what neither of the others explains
             do()
 
     def _document(self, model: Restorer, data: RestorationData, weights: Path | None) -> MetricsFile:
@@ -363,14 +365,14 @@ def main(arguments: list[str]) -> int:
     end_in_order()
     try:
         runner = Runner(read_spec(arguments[0]))
-        if distributed.watched():
-            return distributed.take_part(runner.run)
+        if processes.watched():
+            return processes.take_part(runner.run)
         runner.run()
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     except ProcessFailed as error:
-        print(distributed.told(error), file=sys.stderr)
+        print(processes.told(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted; the same command continues where it was.", file=sys.stderr)
