@@ -112,14 +112,19 @@ def test_requests_at_once_are_counted(
     assert asyncio.run(tried()) == [200] * 4
 
 
-def test_uploads_fill_only_so_much_of_the_disk(page: serving.Page) -> None:
+def test_uploads_fill_only_so_much_of_the_disk(page: serving.Page, monkeypatch: pytest.MonkeyPatch) -> None:
     app = limits.Limits(reading, page)
     (page.folder / "upload").mkdir()
     (page.folder / "upload" / "a.png").write_bytes(bytes(9000))
     assert asyncio.run(answered(app, "/gradio_api/upload", [b"x"]))[0] == 200
     (page.folder / "upload" / "b.png").write_bytes(bytes(2000))
-    found = asyncio.run(answered(app, "/gradio_api/upload", [b"x"]))
-    assert found == (503, {"error": "Too many photographs lie here; try again in ten minutes."})
+    full = (503, {"error": "Too many photographs lie here; try again in ten minutes."})
+    assert asyncio.run(answered(app, "/gradio_api/upload", [b"x"])) == full
+    (page.folder / "upload" / "b.png").unlink()
+    monkeypatch.setattr("limpid.serving.page._FILES", 3)
+    for name in "cde":
+        (page.folder / "upload" / f"{name}.png").touch()
+    assert asyncio.run(answered(app, "/gradio_api/upload", [b"x"])) == full, "many empty files"
 
 
 async def failing(scope: Any, receive: Any, send: Send) -> None:

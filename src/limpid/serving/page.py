@@ -27,8 +27,9 @@ KEPT = 600
 _LOOK = 60
 #: An uploaded file may take this many bytes per pixel that is allowed: what 16 bit with alpha take uncompressed.
 BYTES_PER_PIXEL = 8
-#: How many photographs of the greatest size may lie in the folder at once.
+#: How many photographs of the greatest size may lie in the folder at once, and how many files of any size.
 _HELD = 10
+_FILES = 1000
 #: The longest side, in pixels, of what is shown; the download has every pixel.
 _SHOWN = 1600
 
@@ -107,8 +108,9 @@ class Page:
 
     @property
     def is_full(self) -> bool:
-        """Whether what lies in the folder takes the room of ten photographs of the greatest size."""
-        return sum(_bytes(path) for path in self.folder.rglob("*")) > _HELD * self.most_bytes
+        """Whether the folder holds as much as ten photographs of the greatest size take, or too many files."""
+        files = list(self.folder.rglob("*"))
+        return len(files) > _FILES or sum(map(_bytes, files)) > _HELD * self.most_bytes
 
     def preview(self, photograph: str) -> Preview:
         """An upload as a picture that every browser shows.
