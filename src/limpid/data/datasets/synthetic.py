@@ -15,7 +15,7 @@ from limpid.data.datasets.images import Clean
 from limpid.data.datasets.paired import held_out_scenes
 from limpid.data.degradations.scaling import imresize
 from limpid.errors import UserError
-from limpid.ranges import NonNegativeFloat, Pixels, PositiveFloat, PositiveInt
+from limpid.ranges import NonNegativeFloat, NonNegativeInt, Pixels, PositiveFloat, PositiveInt
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,8 +33,8 @@ class CleanSubset(Clean):
         UserError: the part is none of the three.
     """
 
-    first: str | int = ""  # an int where it was typed without quotes
-    last: str | int = ""
+    first: str | NonNegativeInt = ""  # an int where it was typed without quotes
+    last: str | NonNegativeInt = ""
     part: str = "all"
     held_out: NonNegativeFloat = 0
 
