@@ -189,7 +189,9 @@ def test_a_checkpoint_brings_its_own_network(limpid: Limpid, refused: Refused, t
     content = torch.load(ckpt, weights_only=True)
     content["network_config"]["_target_"] = "os.system"
     torch.save(content, ckpt)
-    assert "_target_" in refused("test", f"ckpt={ckpt}", "data=scenes")
+    assert "its sha256 is not in sha256.json" in refused("test", f"ckpt={ckpt}", "data=scenes")
+    torch.save(content, tmp_path / "foreign.ckpt")
+    assert "_target_" in refused("test", f"ckpt={tmp_path / 'foreign.ckpt'}", "data=scenes")
     ckpt.write_bytes(ckpt.read_bytes()[:1000])
     assert "cut short" in refused("test", f"ckpt={ckpt}", "data=scenes")
 
@@ -325,7 +327,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     monkeypatch.setattr(Path, "write_text", full)
     assert status(["test", f"images={tmp_path}", "metrics=[piqe]", f"output={tmp_path / 'scores'}"]) == 2
-    assert "There is no room to write" in capfd.readouterr().err
+    assert "There is no room on the disk to write" in capfd.readouterr().err
     assert not list((tmp_path / "scores").iterdir())
 
 
