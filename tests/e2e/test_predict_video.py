@@ -97,7 +97,7 @@ def test_each_video_may_choose_its_method(capfd: pytest.CaptureFixture[str]) -> 
         (("output=clip.mp4", "overwrite=true"), "would be written over it"),
         (("output=a.mp4", "video.crf=abc"), "video.crf is 'abc', but it must be float"),
         (("output=a.mp4", "video.preset=fats"), "did you mean 'fast'"),
-        (("output=a.mp4", "video.smoothing=-1"), "video.smoothing=-1 is negative"),
+        (("output=a.mp4", "video.smoothing=-1"), "video.smoothing is -1, but it must be at least 0"),
         (("output=a.mp4", "compare=true"), "compare works with photographs"),
         (("output=a.mp4", "video=null"), "is set to null"),
         (("output=a.mp4", "megapixels=0.001"), "more than 0.001 megapixels"),
