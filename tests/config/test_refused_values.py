@@ -190,7 +190,7 @@ def test_nothing_is_left_of_a_refused_run(
             ["data.root=${oc.env:NOPE}"],
             "The value of data.root refers to what is not there: \"Environment variable 'NOPE'",
         ),
-        (["budget=null"], "A group of the configuration is set to null, or to what is no name"),
+        (["budget=null"], "A group of the configuration is set to null or to what is no name"),
         (["~data.nope"], "There is no setting 'data.nope' that ~data.nope could take away."),
         (["budget=" + "a" * 300], f"There is no budget={'a' * 200}... (300 letters); there are mini, paper, smoke."),
         (["hydra.job.num=abc"], "could not be converted to Integer"),

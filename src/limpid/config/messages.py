@@ -26,7 +26,7 @@ def sentence(error: BaseException) -> str | None:
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     text = re.sub(r" See https://hydra\.cc\S+ for details", "", text)
     if text.startswith("Config group override must be a string or a list"):  # a plain ValueError of Hydra's
-        return "A group of the configuration is set to null, or to what is no name; name one of its options, or leave it out."
+        return "A group of the configuration is set to null or to what is no name; name an option, or leave it out."
     if type(error).__module__.split(".")[0] not in _PACKAGES and not _was_raised_inside(error):
         return None
     if isinstance(error, RecursionError):
