@@ -92,8 +92,8 @@ def test_names_of_other_bytes_are_json_too(tmp_path: Path) -> None:
 
 
 def test_no_json_is_written_at_another_place() -> None:
-    """What is no file and no answer may be: fingerprints, keys of caches, sentences, reports between processes."""
+    """What is no file and no answer may be: fingerprints, keys of caches, sentences."""
     source = Path(limpid.__file__).parent
     others = {"store/atomic_io.py", "store/fingerprint.py", "config/kinds.py", "data/make/images.py"}
     found = {path.relative_to(source).as_posix() for path in source.rglob("*.py") if "json.dump" in path.read_text()}
-    assert found <= others | {"runs/distributed.py"}
+    assert found <= others

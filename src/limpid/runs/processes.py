@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from limpid.errors import UserError
 from limpid.runs.interruption import Interrupted
+from limpid.store.atomic_io import json_text
 
 _REPORT = "LIMPID_REPORT"  # tells a process where to say how it ended, and that a command watches it
 _GRACE = 3.0  # seconds that the processes have to close their loggers before they are killed
@@ -211,7 +212,7 @@ def take_part(job: Callable[[], object]) -> int:
 def _leave(report: dict[str, object]) -> None:
     file = Path(os.environ[_REPORT])
     beside = file.with_suffix(".part")
-    beside.write_text(json.dumps({**report, "time": time.time()}), encoding="utf-8")
+    beside.write_text(json_text({**report, "time": time.time()}), encoding="utf-8")
     beside.replace(file)
 
 
