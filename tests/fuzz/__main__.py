@@ -38,6 +38,8 @@ SHOWN = 10
 LETTERS = 1000
 #: The most memory of a process.
 MEGABYTES = 1024
+#: A process that took more is replaced, as a command has one of its own.
+RENEWED = 600
 
 
 @dataclass
@@ -101,6 +103,8 @@ def _watched(words: Sequence[str], environment: Mapping[str, str], first: int, e
                     continue
                 patience = PATIENCE
                 _add(told, found)
+                if int(str(told["megabytes"])) > RENEWED:
+                    return number + 1
             return number + 1
         finally:
             process.kill()

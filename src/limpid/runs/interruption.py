@@ -68,9 +68,15 @@ def _hear_of_loaders(does: bool) -> None:
     """Let PyTorch's handler work, or keep it until the next run begins."""
     if does and _kept:
         _set(signal.SIGCHLD, _kept.pop())
-    elif not does and callable(handler := signal.getsignal(signal.SIGCHLD)):
+        return
+    handler = signal.getsignal(signal.SIGCHLD)
+    if not does and callable(handler) and handler is not _nothing:
         _kept.append(handler)
-        _set(signal.SIGCHLD, signal.SIG_DFL)
+        _set(signal.SIGCHLD, _nothing)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """What is done with a signal that came already: with no handler at all, Python would print a traceback."""
 
 
 @contextmanager
