@@ -169,7 +169,8 @@ def network(checkpoint: CheckpointContent, where: Path, allow_targets: Sequence[
         UserError: the name or the settings are unknown here, ask for more than the weights fill, or the weights do not
             fit them.
     """
-    name, settings, state = checkpoint["network"], checkpoint["network_config"], weights(checkpoint)
+    name, settings = checkpoint["network"], checkpoint["network_config"]
+    state = weights(checkpoint)
     try:
         if not settings.items() <= network_config(name).items():  # others may ask for any size
             with suppress(NotImplementedError), bounded(state), torch.device("meta"):

@@ -7,7 +7,9 @@ import stat
 from pathlib import Path, PurePath
 
 #: What `why_no_file` says of a folder, of what does not exist, and before what the system says of a way that is barred.
-IS_A_FOLDER, IS_NOT_THERE, UNREACHABLE = "is a folder", "is not there", "cannot be reached"
+IS_A_FOLDER = "is a folder"
+IS_NOT_THERE = "is not there"
+UNREACHABLE = "cannot be reached"
 
 _PACKAGE = Path(__file__).resolve().parent
 

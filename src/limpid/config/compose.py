@@ -205,7 +205,9 @@ def _network_at_paper(config: DictConfig) -> dict[str, Any]:
 
 
 #: Bounds far beyond what a setting needs; Hydra's parser takes minutes and much memory for what lies far beyond them.
-_MOST_LETTERS, _MOST_BRACKETS, _MOST_PARTS = 10_000, 30, 30
+_MOST_LETTERS = 10_000
+_MOST_BRACKETS = 30
+_MOST_PARTS = 30
 
 
 def refuse_endless(words: Sequence[str]) -> None:

@@ -298,8 +298,11 @@ def _missed_length(value: object, one: MinLen | MaxLen) -> str | None:
     is_least = isinstance(one, MinLen)
     bound = one.min_length if isinstance(one, MinLen) else one.max_length
     fits = len(value) >= bound if is_least else len(value) <= bound
-    unit = "letters" if isinstance(value, str) else "members"
-    return None if fits else f"of at {'least' if is_least else 'most'} {bound} {unit if bound != 1 else unit[:-1]}"
+    if fits:
+        return None
+    side = "least" if is_least else "most"
+    unit = "letter" if isinstance(value, str) else "member"
+    return f"of at {side} {bound} {unit}{'s' * (bound != 1)}"
 
 
 def _in_words(function: Any) -> str:

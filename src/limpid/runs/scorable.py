@@ -53,12 +53,12 @@ def _telling(images: ImageSet, count: int) -> Iterator[int]:
     if not isinstance(images, FileSet):
         yield from range(min(count, 1))  # made images are alike
         return
-    smallest: dict[tuple[int, ...], tuple[int, int]] = {}
+    smallest: dict[_Sizes, tuple[int, int]] = {}
     step = max(1, -(-count // _MOST))
     for index in range(0, count, step):
         sizes = _sizes(images.files_of(index))
         first = sizes[0] if sizes else (0, 0)
-        alike = tuple(side - own for size in sizes for side, own in zip(size, first, strict=True))
+        alike = tuple((width - first[0], height - first[1]) for width, height in sizes)
         least = smallest.get(alike)
         if least is None or min(first) < least[0]:
             smallest[alike] = (min(first), index)
