@@ -89,8 +89,8 @@ class ResUNet(nn.Module):
         super().__init__()
         if len(channels) != len(blocks) or not channels:
             raise UserError(
-                f"The ResUNet has {len(channels)} numbers of channels and {len(blocks)} of blocks, but needs one of each "
-                "for every level; make network.channels and network.blocks equally long."
+                f"The ResUNet has {len(channels)} numbers of channels and {len(blocks)} of blocks, but needs one of "
+                "each for every level; make network.channels and network.blocks equally long."
             )
         self.unshuffle = unshuffle
         self.multiple = unshuffle * 2 ** (len(channels) - 1)

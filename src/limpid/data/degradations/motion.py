@@ -123,9 +123,8 @@ class CameraShake:
         """
         camera = self._motion(rng)
         image = current(sample)
-        things = [
-            _ellipse(image.shape[:2], rng) for _ in range(int(rng.integers(self.objects + 1)) if self.objects else 0)
-        ]
+        count = int(rng.integers(self.objects + 1)) if self.objects else 0
+        things = [_ellipse(image.shape[:2], rng) for _ in range(count)]
         motions = [self._motion(rng) for _ in things]
         times = np.linspace(-0.5, 0.5, self.frames) if self.frames > 1 else np.zeros(1)
         light = image**self.gamma
@@ -160,7 +159,7 @@ class _Motion(NamedTuple):
 
 
 def _ellipse(shape: tuple[int, int], rng: np.random.Generator) -> Image:
-    """A mask `(H, W)` in [0, 1] of an ellipse with a soft edge, of a tenth to two fifths of the image's shorter side."""
+    """A mask `(H, W)` in [0, 1] of a soft-edged ellipse, a fifth to four fifths of the image's shorter side long."""
     height, width = shape
     middle = (int(rng.integers(width)), int(rng.integers(height)))
     half = rng.uniform(0.1, 0.4, 2) * min(height, width)

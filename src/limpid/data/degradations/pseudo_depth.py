@@ -90,10 +90,10 @@ def stand_in_depth(image: Image, height_share: float = 0.6) -> NDArray[np.float3
 def drawn_depth(image: Image, rng: np.random.Generator) -> NDArray[np.float32]:
     """A random depth for a clear image, with edges where the image has edges.
 
-    What `stand_in_depth` guesses, a network can learn to undo: it takes what is pale for far. Here depth is a random mix
-    of a slope, of hills and of a random weighing of the colours, and says nothing of how bright a thing is. A guided
-    filter (He et al., ECCV 2010) with the image as its guide gives it the edges of things. The image is taken for a
-    window of a larger scene, which begins and ends at random depths.
+    From what `stand_in_depth` guesses, a network learns to take what is pale for far. Here depth is a random mix of a
+    slope, of hills and of a random weighing of the colours, and says nothing of how bright a thing is. A guided filter
+    (He et al., ECCV 2010) with the image as its guide gives it the edges of things. The image is taken for a window of
+    a larger scene, which begins and ends at random depths.
 
     Args:
         image: `(H, W, 3)` RGB in [0, 1].
@@ -121,7 +121,14 @@ def drawn_depth(image: Image, rng: np.random.Generator) -> NDArray[np.float32]:
 def _guided(
     values: NDArray[np.float32], guide: NDArray[np.float32], radius: int, epsilon: float
 ) -> NDArray[np.float32]:
-    """`values` as a locally linear function of the `guide`, both `(H, W)`; `epsilon` is the variance that is an edge."""
+    """`values` as a locally linear function of the `guide`, both `(H, W)`.
+
+    Args:
+        values: what is filtered.
+        guide: whose edges it gets.
+        radius: of the windows, in pixels.
+        epsilon: the variance of the guide in a window that is taken for an edge.
+    """
     side = (2 * radius + 1, 2 * radius + 1)
 
     def mean(array: NDArray[np.float32]) -> NDArray[np.float32]:
