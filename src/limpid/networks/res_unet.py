@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -100,6 +101,7 @@ class ResUNet(nn.Module):
         self.encoder = nn.ModuleList(map(_blocks, channels, blocks))
         self.up = nn.ModuleList(Up(coarse, fine) for fine, coarse in pairwise(channels))
         self.decoder = nn.ModuleList(map(_blocks, channels[:-1], blocks[:-1]))
+        self.apply(_begin)
         self.offset = _zero(_convolution(channels[0], pixels))
         self.gain = _zero(_convolution(channels[0], pixels)) if affine else None
 
@@ -119,6 +121,20 @@ class ResUNet(nn.Module):
         if self.gain is not None:
             change = change + self.gain(features) * squares
         return x + F.pixel_shuffle(change, self.unshuffle)[..., :height, :width]
+
+
+def _begin(module: nn.Module) -> None:
+    """Set a layer's weights so that features keep their size through the levels (He et al., ICCV 2015).
+
+    PyTorch's own begin at a third of that in each layer, so that little of the coarser levels would arrive. Half of it
+    after each block's second convolution keeps sums of many blocks from growing.
+    """
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.zeros_(module.bias)
+    if isinstance(module, MirroredBlock):
+        with torch.no_grad():
+            module.conv2.weight.mul_(0.5)
 
 
 def _zero(layer: nn.Conv2d) -> nn.Conv2d:

@@ -19,7 +19,7 @@ import numpy as np
 
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
 from limpid.errors import UserError
-from limpid.ranges import Count, Layers, NonNegativeFloat, PositiveFloat
+from limpid.ranges import CountOrNone, Layers, NonNegativeFloat, PositiveFloat
 
 #: GoPro's approximation of the camera's response.
 GOPRO_GAMMA = 2.2
@@ -103,7 +103,7 @@ class CameraShake:
         roll: NonNegativeFloat = 1.0,
         frames: Layers = 25,
         gamma: PositiveFloat = GOPRO_GAMMA,
-        objects: Count = 0,
+        objects: CountOrNone = 0,
     ) -> None:
         self.length, self.gamma = checked_range("camera shake", "length", length), _checked_gamma(gamma)
         if bend < 0 or roll < 0 or frames < 1:

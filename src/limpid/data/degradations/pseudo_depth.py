@@ -92,8 +92,8 @@ def drawn_depth(image: Image, rng: np.random.Generator) -> NDArray[np.float32]:
 
     From what `stand_in_depth` guesses, a network learns to take what is pale for far. Here depth is a random mix of a
     slope, of hills and of a random weighing of the colours, and says nothing of how bright a thing is. A guided filter
-    (He et al., ECCV 2010) with the image as its guide gives it the edges of things. The image is taken for a window of
-    a larger scene, which begins and ends at random depths.
+    (He et al., ECCV 2010) with the image as its guide gives it the edges of things. What is nearest lies within 0.4,
+    and what is furthest beyond 0.7: in a window of one depth alone, haze could not be told from a pale thing.
 
     Args:
         image: `(H, W, 3)` RGB in [0, 1].
@@ -113,7 +113,8 @@ def drawn_depth(image: Image, rng: np.random.Generator) -> NDArray[np.float32]:
     radius = max(2, min(height, width) // 16)
     smooth = _guided(mixed.astype(np.float32), image.mean(axis=2), radius, float(rng.uniform(0.001, 0.02)))
     low, high = np.percentile(smooth, (2, 98))
-    near, far = np.sort(rng.uniform(0, 1, 2))
+    near = rng.uniform(0, 0.4)
+    far = rng.uniform(0.7, 1)
     relative = np.clip((smooth - low) / max(high - low, 1e-6), 0, 1)
     return np.asarray(near + (far - near) * relative, np.float32)
 

@@ -14,7 +14,7 @@ Phi stays within [0, 1 / 0.6]. With t = 1 the model gives J + 2 A - 1: the cast 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -57,7 +57,10 @@ def sand_scatter(
 
 
 #: How a sandstorm is made, by the name that `Sand` takes.
-MODELS = {"deviation": sand_scatter, "scattering": scatter}
+MODELS: dict[str, Callable[[Image, NDArray[np.float32], NDArray[np.float32]], Image]] = {
+    "deviation": sand_scatter,
+    "scattering": scatter,
+}
 
 
 def integrated_variable(clear: Image, sandy: Image, alpha: float = ALPHA, control: float = CONTROL) -> Image:
