@@ -247,8 +247,8 @@ def place_of(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) ->
             return f"{zoo.PREFIX}{card.name}"
         if not is_prior(name, allow_targets):
             raise UserError(
-                f"The zoo has no weights for the network {name}; give the path of a checkpoint, or `limpid.build("
-                f"{name!r})` for one that learnt nothing."
+                f"The zoo has no weights for the network {name} at hand; give the path of a checkpoint, or "
+                f"{zoo.how_to_name(name)}, or `limpid.build({name!r})` for one that learnt nothing."
             )
         return None
     if why_no_file(Path(name)) == IS_NOT_THERE:

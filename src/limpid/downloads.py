@@ -146,6 +146,8 @@ def _reason(error: Exception) -> str:
     if said:
         proxy = "the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
         return proxy + said[-1]
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off"
     return str(error).split("\n")[0][:200] or type(error).__name__
 
 

@@ -16,6 +16,7 @@ import yaml
 
 from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
+from limpid.paths import home
 from limpid.zoo import kept
 
 #: What a checkpoint's place begins with where it is the name of a card.
@@ -267,7 +268,8 @@ def text(card: Card) -> str:
 
 def own_folder() -> Path:
     """The user's own zoo: `LIMPID_ZOO`, by default `~/.cache/limpid/zoo`; it need not exist."""
-    return Path(os.environ.get("LIMPID_ZOO") or Path.home() / ".cache" / "limpid" / "zoo")
+    named = os.environ.get("LIMPID_ZOO")
+    return Path(named) if named else home("LIMPID_ZOO") / ".cache" / "limpid" / "zoo"
 
 
 def folders() -> list[Path]:
@@ -327,3 +329,11 @@ def default_for(network: str) -> Card | None:
         names = ", ".join(PREFIX + card.name for card in own)
         raise UserError(f"The network {network} has several weights and no default; give one of them: ckpt={names}.")
     return chosen
+
+
+def how_to_name(network: str) -> str:
+    """The names of weights for `network` that are not at hand, in words; where there are none, what lists all."""
+    others = [PREFIX + card.name for card in cards().values() if card.network == network and not card.at_hand]
+    if not others:
+        return f"{PREFIX}NAME (`limpid zoo list` names them)"
+    return f"{' or '.join(others)}, which others publish"
