@@ -17,6 +17,7 @@ class FileServer(ThreadingHTTPServer):
         files: the content by path, such as ``/set.zip``.
         most: after how many bytes of an answer the connection breaks off; None sends all.
         ranges: whether parts of a file are given.
+        lengths: whether answers say how long they are.
         kind: the Content-Type of answers.
         asked: the path and the Range of each request.
     """
@@ -26,6 +27,7 @@ class FileServer(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.most: int | None = None
         self.ranges = True
+        self.lengths = True
         self.kind = "application/octet-stream"
         self.asked: list[tuple[str, str | None]] = []
 
@@ -51,7 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = content[begin:]
         self.send_response(206 if begin else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if server.lengths:
+            self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Type", server.kind)
         self.end_headers()
         self.wfile.write(body[: server.most])

@@ -214,8 +214,9 @@ def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> 
     """A network with trained weights, ready to restore images; `limpid.load` is this function.
 
     Args:
-        what: the name of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card; the path of a
-            checkpoint or of a safetensors file; or the name of a prior, which needs no weights.
+        what: the name of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card, which are
+            fetched where others publish them and they are not here yet; the path of a checkpoint or of a safetensors
+            file; or the name of a prior, which needs no weights.
         allow_targets: packages besides Limpid's usual ones that a network's config may take it from.
 
     Returns:

@@ -107,6 +107,7 @@ def _resume(url: str, part: Path, name: str, progress: Progress | None, length: 
             for chunk in answer.iter_content(_CHUNK):
                 there += len(chunk)
                 if length is not None and there > length:
+                    part.unlink()  # what came cannot be the beginning of the file
                     raise _Refused(f"more than the {length:,} bytes came that are known")
                 stream.write(chunk)
                 if progress is not None:

@@ -231,6 +231,26 @@ def test_a_beginning_is_not_lost_to_a_page_that_comes_in_its_place(tiny: Zoo) ->
     assert tiny.server.asked[-1] == (PATH, "bytes=131072-")
 
 
+def test_no_more_is_taken_than_is_known(tiny: Zoo) -> None:
+    tiny.server.files[PATH], tiny.server.lengths = tiny.bytes + b"0" * 1_000_000, False
+    assert said_in(lambda: limpid.load("zoo:tiny")) == tiny.refusal(
+        f"more than the {len(tiny.bytes):,} bytes came that are known"
+    )
+    tiny.server.files[PATH] = tiny.bytes[:4000]
+    assert said_in(lambda: limpid.load("zoo:tiny")) == tiny.refusal(f"4000 of {len(tiny.bytes)} bytes came")
+    tiny.server.files[PATH] = tiny.bytes
+    assert limpid.load("zoo:tiny")
+    assert tiny.server.asked[-1] == (PATH, "bytes=4000-")
+
+
+def test_ones_own_weights_are_taken_before_those_that_were_fetched(tiny: Zoo, tmp_path: Path) -> None:
+    limpid.load("zoo:tiny")
+    assert zoo.default_for("aod_net") == zoo.find("tiny")
+    (tmp_path / "own.pth").write_bytes(content(seed=1))
+    own = create.published("aod_net", tmp_path / "own.pth", "own", tmp_path / "zoo")
+    assert zoo.default_for("aod_net") == own
+
+
 def closed(tiny: Zoo, monkeypatch: pytest.MonkeyPatch) -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

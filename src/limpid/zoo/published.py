@@ -111,8 +111,15 @@ def _kept(card: Card) -> Card | None:
         made.verify()
     except UserError:
         return None
-    facts = {"sha256": made.sha256, "bytes": made.bytes, "parameters": made.parameters}
-    return dataclasses.replace(card, **facts, network_config=made.network_config, files=[], file=file)
+    return dataclasses.replace(
+        card,
+        network_config=made.network_config,
+        sha256=made.sha256,
+        bytes=made.bytes,
+        parameters=made.parameters,
+        files=[],
+        file=file,
+    )
 
 
 def _made(card: Card) -> Card:
