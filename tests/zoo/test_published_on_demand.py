@@ -413,9 +413,8 @@ def test_what_has_to_be_got_by_hand_says_how_until_it_is_imported(
 ) -> None:
     tiny.write(files=None, get="Download tiny.pth from somebody's page.")
     sentence = (
-        "The weights zoo:tiny are not on this machine, and those who publish them have them where no program can fetch "
-        "them. Download tiny.pth from somebody's page. Then give `limpid zoo import aod_net FILE --name tiny --task "
-        "haze`."
+        "The weights zoo:tiny are not on this machine, and Limpid cannot fetch them. Download tiny.pth from somebody's "
+        "page. Then give `limpid zoo import aod_net FILE --name tiny --task haze`."
     )
     assert said_in(lambda: limpid.load("zoo:tiny")) == sentence
     assert said_in(lambda: with_own({"ckpt": "zoo:tiny"}, {})) == sentence

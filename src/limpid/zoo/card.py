@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import os
 import re
@@ -252,6 +253,16 @@ def read(file: Path) -> Card:
     Raises:
         UserError: it is no card; see `parse`.
     """
+    try:
+        status = file.stat()
+    except OSError:
+        return parse(values_of(file), file)  # which says why
+    return _read_once(file, (status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+@functools.lru_cache(maxsize=1000)
+def _read_once(file: Path, version: tuple[int, ...]) -> Card:
+    """The card in `file`, which one command asks for many times; `version` tells a changed file."""
     return parse(values_of(file), file)
 
 

@@ -51,8 +51,8 @@ def how_to_get(card: Card) -> str:
     """What to do for the weights of a card with `get`, in whole sentences."""
     command = f"limpid zoo import {card.network} FILE --name {card.name} --task {card.task}"
     return (
-        f"The weights {PREFIX}{card.name} are not on this machine, and those who publish them have them where no "
-        f"program can fetch them. {card.get} Then give `{command}`."
+        f"The weights {PREFIX}{card.name} are not on this machine, and Limpid cannot fetch them. {card.get} Then give "
+        f"`{command}`."
     )
 
 
@@ -109,7 +109,7 @@ def _kept(card: Card) -> Card | None:
     try:
         made = read(file)
         made.verify()
-    except UserError:
+    except (UserError, OSError):
         return None
     return dataclasses.replace(
         card,
