@@ -6,6 +6,7 @@ import csv
 import errno
 import hashlib
 import io
+import os
 import re
 import socket
 import threading
@@ -259,6 +260,12 @@ def closed(tiny: Zoo, monkeypatch: pytest.MonkeyPatch) -> str:
     return tiny.refusal("Connection refused").replace(tiny.server.url, url)
 
 
+def closed_to_a_password(tiny: Zoo, monkeypatch: pytest.MonkeyPatch) -> str:
+    sentence = closed(tiny, monkeypatch)
+    monkeypatch.setenv("LIMPID_WEIGHTS_URL", os.environ["LIMPID_WEIGHTS_URL"].replace("://", "://me:secret@"))
+    return sentence
+
+
 def unknown_name(tiny: Zoo, monkeypatch: pytest.MonkeyPatch) -> str:
     def unknown(*arguments: Any, **settings: Any) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -318,7 +325,8 @@ def unkept(folder: Path, reason: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "fault", [closed, unknown_name, gone, slow, no_certificates, no_mirror, full_disk, a_file_in_the_way]
+    "fault",
+    [closed, closed_to_a_password, unknown_name, gone, slow, no_certificates, no_mirror, full_disk, a_file_in_the_way],
 )
 def test_what_cannot_be_fetched_or_kept_is_one_sentence(
     fault: Callable[[Zoo, pytest.MonkeyPatch], str], tiny: Zoo, monkeypatch: pytest.MonkeyPatch
@@ -343,9 +351,11 @@ def test_a_file_that_was_put_there_by_hand_needs_no_connection(
 ) -> None:
     refusal = closed(tiny, monkeypatch)
     tiny.kept.mkdir(parents=True)
-    tiny.file.write_bytes(b"another")
-    assert said_in(lambda: limpid.load("zoo:tiny")) == refusal
-    assert tiny.file.read_bytes() == b"another"
+    another = tiny.bytes[:-1] + b"?"
+    tiny.file.write_bytes(another)
+    there = f"put it to {tiny.file}"
+    assert said_in(lambda: limpid.load("zoo:tiny")) == refusal.replace(there, f"{there}, where another file lies now")
+    assert tiny.file.read_bytes() == another
     assert not zoo.find("tiny").at_hand
     capsys.readouterr()
     tiny.file.write_bytes(tiny.bytes)
