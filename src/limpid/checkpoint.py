@@ -26,6 +26,7 @@ from limpid.store.atomic_io import atomic_write, read_json, synchronize, write_j
 from limpid.zoo import content, files, torch_files
 from limpid.zoo.bounded import bounded
 from limpid.zoo.content import FORMAT, CheckpointContent
+from limpid.zoo.published import obtain
 
 __all__ = ["FORMAT", "CheckpointContent", "fingerprint", "network", "read", "save", "trained", "weights"]
 
@@ -102,6 +103,8 @@ def previous(path: Path) -> Path:
 def read(path: Path, device: str = "cpu", refuse_non_finite: bool = False) -> CheckpointContent:
     """The checkpoint at `path`, which may be ``zoo:NAME`` or a safetensors file.
 
+    Weights that others publish are fetched here when they are first used.
+
     Args:
         path: of the file.
         device: where its tensors go.
@@ -110,10 +113,10 @@ def read(path: Path, device: str = "cpu", refuse_non_finite: bool = False) -> Ch
     Raises:
         Damaged: the file is cut short or changed; the sentence names the one before it, where that is whole.
         UserError: it is missing, holds objects other than plain values and tensors, is not one of Limpid's, or hides a
-            `_target_` among its values; or it is not what its zoo card says.
+            `_target_` among its values; or it is not what its zoo card says, or could not be fetched.
     """
     if (name := zoo.parse_zoo_name(path)) is not None:
-        card = zoo.find(name)
+        card = obtain(zoo.find(name))
         card.verify()
         checkpoint = content.checked(files.read(card.weights, device), card.weights, refuse_non_finite)
         if (checkpoint["network"], checkpoint["network_config"]) != (card.network, card.network_config):
@@ -211,8 +214,9 @@ def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> 
     """A network with trained weights, ready to restore images; `limpid.load` is this function.
 
     Args:
-        what: the name of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card; the path of a
-            checkpoint or of a safetensors file; or the name of a prior, which needs no weights.
+        what: the name of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card, which are
+            fetched where others publish them and they are not here yet; the path of a checkpoint or of a safetensors
+            file; or the name of a prior, which needs no weights.
         allow_targets: packages besides Limpid's usual ones that a network's config may take it from.
 
     Returns:
@@ -244,8 +248,8 @@ def place_of(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) ->
             return f"{zoo.PREFIX}{card.name}"
         if not is_prior(name, allow_targets):
             raise UserError(
-                f"The zoo has no weights for the network {name}; give the path of a checkpoint, or `limpid.build("
-                f"{name!r})` for one that learnt nothing."
+                f"The zoo has no weights for the network {name} at hand; give the path of a checkpoint, or "
+                f"{zoo.how_to_name(name)}, or `limpid.build({name!r})` for one that learnt nothing."
             )
         return None
     if why_no_file(Path(name)) == IS_NOT_THERE:
@@ -264,7 +268,7 @@ def is_prior(name: str, allow_targets: Sequence[str] = ()) -> bool:
 def fingerprint(path: Path) -> str:
     """The sha256 of the file at `path`, or of the weights that ``zoo:NAME`` stands for, in hex."""
     name = zoo.parse_zoo_name(path)
-    return zoo.sha256(path if name is None else zoo.find(name).weights)
+    return zoo.sha256(path if name is None else obtain(zoo.find(name)).weights)
 
 
 def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path, PurePath
 
+from limpid.errors import UserError
+
 #: What `why_no_file` says of a folder, of what does not exist, and before what the system says of a way that is barred.
 IS_A_FOLDER = "is a folder"
 IS_NOT_THERE = "is not there"
@@ -35,6 +37,34 @@ def leads_out(path: str) -> bool:
 def runs() -> Path:
     """The run store: `LIMPID_RUNS`, by default `runs` in the current directory."""
     return Path(os.environ.get("LIMPID_RUNS") or "runs")
+
+
+def home(variable: str) -> Path:
+    """The user's home folder.
+
+    Args:
+        variable: of the environment, which names another place for what is to lie there.
+
+    Raises:
+        UserError: there is none, as for a user id without a name.
+    """
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise UserError(f"There is no home folder here; set HOME to one, or {variable} to another folder.") from error
+
+
+def user_cache(variable: str) -> Path:
+    """The folder of Limpid in the user's cache (`XDG_CACHE_HOME`, by default `~/.cache`); it need not exist.
+
+    Args:
+        variable: as for `home`.
+
+    Raises:
+        UserError: there is no home folder.
+    """
+    named = os.environ.get("XDG_CACHE_HOME")
+    return (Path(named) if named else home(variable) / ".cache") / "limpid"
 
 
 def why_no_file(path: Path) -> str | None:

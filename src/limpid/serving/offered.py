@@ -40,30 +40,34 @@ class Offered(NamedTuple):
 
 
 def methods(names: Sequence[str] = (), device: str = "cpu") -> list[Offered]:
-    """The methods of these names, or all that can restore: the priors, and networks whose weights the zoo holds.
+    """The methods of these names, or all that can restore: the priors, and networks whose weights are at hand.
 
     Args:
         names: as `limpid predict model=` takes them; names of cards may lack their ``zoo:``.
         device: where networks run.
 
     Raises:
-        UserError: a name is none of them.
+        UserError: a name is none of them, or its weights could not be fetched.
     """
     from limpid import zoo
     from limpid.methods import method
-    from limpid.weather import offers
+    from limpid.weather import Offer, offer_of, offers
+    from limpid.zoo.published import obtain
 
-    known: dict[str, Offered] = {}
-    for offer in offers():
+    def offered(offer: Offer) -> Offered:
         make = functools.partial(method, offer.name, device)
-        known[offer.name] = Offered(offer.name, offer.weathers, offer.about, offer.limits, make)
-    cards = {name: known.get(f"{zoo.PREFIX}{name}") or known[card.network] for name, card in zoo.cards().items()}
+        return Offered(offer.name, offer.weathers, offer.about, offer.limits, make)
+
+    known = {offer.name: offered(offer) for offer in offers()}
+    cards = {name: offered(offer_of(card)) for name, card in zoo.cards().items()}
     chosen = []
     for name in names:
         found = known.get(name) or cards.get(name.removeprefix(zoo.PREFIX))
         if found is None:
             hint = nearest(name, [*known, *cards]) or f"; there are {', '.join(known)}."
             raise UserError(f"There is no method {name!r} that restores without training{hint}")
+        if name not in known:
+            obtain(zoo.find(name.removeprefix(zoo.PREFIX)))  # now, not when somebody's request comes
         chosen.append(found)
     return chosen or list(known.values())
 

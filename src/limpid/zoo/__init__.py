@@ -2,9 +2,32 @@
 
 Some come with Limpid (`weights/` beside this file); a user's own lie in `LIMPID_ZOO`, by default `~/.cache/limpid/zoo`.
 An entry is two files of one name: `NAME.safetensors`, whose header names the network and its settings, so that it is a
-checkpoint by itself, and the card `NAME.yaml`. Nothing here opens a connection.
+checkpoint by itself, and the card `NAME.yaml`. Of weights that others publish only the cards come with Limpid
+(`published/`); using them by their name is all that opens a connection.
 """
 
-from limpid.zoo.card import PREFIX, Card, cards, default_for, find, folders, own_folder, parse_zoo_name, sha256
+from limpid.zoo.card import (
+    PREFIX,
+    Card,
+    cards,
+    default_for,
+    find,
+    folders,
+    how_to_name,
+    own_folder,
+    parse_zoo_name,
+    sha256,
+)
 
-__all__ = ["PREFIX", "Card", "cards", "default_for", "find", "folders", "own_folder", "parse_zoo_name", "sha256"]
+__all__ = [
+    "PREFIX",
+    "Card",
+    "cards",
+    "default_for",
+    "find",
+    "folders",
+    "how_to_name",
+    "own_folder",
+    "parse_zoo_name",
+    "sha256",
+]
