@@ -11,6 +11,8 @@ from limpid import zoo
 from limpid.commands.command_parser import CommandParser
 from limpid.errors import UserError
 from limpid.store.atomic_io import json_text
+from limpid.store.run_directory import Run
+from limpid.zoo.listing import COSTS, measurements
 
 if TYPE_CHECKING:
     from limpid.zoo import Card
@@ -20,7 +22,8 @@ by limpid.load("zoo:NAME"). Your own entries lie in LIMPID_ZOO, by default ~/.ca
 
   limpid zoo list
   limpid zoo add runs/rfd/table5/student/mini/seed-0 --name my_student --task haze
-  limpid zoo import ffa_net its_train_ffa_3_19.pk --name ffa_its --task haze"""
+  limpid zoo import ffa_net its_train_ffa_3_19.pk --name ffa_its --task haze
+  limpid zoo measure my_student data=sots_indoor data.root=/data"""
 #: Fields of a card that can be said on the command line.
 _SAID = {
     "task": "what they take away: haze, rain, blur, hybrid, sand ...",
@@ -29,6 +32,7 @@ _SAID = {
     "data_licence": "of the data they were trained on",
     "good_for": "a sentence or two",
     "limits": "a sentence or two",
+    "bar": "what was demanded of them, and what came out",
 }
 
 
@@ -41,12 +45,14 @@ def run(arguments: list[str]) -> int:
         return _show(zoo.find(chosen.name.removeprefix(zoo.PREFIX)), chosen.format)
     if chosen.what == "check":
         return _check()
+    if chosen.what == "measure":
+        return _measure(chosen)
     return _enter(chosen)
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="limpid zoo", description="Trained weights and their cards.", epilog=_EPILOG)
-    subcommands = parser.add_subparsers(dest="what", required=True, metavar="list|show|check|add|import")
+    subcommands = parser.add_subparsers(dest="what", required=True, metavar="list|show|check|add|import|measure")
     listing = subcommands.add_parser("list", help="every entry: network, task, what it was trained on, size")
     showing = subcommands.add_parser("show", help="all that a card says")
     showing.add_argument("name", metavar="NAME")
@@ -79,8 +85,25 @@ def _parser() -> CommandParser:
         subcommand.add_argument("--to", type=Path, help="the zoo it goes to; by default your own")
         subcommand.add_argument("--default", action="store_true", help="make it what `predict model=NETWORK` takes")
         subcommand.add_argument("--overwrite", action="store_true", help="replace an entry of that name")
+        subcommand.add_argument(
+            "--alias",
+            dest="aliases",
+            metavar="NAME",
+            action="append",
+            help="a name of a task, such as haze, that stands for them",
+        )
+        subcommand.add_argument("--bar-held", choices=("yes", "no"), help="whether they reached the bar")
         for field, text in _SAID.items():
             subcommand.add_argument(f"--{field.replace('_', '-')}", help=text)
+    measuring = subcommands.add_parser("measure", help="test and time an entry or a prior, and write it into its card")
+    measuring.add_argument("name", metavar="NAME", help="of an entry, or of a prior such as dcp")
+    measuring.add_argument(
+        "words",
+        metavar="OVERRIDE",
+        nargs="*",
+        help="as of limpid test: data=sots_indoor data.root=DIR; none tests no set",
+    )
+    measuring.add_argument("--scores-only", action="store_true", help="leave seconds and memory as the card has them")
     for subcommand in (listing, showing):
         subcommand.add_argument("--format", choices=("rich", "json"), default="rich", help="rich (default) or json")
     return parser
@@ -123,7 +146,7 @@ def _show(card: Card, form: str) -> int:
     if form == "json":
         print(json_text(_plain(card), indent=2))
         return 0
-    facts = {key: value for key, value in card.plain().items() if key not in ("scores", "network_config")}
+    facts = {key: value for key, value in card.plain().items() if key not in ("scores", "network_config", *COSTS)}
     settings = ", ".join(f"{key}={value}" for key, value in card.network_config.items())
     facts["settings"] = settings or "the registry's"
     facts["file"] = str(card.weights)
@@ -131,9 +154,8 @@ def _show(card: Card, form: str) -> int:
     for key, value in facts.items():
         shown = f"{value:,}" if key in ("bytes", "parameters", "steps") else value
         print(f"{key.replace('_', ' '):<{width}}  {shown}")
-    for dataset, metrics in card.scores.items():
-        for metric, entry in metrics.items():
-            print(f"  {dataset}: {metric} {entry['value']:.6g}, mean of {entry['n']} ({entry['protocol']})")
+    for line in measurements(card):
+        print(f"  {line}")
     return 0
 
 
@@ -151,6 +173,16 @@ def _check() -> int:
     return 0
 
 
+def _measure(chosen: argparse.Namespace) -> int:
+    from limpid.runs.measuring import entry, measure
+
+    card = measure(entry(chosen.name), chosen.words, cost=not chosen.scores_only)
+    for line in measurements(card):
+        print(line)
+    print(f"written into {card.file}")
+    return 0
+
+
 def _enter(chosen: argparse.Namespace) -> int:
     from limpid.zoo import create
 
@@ -158,8 +190,12 @@ def _enter(chosen: argparse.Namespace) -> int:
     folder = chosen.to or zoo.own_folder()
     _refuse_taken(name, folder, chosen.overwrite)
     said: dict[str, object] = {field: getattr(chosen, field) for field in _SAID}
-    said["default"] = True if chosen.default else None
+    said |= {"default": True if chosen.default else None, "aliases": chosen.aliases}
+    said["bar_held"] = None if chosen.bar_held is None else chosen.bar_held == "yes"
     if chosen.what == "add":
+        from limpid.runs.measuring import scores_of
+
+        said["scores"] = scores_of(Run(chosen.source)) if chosen.source.is_dir() else None
         card = create.add(name, chosen.source, folder, **said)
     else:
         settings = dict(map(_setting, chosen.settings))

@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import yaml
 
 from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
+from limpid.zoo.measured import CardScores, refuse_scores
 
 #: What a checkpoint's place begins with where it is the name of a card.
 PREFIX = "zoo:"
@@ -24,21 +25,11 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The type of each field whose annotation is one type, or that type or nothing.
-_KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+_KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list[str]": list}
 
 
-class CardScore(TypedDict):
-    """The mean of a metric over the images of a set.
-
-    Attributes:
-        value: the mean.
-        n: of how many images.
-        protocol: the id of how it was measured.
-    """
-
-    value: float
-    n: int
-    protocol: str
+#: Fields that a card's file lacks where they are empty.
+_LEFT_OUT = ("aliases", "scores")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +55,14 @@ class Card:
         seed: of the run.
         commit: of the checkout that trained them; with a ``+`` where files differed from it.
         source: where weights that were not trained here come from.
-        scores: by set and metric ``{value, n, protocol}``; the mean over n images.
+        aliases: names of a task, such as ``haze``, of which these weights are the default.
+        scores: by set and metric ``{value, n, protocol}``, the mean over n images, and beside it the `input`'s and the
+            `interval` of the gain; see `limpid.zoo.measured.CardScore`.
+        bar: what was demanded of these weights, and what came out, in words.
+        bar_held: whether they reached it; where they did not, nothing takes them unless they are asked for by name.
+        seconds_per_megapixel: what restoring a photograph of a megapixel takes, as `limpid predict` does it.
+        memory_per_megapixel: the growth of memory while it does, in units of 2^20 bytes.
+        measured_on: the machine on which these two were measured.
         good_for: a sentence or two.
         limits: a sentence or two.
         restore_at: the megapixels at which these weights saw scenes in training; larger photographs are restored at
@@ -90,7 +88,13 @@ class Card:
     seed: int | None = None
     commit: str | None = None
     source: str | None = None
-    scores: dict[str, dict[str, CardScore]] = dataclasses.field(default_factory=dict)
+    aliases: list[str] = dataclasses.field(default_factory=list)
+    scores: CardScores = dataclasses.field(default_factory=dict)
+    bar: str = ""
+    bar_held: bool | None = None
+    seconds_per_megapixel: float | None = None
+    memory_per_megapixel: float | None = None
+    measured_on: str | None = None
     good_for: str = ""
     limits: str = ""
     restore_at: float | None = None
@@ -106,7 +110,7 @@ class Card:
         fields = dataclasses.asdict(self)
         values: dict[str, object] = {}
         for name, value in fields.items():
-            if name not in ("file", "default") and value not in (None, "") and (value or name != "scores"):
+            if name not in ("file", "default") and value not in (None, "") and (value or name not in _LEFT_OUT):
                 values[name] = value
         return {**values, "default": True} if self.default else values
 
@@ -145,7 +149,22 @@ class Card:
             )
 
 
-_FIELDS = {field.name: field for field in dataclasses.fields(Card) if field.name != "file"}
+def fields_of(kind: type, content: object, file: Path) -> dict[str, Any]:
+    """The values for the fields of the dataclass `kind`, from the plain values `content` found in `file`.
+
+    Raises:
+        UserError: a field is missing, unknown or of another kind.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name != "file"}
+    if not isinstance(content, Mapping):
+        raise UserError(f"The zoo card {file} is not a list of fields; `limpid zoo add` writes one.")
+    for key in content:
+        if key not in fields:
+            raise UserError(f"The zoo card {file} has an unknown field {key!r}{nearest(str(key), fields) or '.'}")
+    values: dict[str, Any] = {key: _date_as_text(value) for key, value in content.items()}
+    for field in fields.values():
+        _check_field(field, values, file)
+    return values
 
 
 def parse(content: object, file: Path) -> Card:
@@ -154,14 +173,7 @@ def parse(content: object, file: Path) -> Card:
     Raises:
         UserError: a field is missing, unknown or of another kind, or the name is not the file's.
     """
-    if not isinstance(content, Mapping):
-        raise UserError(f"The zoo card {file} is not a list of fields; `limpid zoo add` writes one.")
-    for key in content:
-        if key not in _FIELDS:
-            raise UserError(f"The zoo card {file} has an unknown field {key!r}{nearest(str(key), _FIELDS) or '.'}")
-    fields: dict[str, Any] = {key: _date_as_text(value) for key, value in content.items()}
-    for key in _FIELDS:
-        _check_field(key, fields, file)
+    fields = fields_of(Card, content, file)
     card = Card(**fields, file=file)
     if card.name != file.stem or not NAME.fullmatch(card.name):
         raise UserError(
@@ -170,9 +182,12 @@ def parse(content: object, file: Path) -> Card:
         )
     if not _SHA256.fullmatch(card.sha256):
         raise UserError(f"The sha256 of the zoo card {file} is not one of 64 hex digits.")
-    for name, metrics in card.scores.items():
-        if not all(map(_is_score, dict(metrics).values())):
-            raise UserError(f"The scores on {name} of the zoo card {file} are not each a value, an n and a protocol.")
+    refuse_scores(card.scores, file)
+    for alias in card.aliases:
+        if not isinstance(alias, str) or not NAME.fullmatch(alias):
+            raise UserError(
+                f"The zoo card {file} has the alias {alias!r}, but it must be a name of small letters, digits, _ and -."
+            )
     return card
 
 
@@ -181,9 +196,9 @@ def _date_as_text(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 
-def _check_field(key: str, content: Mapping[str, object], file: Path) -> None:
-    """Refuse a card without the field `key`, or with another kind of value in it."""
-    field = _FIELDS[key]
+def _check_field(field: dataclasses.Field[Any], content: Mapping[str, object], file: Path) -> None:
+    """Refuse a card without the `field`, or with another kind of value in it."""
+    key = field.name
     if key not in content:
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UserError(f"The zoo card {file} lacks the field {key}.")
@@ -191,13 +206,10 @@ def _check_field(key: str, content: Mapping[str, object], file: Path) -> None:
     value = content[key]
     kind, _, rest = str(field.type).partition(" | ")
     wanted = _KINDS.get(kind, dict)
-    right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    taken = (int, float) if wanted is float else wanted
+    right = isinstance(value, taken) and (wanted is bool or not isinstance(value, bool))
     if not right and not (rest and value is None):
         raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
-
-
-def _is_score(entry: object) -> bool:
-    return isinstance(entry, Mapping) and {"value", "n", "protocol"} == set(entry)
 
 
 def read(file: Path) -> Card:
@@ -217,7 +229,12 @@ def sha256(file: Path) -> str:
 
 def text(card: Card) -> str:
     """The text of the card's file."""
-    return yaml.safe_dump(card.plain(), sort_keys=False, allow_unicode=True, width=120)
+    return yaml_text(card.plain())
+
+
+def yaml_text(values: Mapping[str, object]) -> str:
+    """The text of a card's file that holds the plain `values`."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)
 
 
 def own_folder() -> Path:
