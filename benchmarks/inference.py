@@ -25,7 +25,7 @@ from limpid.inference import Adaptive
 from limpid.metrics import psnr
 from measuring import Ratio
 
-NETWORKS = tuple(card.network for card in zoo.cards().values() if card.default)
+NETWORKS = tuple(card.network for card in zoo.cards().values() if card.default and card.at_hand)
 EIGHT_K = (4320, 7680)
 MARGIN = 32
 _WHOLE = 4  # megapixels

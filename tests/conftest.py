@@ -15,7 +15,13 @@ import pytest
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ["LIMPID_ZOO"] = "/nonexistent"  # a developer's own weights are not a test's
+#: A developer's own weights are not a test's, and no test fetches any over the network.
+_NO_WEIGHTS = {
+    "LIMPID_ZOO": "/nonexistent",
+    "LIMPID_PUBLISHED": "/nonexistent",
+    "LIMPID_WEIGHTS_URL": "http://127.0.0.1:9",
+}
+os.environ.update(_NO_WEIGHTS)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,7 +37,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return {
         **kept,
         "LIMPID_RUNS": str(folder / "runs"),
-        "LIMPID_ZOO": "/nonexistent",
+        **_NO_WEIGHTS,
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "200",
         **more,

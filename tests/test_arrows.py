@@ -13,7 +13,10 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "limpid"
 
 # Floors from the ground up; a module may import its own part and what stands below. The foundation serves all.
 FOUNDATION = {"consoles", "errors", "paths", "ranges", "surroundings", "__init__"}
-GROUND = {"networks", "priors", "metrics", "inference", "store", "checkpoint", "config", "lr_schedulers", "profiling"}
+GROUND = {
+    *("networks", "priors", "metrics", "inference", "store", "checkpoint", "config"),
+    *("downloads", "lr_schedulers", "profiling"),
+}
 LOSSES = FOUNDATION | GROUND | {"losses"}
 SHARED = LOSSES | {"zero_shot"} | {"results", "data", "zoo", "models"}
 BESIDE = SHARED | {

@@ -26,6 +26,7 @@ from limpid.store.atomic_io import atomic_write, read_json, synchronize, write_j
 from limpid.zoo import content, files, torch_files
 from limpid.zoo.bounded import bounded
 from limpid.zoo.content import FORMAT, CheckpointContent
+from limpid.zoo.published import obtain
 
 __all__ = ["FORMAT", "CheckpointContent", "fingerprint", "network", "read", "save", "trained", "weights"]
 
@@ -102,6 +103,8 @@ def previous(path: Path) -> Path:
 def read(path: Path, device: str = "cpu", refuse_non_finite: bool = False) -> CheckpointContent:
     """The checkpoint at `path`, which may be ``zoo:NAME`` or a safetensors file.
 
+    Weights that others publish are fetched here when they are first used.
+
     Args:
         path: of the file.
         device: where its tensors go.
@@ -110,10 +113,10 @@ def read(path: Path, device: str = "cpu", refuse_non_finite: bool = False) -> Ch
     Raises:
         Damaged: the file is cut short or changed; the sentence names the one before it, where that is whole.
         UserError: it is missing, holds objects other than plain values and tensors, is not one of Limpid's, or hides a
-            `_target_` among its values; or it is not what its zoo card says.
+            `_target_` among its values; or it is not what its zoo card says, or could not be fetched.
     """
     if (name := zoo.parse_zoo_name(path)) is not None:
-        card = zoo.find(name)
+        card = obtain(zoo.find(name))
         card.verify()
         checkpoint = content.checked(files.read(card.weights, device), card.weights, refuse_non_finite)
         if (checkpoint["network"], checkpoint["network_config"]) != (card.network, card.network_config):
@@ -264,7 +267,7 @@ def is_prior(name: str, allow_targets: Sequence[str] = ()) -> bool:
 def fingerprint(path: Path) -> str:
     """The sha256 of the file at `path`, or of the weights that ``zoo:NAME`` stands for, in hex."""
     name = zoo.parse_zoo_name(path)
-    return zoo.sha256(path if name is None else zoo.find(name).weights)
+    return zoo.sha256(path if name is None else obtain(zoo.find(name)).weights)
 
 
 def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path, PurePath
 
+from limpid.errors import UserError
+
 #: What `why_no_file` says of a folder, of what does not exist, and before what the system says of a way that is barred.
 IS_A_FOLDER = "is a folder"
 IS_NOT_THERE = "is not there"
@@ -35,6 +37,21 @@ def leads_out(path: str) -> bool:
 def runs() -> Path:
     """The run store: `LIMPID_RUNS`, by default `runs` in the current directory."""
     return Path(os.environ.get("LIMPID_RUNS") or "runs")
+
+
+def user_cache(variable: str) -> Path:
+    """The folder of Limpid in the user's cache (`XDG_CACHE_HOME`, by default `~/.cache`); it need not exist.
+
+    Args:
+        variable: of the environment, which names another place for what is to lie there.
+
+    Raises:
+        UserError: there is no home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limpid"
+    except RuntimeError as error:
+        raise UserError(f"There is no home folder here to keep files in; set {variable} to a folder.") from error
 
 
 def why_no_file(path: Path) -> str | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from limpid.zoo import Card
+
     Pixels = NDArray[np.float32]
 
 #: Nothing is wrong.
@@ -141,6 +143,8 @@ def weathers() -> dict[str, Weather]:
 def offers() -> list[Offer]:
     """Every method that restores without further training: the priors that suit a weather, and the cards of the zoo.
 
+    Of the cards those whose weights are at hand.
+
     Raises:
         UserError: a card or a file of conf/weather is broken.
     """
@@ -155,12 +159,17 @@ def offers() -> list[Offer]:
         method = locate(str(network_config(prior)["_target_"]), "network")
         about = str(method.__doc__ or "").strip().splitlines()[0]
         offered.append(Offer(prior, suits, about, str(getattr(method, "LIMITS", "")), False))
-    for card in zoo.cards().values():
-        is_default = zoo.default_for(card.network) == card if _has_default(card.network) else False
-        name = card.network if is_default else f"{zoo.PREFIX}{card.name}"
-        tasks = tuple(task.strip() for task in card.task.split(","))
-        offered.append(Offer(name, tasks, card.good_for or card.summary(), card.limits, is_default))
-    return offered
+    return offered + [offer_of(card) for card in zoo.cards().values() if card.at_hand]
+
+
+def offer_of(card: Card) -> Offer:
+    """The method that restores with the weights of a card, whether they are at hand or have to be fetched."""
+    from limpid import zoo
+
+    is_default = zoo.default_for(card.network) == card if _has_default(card.network) else False
+    name = card.network if is_default else f"{zoo.PREFIX}{card.name}"
+    tasks = tuple(task.strip() for task in card.task.split(","))
+    return Offer(name, tasks, card.good_for or card.summary(), card.limits, is_default)
 
 
 def _has_default(network: str) -> bool:

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from limpid.config.recipes import names, option
+from limpid.downloads import Progress, download
 from limpid.errors import UserError
 from limpid.paths import leads_out
 from limpid.store.atomic_io import atomic_write
 
-#: What is called now and then with a file's name, how many bytes are there, and how many there will be (0: unknown).
-Progress = Callable[[str, int, int], None]
-
-_CHUNK = 1 << 16  # bytes; what is lost at most where a download breaks off
-_TIMEOUT = 60  # seconds without a byte
+_CHUNK = 1 << 16
 
 
 def fetch(name: str, card: Mapping[str, object], root: Path, progress: Progress | None = None) -> str:
@@ -65,71 +62,6 @@ def _fetch_one(file: Mapping[str, str], folder: Path, progress: Progress | None)
             "same command again, which goes on."
         ) from error
     return f"{archive} was fetched"
-
-
-def download(url: str, sha256: str, folder: Path, progress: Progress | None = None) -> Path:
-    """The path of a file that is downloaded and verified; one that is there already is only verified.
-
-    Args:
-        url: where it is.
-        sha256: its checksum.
-        folder: where it goes.
-        progress: told while it comes.
-
-    Raises:
-        UserError: it could not be downloaded, or its checksum is another.
-    """
-    import pooch
-    import requests
-
-    name = url.rpartition("/")[2]
-
-    def resumed(url: str, output: str, _: object) -> None:
-        part = folder / f".{name}.part"
-        _resume(url, part, progress)
-        part.replace(output)
-
-    logger = pooch.get_logger()
-    logger.setLevel("WARNING")
-    try:
-        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=resumed))
-    except requests.RequestException as error:
-        raise UserError(
-            f"{url} could not be downloaded ({_short(error)}); give the same command again, which goes on where it "
-            "broke off."
-        ) from error
-    except ValueError as error:
-        raise UserError(
-            f"{url} has another checksum than the {sha256} that is known, so it was thrown away; give the same command "
-            "again, or obtain it by hand."
-        ) from error
-
-
-def _short(error: Exception) -> str:
-    return str(error).split("\n")[0][:200] or type(error).__name__
-
-
-def _resume(url: str, part: Path, progress: Progress | None) -> None:
-    """Bring the rest of a file to `part`; from its beginning where the server does not give parts."""
-    import requests
-
-    there = part.stat().st_size if part.is_file() else 0
-    headers = {"Range": f"bytes={there}-"} if there else {}
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
-        if there and answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # nothing is left to bring; the checksum will tell whether it is right
-        answer.raise_for_status()
-        goes_on = there > 0 and answer.status_code == requests.codes.partial_content
-        there = there if goes_on else 0
-        total = there + int(answer.headers.get("Content-Length", 0))
-        with part.open("ab" if goes_on else "wb") as stream:
-            for chunk in answer.iter_content(_CHUNK):
-                stream.write(chunk)
-                there += len(chunk)
-                if progress is not None:
-                    progress(part.name.removeprefix(".").removesuffix(".part"), there, total)
-    if there < total:
-        raise requests.ConnectionError(f"{there} of {total} bytes came")
 
 
 def _extract(packed: zipfile.ZipFile, member: zipfile.ZipInfo, file: Path) -> None:

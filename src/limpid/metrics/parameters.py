@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limpid.errors import UserError
+from limpid.paths import user_cache
 from limpid.store.atomic_io import atomic_write
 
 
@@ -76,7 +77,7 @@ FADE_LIVE = Release(
 
 def cache_directory() -> Path:
     """Where fetched files are kept: `limpid/params` in the user's cache (`XDG_CACHE_HOME`, by default `~/.cache`)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limpid" / "params"
+    return user_cache("LIMPID_PARAMS") / "params"
 
 
 def find(release: Release, name: str, explicit: str | Path | None = None, *, timeout_s: float = 30.0) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from limpid.data.own_sets import own_contents, refuse_no_root
 from limpid.errors import UserError
 from limpid.runs.spec import TestedWeights
 from limpid.store.content import content_digest
+from limpid.zoo.published import how_to_get
 
 #: Keys under which a configuration names files of weights.
 _WEIGHTS = ("ckpt", "weights")
@@ -45,7 +47,7 @@ def with_own(parts: Mapping[str, object], own: Mapping[str, str]) -> dict[str, o
     """What a fingerprint hashes: the settings, files of weights by their content, and one's own where there is any.
 
     Raises:
-        UserError: there is no such card in the zoo, or a file cannot be read.
+        UserError: there is no such card in the zoo, its weights have to be got by hand, or a file cannot be read.
     """
     settings: dict[str, object] = _with_weights(parts)
     return {**settings, "own": dict(own)} if own else settings
@@ -89,11 +91,24 @@ def _with_weights(value: Any) -> Any:
 
 
 def _digest(named: object) -> str | None:
-    """A hash of the file of weights that is `named`, or None where it is no file: null, ``random``, ``row:...``."""
+    """A hash of the file of weights that is `named`, or None where it is no file: null, ``random``, ``row:...``.
+
+    Of weights that others publish it is one of their checksums, so that it is the same before they are fetched.
+    """
     if not isinstance(named, str) or named == "random":
         return None
-    card = zoo.parse_zoo_name(named)
-    file = Path(named).expanduser() if card is None else zoo.find(card).weights
+    name = zoo.parse_zoo_name(named)
+    if name is None:
+        return _digest_of(Path(named).expanduser())
+    card = zoo.find(name)
+    if card.get:
+        raise UserError(how_to_get(card))
+    if card.files:
+        return hashlib.sha256(" ".join(file["sha256"] for file in card.files).encode()).hexdigest()
+    return _digest_of(card.weights)
+
+
+def _digest_of(file: Path) -> str | None:
     return content_digest([("weights", file)]) if file.is_file() else None
 
 

@@ -51,13 +51,14 @@ def methods(names: Sequence[str] = (), device: str = "cpu") -> list[Offered]:
     """
     from limpid import zoo
     from limpid.methods import method
-    from limpid.weather import offers
+    from limpid.weather import Offer, offer_of, offers
 
-    known: dict[str, Offered] = {}
-    for offer in offers():
+    def offered(offer: Offer) -> Offered:
         make = functools.partial(method, offer.name, device)
-        known[offer.name] = Offered(offer.name, offer.weathers, offer.about, offer.limits, make)
-    cards = {name: known.get(f"{zoo.PREFIX}{name}") or known[card.network] for name, card in zoo.cards().items()}
+        return Offered(offer.name, offer.weathers, offer.about, offer.limits, make)
+
+    known = {offer.name: offered(offer) for offer in offers()}
+    cards = {name: offered(offer_of(card)) for name, card in zoo.cards().items()}
     chosen = []
     for name in names:
         found = known.get(name) or cards.get(name.removeprefix(zoo.PREFIX))

@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import yaml
 
 from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
+from limpid.zoo import kept
 from limpid.zoo.measured import CardScores, refuse_scores
 
 #: What a checkpoint's place begins with where it is the name of a card.
@@ -25,23 +26,29 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The type of each field whose annotation is one type, or that type or nothing.
-_KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list[str]": list}
-
-
-#: Fields that a card's file lacks where they are empty.
-_LEFT_OUT = ("aliases", "scores")
+_KINDS: dict[str, type] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "list[str]": list,
+    "list[kept.PublishedFile]": list,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Card:
     """What is known of one set of weights.
 
+    Most lie beside their card. Those of a card with `files` are fetched from who published them when they are first
+    used (`limpid.zoo.published`); a card with `get` says how somebody can get and import them.
+
     Attributes:
         name: by which `ckpt=zoo:NAME` takes them; also the stem of both files.
         network: the registry's name of the network.
         network_config: the settings it is built with, plain values.
-        sha256: of the file of weights, in hex.
-        bytes: length of that file.
+        sha256: of the file of weights, in hex; empty where they have first to be fetched or got.
+        bytes: length of that file, or of all that is fetched.
         parameters: number of the network's parameters.
         task: what it takes away, such as ``haze``, ``rain``, ``blur``, ``hybrid`` or ``sand``.
         trained_on: the data recipe, or the data in words.
@@ -67,14 +74,16 @@ class Card:
         limits: a sentence or two.
         restore_at: the megapixels at which these weights saw scenes in training; larger photographs are restored at
             that size, and the change is carried to theirs. None restores them at their own.
+        files: what others publish, of which the weights are made.
+        get: what to download by hand and where from, in a sentence or two.
         file: the card's own file; not written into it.
     """
 
     name: str
     network: str
     network_config: dict[str, Any]
-    sha256: str
-    bytes: int
+    sha256: str = ""
+    bytes: int = 0
     parameters: int
     task: str
     trained_on: str
@@ -98,19 +107,31 @@ class Card:
     good_for: str = ""
     limits: str = ""
     restore_at: float | None = None
+    files: list[kept.PublishedFile] = dataclasses.field(default_factory=list)
+    get: str = ""
     file: Path = Path()
 
     @property
     def weights(self) -> Path:
-        """The file of weights, beside the card."""
-        return self.file.with_suffix(".safetensors")
+        """The file of weights: beside the card, or for a card with `files` where they are kept once they are made."""
+        if not self.files:
+            return self.file.with_suffix(".safetensors")
+        sums = [file["sha256"] for file in self.files]
+        return kept.converted(self.name, self.network, self.network_config, sums) / f"{self.name}.safetensors"
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the weights are on this machine: beside the card, or fetched, or put where those fetched lie."""
+        if self.get:
+            return False
+        return not self.files or self.weights.is_file() or not kept.missing(self.name, self.files)
 
     def plain(self) -> dict[str, object]:
         """The card as plain values in the order of its fields, without those that are None or empty."""
         fields = dataclasses.asdict(self)
         values: dict[str, object] = {}
         for name, value in fields.items():
-            if name not in ("file", "default") and value not in (None, "") and (value or name not in _LEFT_OUT):
+            if name not in ("file", "default") and value not in (None, "", []) and (value or name != "scores"):
                 values[name] = value
         return {**values, "default": True} if self.default else values
 
@@ -174,14 +195,15 @@ def parse(content: object, file: Path) -> Card:
         UserError: a field is missing, unknown or of another kind, or the name is not the file's.
     """
     fields = fields_of(Card, content, file)
+    _check_whereabouts(fields, file)
     card = Card(**fields, file=file)
+    if card.files:
+        card = dataclasses.replace(card, bytes=sum(entry["bytes"] for entry in card.files))
     if card.name != file.stem or not NAME.fullmatch(card.name):
         raise UserError(
             f"The zoo card {file} is named {card.name!r}, but its name must be the file's, of small letters, digits, "
             "_ and - only."
         )
-    if not _SHA256.fullmatch(card.sha256):
-        raise UserError(f"The sha256 of the zoo card {file} is not one of 64 hex digits.")
     refuse_scores(card.scores, file)
     for alias in card.aliases:
         if not isinstance(alias, str) or not NAME.fullmatch(alias):
@@ -201,7 +223,7 @@ def _check_field(field: dataclasses.Field[Any], content: Mapping[str, object], f
     key = field.name
     if key not in content:
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise UserError(f"The zoo card {file} lacks the field {key}.")
+            _require((key,), content, file)
         return
     value = content[key]
     kind, _, rest = str(field.type).partition(" | ")
@@ -210,6 +232,32 @@ def _check_field(field: dataclasses.Field[Any], content: Mapping[str, object], f
     right = isinstance(value, taken) and (wanted is bool or not isinstance(value, bool))
     if not right and not (rest and value is None):
         raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
+
+
+def _require(keys: Sequence[str], content: Mapping[str, object], file: Path) -> None:
+    """Refuse a card without one of the fields `keys`."""
+    for key in keys:
+        if key not in content:
+            raise UserError(f"The zoo card {file} lacks the field {key}.")
+
+
+def _check_whereabouts(content: Mapping[str, Any], file: Path) -> None:
+    """Refuse a card that does not say in one way which weights it is of: by sha256, by files, or how to get them."""
+    ways = [key for key in ("sha256", "files", "get") if content.get(key)]
+    if len(ways) > 1:
+        raise UserError(f"The zoo card {file} has the fields {' and '.join(ways)}, of which it must have one alone.")
+    if ways in ([], ["sha256"]):
+        _require(("sha256", "bytes"), content, file)
+        if not _SHA256.fullmatch(content["sha256"]):
+            raise UserError(f"The sha256 of the zoo card {file} is not one of 64 hex digits.")
+    entries = content.get("files", [])
+    if not all(map(kept.is_published_file, entries)):
+        raise UserError(
+            f"The files of the zoo card {file} are not each a url that begins with https:// and ends in the name of a "
+            "file, a sha256 of 64 hex digits and a number of bytes."
+        )
+    if len(set(map(kept.file_name, entries))) < len(entries):
+        raise UserError(f"Two of the files of the zoo card {file} have one name; correct it.")
 
 
 def read(file: Path) -> Card:
@@ -243,8 +291,9 @@ def own_folder() -> Path:
 
 
 def folders() -> list[Path]:
-    """The folders in which entries are looked for: Limpid's own first, then the user's."""
-    return [Path(__file__).parent / "weights", own_folder()]
+    """The folders in which cards are looked for: of Limpid's own weights, the user's, and of what others publish."""
+    here = Path(__file__).parent
+    return [here / "weights", own_folder(), here / "published"]
 
 
 def cards() -> dict[str, Card]:
@@ -286,10 +335,13 @@ def find(name: str) -> Card:
 def default_for(network: str) -> Card | None:
     """The card whose weights `network` takes unless others are asked for: the default one, or the only one.
 
+    Of weights that others publish those count that are at hand, where there are no others.
+
     Raises:
         UserError: there are several and none is the default.
     """
-    own = [card for card in cards().values() if card.network == network]
+    here = [card for card in cards().values() if card.network == network and card.at_hand]
+    own = [card for card in here if not card.files] or here
     chosen = next((card for card in own if card.default), own[0] if len(own) == 1 else None)
     if own and chosen is None:
         names = ", ".join(PREFIX + card.name for card in own)

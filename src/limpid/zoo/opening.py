@@ -42,6 +42,11 @@ def files_in(source: Path) -> list[Path]:
     return found
 
 
+def opened_files(paths: Sequence[Path]) -> list[Path]:
+    """Those of `paths` that are opened themselves: all but the data that lie beside a TensorFlow index."""
+    return [path for path in paths if not tensorflow.is_data(path)]
+
+
 def state_of(paths: Sequence[Path], rules: RenameTable) -> dict[str, Tensor]:
     """The published weights in `paths` by name.
 

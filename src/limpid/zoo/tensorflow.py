@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from limpid.errors import UserError
 from limpid.zoo.protobuf import DamagedError, fields, read_number
 
 SUFFIX = ".index"
+_DATA = re.compile(r"\.data-\d{5}-of-\d{5}")
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER = 48
 #: What stands behind a block: a byte that says how it is compressed, and its checksum.
@@ -43,6 +45,11 @@ class _Entry(NamedTuple):
     place: int
     length: int
     checksum: int
+
+
+def is_data(file: Path) -> bool:
+    """Whether `file` is called as the data files beside an index are."""
+    return bool(_DATA.fullmatch(file.suffix))
 
 
 def weights(file: Path) -> dict[str, Tensor]:
