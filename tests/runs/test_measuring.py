@@ -83,7 +83,7 @@ def test_a_prior_gets_a_file_of_its_own(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words", "sentence"),
     [
-        ("doublin", [], "There are no weights zoo:doublin; did you mean 'doubling'?"),
+        ("doublin", [], "'doublin' is neither an entry of the zoo nor a prior; did you mean 'doubling'?"),
         ("zoo:gamma", [], "There are no weights zoo:gamma; there are doubling."),
         ("ffa_net", [], "'ffa_net' is neither an entry of the zoo nor a prior."),
         ("doubling", ["model=dcp"], "What is measured is zoo:doubling as it is, so model cannot be set; leave it out."),

@@ -48,9 +48,9 @@ def entry(name: str) -> Card | PriorCard:
     if bare == name and name in registered() and is_prior(name):
         file = zoo.own_folder() / priors.FOLDER / f"{name}.yaml"
         return priors.priors().get(name) or PriorCard(name=name, file=file)
-    known = [*zoo.cards(), *priors.priors()]
-    if bare not in zoo.cards() and bare == name and not nearest(bare, zoo.cards()):
-        raise UserError(f"{name!r} is neither an entry of the zoo nor a prior{nearest(name, known) or '.'}")
+    if bare == name and bare not in zoo.cards() and bare not in zoo.aliases():
+        hint = nearest(bare, [*zoo.cards(), *zoo.aliases(), *priors.priors()])
+        raise UserError(f"{name!r} is neither an entry of the zoo nor a prior{hint or '.'}")
     return zoo.find(bare)
 
 

@@ -66,6 +66,20 @@ def refuse_others(command: str, known: Sequence[str]) -> None:
             raise UserError(f"limpid {command} does not use {key!r}{hint}")
 
 
+def with_aliases(words: Sequence[str]) -> list[str]:
+    """The words with ``ckpt=zoo:NAME`` in the place of ``model=ALIAS``, the alias of a card."""
+    from limpid.config.recipes import names
+
+    keys = {key_of(word) for word in words}
+    replaced = []
+    for word in words:
+        name = word.removeprefix("model=")
+        is_alias = name != word and name not in names("model") and name not in names("network")
+        card = zoo.aliases().get(name) if is_alias and not {"ckpt", "network"} & keys else None
+        replaced.append(word if card is None else f"ckpt={zoo.PREFIX}{card.name}")
+    return replaced
+
+
 def _row_checkpoint(reference: str, typed: Sequence[str]) -> str:
     """The checkpoint that a row's training left at the typed budget and seed.
 
@@ -105,7 +119,7 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
     choices = HydraConfig.get().runtime.choices
     settle_permissions(config, words)
     allow = list(config.allow_targets)
-    ckpt = str(config.ckpt) if config.ckpt else None
+    ckpt = zoo.own_name(str(config.ckpt)) if config.ckpt else None
     if ckpt is not None and ckpt.startswith(PREFIX):
         ckpt = _row_checkpoint(ckpt, words)
     card = None

@@ -43,15 +43,16 @@ def methods(names: Sequence[str] = (), device: str = "cpu") -> list[Offered]:
     """The methods of these names, or all that can restore: the priors, and networks whose weights the zoo holds.
 
     Args:
-        names: as `limpid predict model=` takes them; names of cards may lack their ``zoo:``.
+        names: as `limpid predict model=` takes them, or aliases; names of cards may lack their ``zoo:``.
         device: where networks run.
 
     Raises:
         UserError: a name is none of them.
     """
     from limpid import zoo
+    from limpid.checkpoint import own_name
     from limpid.methods import method
-    from limpid.weather import Offer, offer_of, offers
+    from limpid.offers import Offer, offer_of, offers
 
     def offered(offer: Offer) -> Offered:
         make = functools.partial(method, offer.name, device)
@@ -61,9 +62,9 @@ def methods(names: Sequence[str] = (), device: str = "cpu") -> list[Offered]:
     cards = {name: offered(offer_of(card)) for name, card in zoo.cards().items()}
     chosen = []
     for name in names:
-        found = known.get(name) or cards.get(name.removeprefix(zoo.PREFIX))
+        found = known.get(name) or cards.get(own_name(name).removeprefix(zoo.PREFIX))
         if found is None:
-            hint = nearest(name, [*known, *cards]) or f"; there are {', '.join(known)}."
+            hint = nearest(name, [*known, *cards, *zoo.aliases()]) or f"; there are {', '.join(known)}."
             raise UserError(f"There is no method {name!r} that restores without training{hint}")
         chosen.append(found)
     return chosen or list(known.values())

@@ -5,6 +5,34 @@ An entry is two files of one name: `NAME.safetensors`, whose header names the ne
 checkpoint by itself, and the card `NAME.yaml`. Nothing here opens a connection.
 """
 
-from limpid.zoo.card import PREFIX, Card, cards, default_for, find, folders, own_folder, parse_zoo_name, sha256
+from limpid.zoo.card import (
+    PREFIX,
+    Card,
+    aliases,
+    cards,
+    default_for,
+    find,
+    folders,
+    is_default,
+    own_folder,
+    own_name,
+    parse_zoo_name,
+    sha256,
+    stamps,
+)
 
-__all__ = ["PREFIX", "Card", "cards", "default_for", "find", "folders", "own_folder", "parse_zoo_name", "sha256"]
+__all__ = [
+    "PREFIX",
+    "Card",
+    "aliases",
+    "cards",
+    "default_for",
+    "find",
+    "folders",
+    "is_default",
+    "own_folder",
+    "own_name",
+    "parse_zoo_name",
+    "sha256",
+    "stamps",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import functools
 import hashlib
 import os
 import re
@@ -17,6 +17,7 @@ import yaml
 from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
 from limpid.zoo import kept
+from limpid.zoo.fields import fields_of, require
 from limpid.zoo.measured import CardScores, refuse_scores
 
 #: What a checkpoint's place begins with where it is the name of a card.
@@ -25,15 +26,6 @@ PREFIX = "zoo:"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-#: The type of each field whose annotation is one type, or that type or nothing.
-_KINDS: dict[str, type] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "bool": bool,
-    "list[str]": list,
-    "list[kept.PublishedFile]": list,
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,24 +162,6 @@ class Card:
             )
 
 
-def fields_of(kind: type, content: object, file: Path) -> dict[str, Any]:
-    """The values for the fields of the dataclass `kind`, from the plain values `content` found in `file`.
-
-    Raises:
-        UserError: a field is missing, unknown or of another kind.
-    """
-    fields = {field.name: field for field in dataclasses.fields(kind) if field.name != "file"}
-    if not isinstance(content, Mapping):
-        raise UserError(f"The zoo card {file} is not a list of fields; `limpid zoo add` writes one.")
-    for key in content:
-        if key not in fields:
-            raise UserError(f"The zoo card {file} has an unknown field {key!r}{nearest(str(key), fields) or '.'}")
-    values: dict[str, Any] = {key: _date_as_text(value) for key, value in content.items()}
-    for field in fields.values():
-        _check_field(field, values, file)
-    return values
-
-
 def parse(content: object, file: Path) -> Card:
     """The card with the plain values `content`, found in `file`.
 
@@ -213,41 +187,13 @@ def parse(content: object, file: Path) -> Card:
     return card
 
 
-def _date_as_text(value: object) -> object:
-    """The `value`, or its text where it is a date: YAML reads an unquoted one as a date."""
-    return value.isoformat() if isinstance(value, datetime.date) else value
-
-
-def _check_field(field: dataclasses.Field[Any], content: Mapping[str, object], file: Path) -> None:
-    """Refuse a card without the `field`, or with another kind of value in it."""
-    key = field.name
-    if key not in content:
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            _require((key,), content, file)
-        return
-    value = content[key]
-    kind, _, rest = str(field.type).partition(" | ")
-    wanted = _KINDS.get(kind, dict)
-    taken = (int, float) if wanted is float else wanted
-    right = isinstance(value, taken) and (wanted is bool or not isinstance(value, bool))
-    if not right and not (rest and value is None):
-        raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
-
-
-def _require(keys: Sequence[str], content: Mapping[str, object], file: Path) -> None:
-    """Refuse a card without one of the fields `keys`."""
-    for key in keys:
-        if key not in content:
-            raise UserError(f"The zoo card {file} lacks the field {key}.")
-
-
 def _check_whereabouts(content: Mapping[str, Any], file: Path) -> None:
     """Refuse a card that does not say in one way which weights it is of: by sha256, by files, or how to get them."""
     ways = [key for key in ("sha256", "files", "get") if content.get(key)]
     if len(ways) > 1:
         raise UserError(f"The zoo card {file} has the fields {' and '.join(ways)}, of which it must have one alone.")
     if ways in ([], ["sha256"]):
-        _require(("sha256", "bytes"), content, file)
+        require(("sha256", "bytes"), content, file)
         if not _SHA256.fullmatch(content["sha256"]):
             raise UserError(f"The sha256 of the zoo card {file} is not one of 64 hex digits.")
     entries = content.get("files", [])
@@ -296,17 +242,39 @@ def folders() -> list[Path]:
     return [here / "weights", own_folder(), here / "published"]
 
 
+#: A file's path, the time of its last change in nanoseconds, its number and its bytes.
+Stamp = tuple[str, int, int, int]
+
+
+def stamps() -> tuple[Stamp, ...]:
+    """What differs once a card, or weights beside one, were added, changed or removed."""
+    files = chain.from_iterable(sorted(folder.glob("*")) for folder in folders())
+    return tuple(map(_stamp, files))
+
+
+def _stamp(file: Path) -> Stamp:
+    try:
+        found = file.stat()
+    except OSError:  # removed since, or a link to nothing
+        return str(file), 0, 0, 0
+    return str(file), found.st_mtime_ns, found.st_ino, found.st_size
+
+
 def cards() -> dict[str, Card]:
     """Every card by its name.
 
     Raises:
         UserError: one of them is broken.
     """
+    return dict(_read_all(stamps()))
+
+
+@functools.lru_cache(maxsize=1)
+def _read_all(found: tuple[Stamp, ...]) -> dict[str, Card]:
     by_name: dict[str, Card] = {}
-    for folder in folders():
-        for file in sorted(folder.glob("*.yaml")):
-            if file.stem not in by_name:
-                by_name[file.stem] = read(file)
+    for file in (Path(name) for name, *_ in found):
+        if file.suffix == ".yaml" and file.stem not in by_name:
+            by_name[file.stem] = read(file)
     return by_name
 
 
@@ -317,7 +285,7 @@ def parse_zoo_name(place: str | os.PathLike[str] | None) -> str | None:
 
 
 def find(name: str) -> Card:
-    """The card `name`.
+    """The card `name`, or the one that `name` is an alias of.
 
     Raises:
         UserError: there is none of that name, or it is broken.
@@ -326,10 +294,40 @@ def find(name: str) -> Card:
         for folder in folders():
             if (file := folder / f"{name}.yaml").is_file():
                 return read(file)
+    by_alias = aliases()
+    if name in by_alias:
+        return by_alias[name]
     files = chain.from_iterable(folder.glob("*.yaml") for folder in folders())
-    known = sorted({file.stem for file in files})
+    known = sorted({*(file.stem for file in files), *by_alias})
     hint = nearest(name, known) or (f"; there are {', '.join(known)}." if known else "; the zoo is empty.")
     raise UserError(f"There are no weights {PREFIX}{name}{hint}")
+
+
+def aliases() -> dict[str, Card]:
+    """The card that each alias stands for; the user's own come before others of the same alias.
+
+    The name of a card is no alias of another.
+
+    Raises:
+        UserError: a card is broken.
+    """
+    known = cards()
+    ranked = sorted(known.values(), key=lambda card: card.file.parent != own_folder())
+    by_alias: dict[str, Card] = {}
+    for card in ranked:
+        for alias in card.aliases:
+            if alias not in known:
+                by_alias.setdefault(alias, card)
+    return by_alias
+
+
+def own_name(place: str) -> str:
+    """The `place` with the card's own name where it is ``zoo:ALIAS``; anything else as it is."""
+    name = parse_zoo_name(place)
+    if name is None or not NAME.fullmatch(name):
+        return place
+    card = aliases().get(name)
+    return place if card is None else f"{PREFIX}{card.name}"
 
 
 def default_for(network: str) -> Card | None:
@@ -340,10 +338,23 @@ def default_for(network: str) -> Card | None:
     Raises:
         UserError: there are several and none is the default.
     """
-    here = [card for card in cards().values() if card.network == network and card.at_hand]
-    own = [card for card in here if not card.files] or here
-    chosen = next((card for card in own if card.default), own[0] if len(own) == 1 else None)
+    own = _candidates(network, list(cards().values()))
+    chosen = _default_among(own)
     if own and chosen is None:
         names = ", ".join(PREFIX + card.name for card in own)
         raise UserError(f"The network {network} has several weights and no default; give one of them: ckpt={names}.")
     return chosen
+
+
+def is_default(card: Card, among: Sequence[Card]) -> bool:
+    """Whether `card`, one of all the cards `among` which it is, is what its network takes."""
+    return _default_among(_candidates(card.network, among)) == card
+
+
+def _candidates(network: str, among: Sequence[Card]) -> list[Card]:
+    here = [card for card in among if card.network == network and card.at_hand]
+    return [card for card in here if not card.files] or here
+
+
+def _default_among(own: Sequence[Card]) -> Card | None:
+    return next((card for card in own if card.default), own[0] if len(own) == 1 else None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from limpid.config.yaml_files import values_of
 from limpid.errors import UserError
 from limpid.zoo import card as cards
+from limpid.zoo.fields import fields_of
 from limpid.zoo.measured import CardScores, refuse_scores
 
 #: Where they lie, below each folder of the zoo.
@@ -50,7 +51,7 @@ def read(file: Path) -> PriorCard:
     Raises:
         UserError: it is no such file.
     """
-    measured = PriorCard(**cards.fields_of(PriorCard, values_of(file), file), file=file)
+    measured = PriorCard(**fields_of(PriorCard, values_of(file), file), file=file)
     if measured.name != file.stem:
         raise UserError(f"The zoo card {file} is named {measured.name!r}, but its name must be the file's.")
     refuse_scores(measured.scores, file)
