@@ -214,9 +214,9 @@ def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> 
     """A network with trained weights, ready to restore images; `limpid.load` is this function.
 
     Args:
-        what: the name of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card; the alias of
-            one, such as ``haze``; the path of a checkpoint or of a safetensors file; or the name of a prior, which
-            needs no weights.
+        what: the name of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card, which are
+            fetched where others publish them and they are not here yet; the alias of a card, such as ``haze``; the path
+            of a checkpoint or of a safetensors file; or the name of a prior, which needs no weights.
         allow_targets: packages besides Limpid's usual ones that a network's config may take it from.
 
     Returns:
@@ -248,8 +248,8 @@ def place_of(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) ->
             return f"{zoo.PREFIX}{card.name}"
         if not is_prior(name, allow_targets):
             raise UserError(
-                f"The zoo has no weights for the network {name}; give the path of a checkpoint, or `limpid.build("
-                f"{name!r})` for one that learnt nothing."
+                f"The zoo has no weights for the network {name} at hand; give the path of a checkpoint, or "
+                f"{zoo.how_to_name(name)}, or `limpid.build({name!r})` for one that learnt nothing."
             )
         return None
     if why_no_file(Path(name)) == IS_NOT_THERE:

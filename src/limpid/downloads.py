@@ -107,6 +107,7 @@ def _resume(url: str, part: Path, name: str, progress: Progress | None, length: 
             for chunk in answer.iter_content(_CHUNK):
                 there += len(chunk)
                 if length is not None and there > length:
+                    part.unlink()  # what came cannot be the beginning of the file
                     raise _Refused(f"more than the {length:,} bytes came that are known")
                 stream.write(chunk)
                 if progress is not None:
@@ -146,6 +147,8 @@ def _reason(error: Exception) -> str:
     if said:
         proxy = "the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
         return proxy + said[-1]
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off"
     return str(error).split("\n")[0][:200] or type(error).__name__
 
 

@@ -39,19 +39,32 @@ def runs() -> Path:
     return Path(os.environ.get("LIMPID_RUNS") or "runs")
 
 
-def user_cache(variable: str) -> Path:
-    """The folder of Limpid in the user's cache (`XDG_CACHE_HOME`, by default `~/.cache`); it need not exist.
+def home(variable: str) -> Path:
+    """The user's home folder.
 
     Args:
         variable: of the environment, which names another place for what is to lie there.
 
     Raises:
-        UserError: there is no home folder.
+        UserError: there is none, as for a user id without a name.
     """
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limpid"
+        return Path.home()
     except RuntimeError as error:
-        raise UserError(f"There is no home folder here to keep files in; set {variable} to a folder.") from error
+        raise UserError(f"There is no home folder here; set HOME to one, or {variable} to another folder.") from error
+
+
+def user_cache(variable: str) -> Path:
+    """The folder of Limpid in the user's cache (`XDG_CACHE_HOME`, by default `~/.cache`); it need not exist.
+
+    Args:
+        variable: as for `home`.
+
+    Raises:
+        UserError: there is no home folder.
+    """
+    named = os.environ.get("XDG_CACHE_HOME")
+    return (Path(named) if named else home(variable) / ".cache") / "limpid"
 
 
 def why_no_file(path: Path) -> str | None:

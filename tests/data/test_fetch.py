@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.data.publishers import card, picture
+from tests.file_server import FileServer, serving
 
 from limpid.commands import data
 from limpid.config.recipes import names, option
@@ -30,55 +29,18 @@ def archive() -> bytes:
     return stream.getvalue()
 
 
-class Server(ThreadingHTTPServer):
-    """Serves one file, with ranges; breaks off after `most` bytes of an answer, and notes what was asked."""
-
-    content = archive()
-    most: int | None = None
-    ranges = True
-    asked: list[str | None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        server, asked = self.server, self.headers.get("Range")
-        server.asked.append(asked)
-        if self.path != "/set.zip":
-            self.send_error(404)
-            return
-        begin = int(re.findall(r"\d+", asked)[0]) if asked and server.ranges else 0
-        if begin >= len(server.content):
-            self.send_error(416)
-            return
-        body = server.content[begin:]
-        self.send_response(206 if begin else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: server.most])
-        self.close_connection = True
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as running:
-        running.asked = []
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+def server() -> Iterator[FileServer]:
+    with serving() as running:
+        running.files["/set.zip"] = archive()
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
-def there(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def there(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose conf/fetch has the set `photos`, which the server gives."""
-    digest = hashlib.sha256(server.content).hexdigest()
-    url = f"http://127.0.0.1:{server.server_port}/set.zip"
+    digest = hashlib.sha256(server.files["/set.zip"]).hexdigest()
+    url = f"{server.url}/set.zip"
     for kind, text in (
         ("fetch", f"files: [{{url: '{url}', sha256: {digest}}}]\nunpack: all\n"),
         (
@@ -94,49 +56,45 @@ def there(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-def test_a_set_is_fetched_verified_and_unpacked_once(there: Path, server: Server, capsys: Any) -> None:
+def test_a_set_is_fetched_verified_and_unpacked_once(there: Path, server: FileServer, capsys: Any) -> None:
     assert data.run(["fetch", "photos"]) == 0
     assert f"photos: set.zip was fetched; it lies in {there / 'all'}. Free." in capsys.readouterr().out
     assert (there / "all/photos/3.png").read_bytes() == b"picture 3 " * 5000
     assert not (there / "all/set.zip").exists()
     assert data.run(["fetch", "photos"]) == 0
     assert "set.zip was there" in capsys.readouterr().out
-    assert server.asked == [None]
+    assert server.asked == [("/set.zip", None)]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_download_that_broke_off_goes_on(there: Path, server: Server, ranges: bool) -> None:
+def test_a_download_that_broke_off_goes_on(there: Path, server: FileServer, ranges: bool) -> None:
     server.most, server.ranges = 150_000, ranges
     with pytest.raises(UserError, match=r"could not be downloaded .*; give the same command again, which goes on"):
         data.run(["fetch", "photos"])
     assert not (there / "all/photos").exists()
     server.most = None
     assert data.run(["fetch", "photos"]) == 0
-    assert server.asked == [None, "bytes=131072-"]
+    assert server.asked == [("/set.zip", None), ("/set.zip", "bytes=131072-")]
     assert (there / "all/photos/4.png").read_bytes() == b"picture 4 " * 5000
     left = sorted(file.name for file in (there / "all").iterdir())
     assert left == [".set.zip.sha256", "photos"]
 
 
-def test_what_has_another_checksum_is_thrown_away(there: Path, server: Server) -> None:
-    server.content = server.content[:-1] + b"x"
+def test_what_has_another_checksum_is_thrown_away(there: Path, server: FileServer) -> None:
+    server.files["/set.zip"] = server.files["/set.zip"][:-1] + b"x"
     with pytest.raises(UserError, match="has another checksum than the"):
         data.run(["fetch", "photos"])
     assert list((there / "all").rglob("*")) == []
 
 
 def test_addresses_that_are_gone_and_disks_that_are_full(
-    there: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    there: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Server, "content", b"")
     file = there / "conf/fetch/photos.yaml"
     whole = file.read_text()
     file.write_text(whole.replace("set.zip", "gone.zip"))
     with pytest.raises(UserError, match="404"):
         data.run(["fetch", "photos"])
-    monkeypatch.undo()
-    monkeypatch.chdir(there)
-    monkeypatch.setenv("LIMPID_DATA", str(there))
     file.write_text(whole)
 
     def full(archive: Path, folder: Path) -> None:

@@ -67,7 +67,7 @@ def test_list_show_and_check(saved: Path, capfd: pytest.CaptureFixture[str]) -> 
 def test_predict_takes_the_default_weights_and_says_so(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
     values = photograph(Path("a.png"))
     assert status(["predict", "model=aod_net", "input=a.png", "output=no.png"]) == 2
-    assert "or ckpt=zoo:NAME (`limpid zoo list` names them)" in capfd.readouterr().err
+    assert "or ckpt=zoo:aod_net_release, which others publish, or train it" in capfd.readouterr().err
     assert status(["zoo", "add", str(saved), "--name", "doubling"]) == 0
     assert status(["predict", "model=aod_net", "input=a.png", "output=b.png"]) == 0
     told = (

@@ -86,8 +86,8 @@ def _subject(config: DictConfig) -> tuple[Subject, Path | None]:
     chosen = chosen_network(config, weights=True)
     if not chosen.trained:
         raise UserError(
-            f"The model {chosen.name} has no weights to export; give ckpt=PATH, or ckpt=zoo:NAME (`limpid zoo list` "
-            f"names them), or train it first with `limpid train model={chosen.name}`."
+            f"The model {chosen.name} has no weights to export; give ckpt=PATH, or "
+            f"ckpt={zoo.how_to_name(chosen.name)}, or train it first with `limpid train model={chosen.name}`."
         )
     if isinstance(chosen.network, Identity):
         raise UserError(f"The model {chosen.name} has no network of its own, so nothing is exported; choose another.")

@@ -204,6 +204,7 @@ def _composed(config: DictConfig, inference: Any) -> Method:
     Raises:
         UserError: it has no weights.
     """
+    from limpid import zoo
     from limpid.methods import device_named, method_of
     from limpid.runs.select_network import chosen_network
 
@@ -211,7 +212,7 @@ def _composed(config: DictConfig, inference: Any) -> Method:
     network, name, trained, ckpt, settings = chosen_network(config, weights=True)
     if not trained:
         raise UserError(
-            f"The model {name} has no weights to restore with; give ckpt=PATH, or ckpt=zoo:NAME (`limpid zoo list` "
-            f"names them), or train it first with `limpid train model={name}`."
+            f"The model {name} has no weights to restore with; give ckpt=PATH, or "
+            f"ckpt={zoo.how_to_name(name)}, or train it first with `limpid train model={name}`."
         )
     return method_of(network, name, ckpt, device, inference, settings)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from limpid.zoo import Card
 
 _EPILOG = """Take weights by `ckpt=zoo:NAME` (test, predict, profile), by `limpid predict model=NETWORK`, or in Python
-by limpid.load("zoo:NAME"). Your own entries lie in LIMPID_ZOO, by default ~/.cache/limpid/zoo.
+by limpid.load("zoo:NAME"). Your own entries lie in LIMPID_ZOO, by default ~/.cache/limpid/zoo. Weights that others
+publish are fetched when they are first used by their name, and kept in ~/.cache/limpid/published.
 
   limpid zoo list
   limpid zoo add runs/rfd/table5/student/mini/seed-0 --name my_student --task haze
@@ -146,26 +147,37 @@ def _show(card: Card, form: str) -> int:
     if form == "json":
         print(json_text(_plain(card), indent=2))
         return 0
-    facts = {key: value for key, value in card.plain().items() if key not in ("scores", "network_config", *COSTS)}
+    from limpid.zoo.published import how_to_get
+
+    facts = {
+        key: value for key, value in card.plain().items() if key not in ("scores", "network_config", "files", *COSTS)
+    }
     settings = ", ".join(f"{key}={value}" for key, value in card.network_config.items())
     facts["settings"] = settings or "the registry's"
-    facts["file"] = str(card.weights)
+    if card.get:
+        del facts["bytes"]
+        facts["get"] = how_to_get(card)
+    else:
+        facts["file"] = str(card.weights) if card.at_hand else f"{card.weights} (not fetched yet)"
     width = max(map(len, facts))
     for key, value in facts.items():
         shown = f"{value:,}" if key in ("bytes", "parameters", "steps") else value
         print(f"{key.replace('_', ' '):<{width}}  {shown}")
     for line in measurements(card):
         print(f"  {line}")
+    for file in card.files:
+        print(f"  {file['url']}: {file['bytes']:,} bytes, sha256 {file['sha256']}")
     return 0
 
 
 def _check() -> int:
-    """The exit status after every entry was verified: 2 where one is damaged."""
+    """The exit status after every entry was verified: 2 where one is damaged. Nothing is fetched."""
+    from limpid.zoo.published import state
+
     problems = []
     for card in zoo.cards().values():
         try:
-            card.verify()
-            print(f"{card.name}: whole")
+            print(f"{card.name}: {state(card)}")
         except UserError as error:
             problems.append(str(error))
     if problems:
@@ -229,5 +241,5 @@ def _setting(word: str) -> tuple[str, object]:
 
 
 def _plain(card: Card) -> dict[str, object]:
-    """The card with the place of its weights."""
-    return {**dataclasses.asdict(card), "file": str(card.weights)}
+    """The card with the place of its weights, and whether they are there."""
+    return {**dataclasses.asdict(card), "file": str(card.weights), "at_hand": card.at_hand}

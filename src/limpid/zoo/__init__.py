@@ -2,7 +2,8 @@
 
 Some come with Limpid (`weights/` beside this file); a user's own lie in `LIMPID_ZOO`, by default `~/.cache/limpid/zoo`.
 An entry is two files of one name: `NAME.safetensors`, whose header names the network and its settings, so that it is a
-checkpoint by itself, and the card `NAME.yaml`. Nothing here opens a connection.
+checkpoint by itself, and the card `NAME.yaml`. Of weights that others publish only the cards come with Limpid
+(`published/`); using them by their name is all that opens a connection.
 """
 
 from limpid.zoo.card import (
@@ -13,6 +14,7 @@ from limpid.zoo.card import (
     default_for,
     find,
     folders,
+    how_to_name,
     is_default,
     own_folder,
     own_name,
@@ -29,6 +31,7 @@ __all__ = [
     "default_for",
     "find",
     "folders",
+    "how_to_name",
     "is_default",
     "own_folder",
     "own_name",

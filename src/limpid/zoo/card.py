@@ -16,6 +16,7 @@ import yaml
 
 from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
+from limpid.paths import home
 from limpid.zoo import kept
 from limpid.zoo.fields import fields_of, require
 from limpid.zoo.measured import CardScores, refuse_scores
@@ -233,7 +234,8 @@ def yaml_text(values: Mapping[str, object]) -> str:
 
 def own_folder() -> Path:
     """The user's own zoo: `LIMPID_ZOO`, by default `~/.cache/limpid/zoo`; it need not exist."""
-    return Path(os.environ.get("LIMPID_ZOO") or Path.home() / ".cache" / "limpid" / "zoo")
+    named = os.environ.get("LIMPID_ZOO")
+    return Path(named) if named else home("LIMPID_ZOO") / ".cache" / "limpid" / "zoo"
 
 
 def folders() -> list[Path]:
@@ -358,3 +360,11 @@ def _candidates(network: str, among: Sequence[Card]) -> list[Card]:
 
 def _default_among(own: Sequence[Card]) -> Card | None:
     return next((card for card in own if card.default), own[0] if len(own) == 1 else None)
+
+
+def how_to_name(network: str) -> str:
+    """The names of weights for `network` that are not at hand, in words; where there are none, what lists all."""
+    others = [PREFIX + card.name for card in cards().values() if card.network == network and not card.at_hand]
+    if not others:
+        return f"{PREFIX}NAME (`limpid zoo list` names them)"
+    return f"{' or '.join(others)}, which others publish"

@@ -75,7 +75,9 @@ def folder(name: str) -> Path:
         UserError: nothing names it, and there is no home folder.
     """
     named = os.environ.get("LIMPID_PUBLISHED")
-    return (Path(named) if named else user_cache("LIMPID_PUBLISHED") / "published") / name
+    if not named:
+        return user_cache("LIMPID_PUBLISHED") / "published" / name
+    return Path(os.path.expanduser(named)) / name  # noqa: PTH111 - a user whom the system does not know is no error
 
 
 def converted(name: str, network: str, settings: Mapping[str, object], sums: Iterable[str]) -> Path:

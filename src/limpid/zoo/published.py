@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from limpid.downloads import NotDownloaded, download
 from limpid.errors import UserError
 from limpid.zoo import kept
-from limpid.zoo.card import PREFIX, Card, read
+from limpid.zoo.card import PREFIX, Card, read, sha256
 
 #: What addresses of files on GitHub begin with; `LIMPID_WEIGHTS_URL` stands in its place.
 _GITHUB = "https://raw.githubusercontent.com"
@@ -49,12 +49,39 @@ def obtain(card: Card) -> Card:
 
 def how_to_get(card: Card) -> str:
     """What to do for the weights of a card with `get`, in whole sentences."""
-    words = [card.network, "FILE", *(f"{key}={value}" for key, value in card.network_config.items())]
-    command = f"limpid zoo import {' '.join(words)} --name {card.name} --task {card.task}"
+    command = f"limpid zoo import {card.network} FILE --name {card.name} --task {card.task}"
     return (
         f"The weights {PREFIX}{card.name} are not on this machine, and those who publish them have them where no "
         f"program can fetch them. {card.get} Then give `{command}`."
     )
+
+
+def state(card: Card) -> str:
+    """What is known of the weights of a card, in words, after those on this machine were compared with it.
+
+    Raises:
+        UserError: a file is damaged or was exchanged.
+    """
+    if card.get:
+        return "not here; it says how to get it"
+    if not card.files:
+        card.verify()
+        return "whole"
+    if not card.at_hand:
+        return "not fetched"
+    folder = kept.folder(card.name)
+    for file in card.files:
+        path = folder / kept.file_name(file)
+        if path.is_file() and sha256(path) != file["sha256"]:
+            raise UserError(
+                f"The file {path} is damaged or was exchanged: its sha256 is not that of {file['url']}; remove it, and "
+                "it is fetched again."
+            )
+    if card.weights.is_file() and _kept(card) is None:
+        raise UserError(
+            f"The weights {card.weights} are damaged or were exchanged; remove them, and they are made anew."
+        )
+    return "whole"
 
 
 def address(file: kept.PublishedFile) -> str:
@@ -84,8 +111,15 @@ def _kept(card: Card) -> Card | None:
         made.verify()
     except UserError:
         return None
-    facts = {"sha256": made.sha256, "bytes": made.bytes, "parameters": made.parameters}
-    return dataclasses.replace(card, **facts, network_config=made.network_config, files=[], file=file)
+    return dataclasses.replace(
+        card,
+        network_config=made.network_config,
+        sha256=made.sha256,
+        bytes=made.bytes,
+        parameters=made.parameters,
+        files=[],
+        file=file,
+    )
 
 
 def _made(card: Card) -> Card:
