@@ -15,27 +15,27 @@ from limpid.config.instantiate import locate
 from limpid.config.registry import network_config
 from limpid.weather import weathers
 from limpid.zoo import Card
-from limpid.zoo.comparison import Compared, compared, is_worse_than_nothing
+from limpid.zoo.comparison import METRIC, Compared, compared, is_worse_than_nothing
+from limpid.zoo.measured import CardScore
 from limpid.zoo.priors import PriorCard, priors
+
+#: The order in which tasks are listed; others follow.
+_TASKS = ("haze", "rain", "blur", "sand", "hybrid")
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A method that can restore here.
+    """A method that can restore.
 
     Attributes:
         name: as `limpid predict model=` takes it.
         weathers: the names of what it suits.
-        about: a sentence or two on what it is good for.
-        limits: a sentence or two on what it cannot.
         default: whether it is what comes first: a card that is its network's default.
         card: of its weights; or of what was measured of a prior.
     """
 
     name: str
     weathers: tuple[str, ...]
-    about: str
-    limits: str
     default: bool
     card: Card | PriorCard
 
@@ -43,6 +43,25 @@ class Offer:
     def at_hand(self) -> bool:
         """Whether it restores without being fetched first."""
         return not isinstance(self.card, Card) or self.card.at_hand
+
+    @property
+    def about(self) -> str:
+        """A sentence or two on what it is good for."""
+        if isinstance(self.card, Card):
+            return self.card.good_for or self.card.summary()
+        return str(_prior(self.name).__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def limits(self) -> str:
+        """A sentence or two on what it cannot."""
+        if isinstance(self.card, Card):
+            return self.card.limits
+        return str(getattr(_prior(self.name), "LIMITS", ""))
+
+
+def _prior(name: str) -> object:
+    """The class of a prior."""
+    return locate(str(network_config(name)["_target_"]), "network")
 
 
 class Choice(NamedTuple):
@@ -79,10 +98,7 @@ def all_offers() -> list[Offer]:
     offered = []
     for prior in dict.fromkeys(name for weather in known.values() for name in weather.priors):
         suits = tuple(name for name, weather in known.items() if prior in weather.priors)
-        method = locate(str(network_config(prior)["_target_"]), "network")
-        about = str(method.__doc__ or "").strip().splitlines()[0]
-        card = measured.get(prior) or PriorCard(name=prior)
-        offered.append(Offer(prior, suits, about, str(getattr(method, "LIMITS", "")), False, card))
+        offered.append(Offer(prior, suits, False, measured.get(prior) or PriorCard(name=prior)))
     cards = list(zoo.cards().values())
     return offered + [offer_of(card, cards) for card in cards]
 
@@ -97,7 +113,7 @@ def offer_of(card: Card, among: Sequence[Card] | None = None) -> Offer:
     is_default = zoo.is_default(card, list(zoo.cards().values()) if among is None else among)
     name = card.network if is_default else f"{zoo.PREFIX}{card.name}"
     tasks = tuple(task.strip() for task in card.task.split(","))
-    return Offer(name, tasks, card.good_for or card.summary(), card.limits, is_default, card)
+    return Offer(name, tasks, is_default, card)
 
 
 def suiting(weather: str, offered: Sequence[Offer] | None = None) -> list[str]:
@@ -122,6 +138,30 @@ def ranked(weather: str, offered: Sequence[Offer]) -> list[Offer]:
         return not _may_be_taken(offer, weather), -value, preferred, not offer.default
 
     return sorted(fits, key=rank)
+
+
+def by_task(offered: Sequence[Offer]) -> dict[str, list[Offer]]:
+    """The methods by what they take away, each once, under the first that it names; the best of each first."""
+    tasks = sorted({offer.weathers[0] for offer in offered if offer.weathers}, key=_place_of_task)
+    return {task: ranked(task, [offer for offer in offered if offer.weathers[:1] == (task,)]) for task in tasks}
+
+
+def _place_of_task(task: str) -> tuple[int, str]:
+    return (_TASKS.index(task) if task in _TASKS else len(_TASKS)), task
+
+
+def score_of(offer: Offer) -> tuple[str, str, CardScore] | None:
+    """The set, the metric and the score that say most of a method; None where nothing was measured.
+
+    It is on the first set that the method's weathers are compared on, else on the first on its card.
+    """
+    known = weathers()
+    telling = [name for weather in offer.weathers if weather in known for name in known[weather].sets]
+    scores = offer.card.scores
+    for dataset in [*(name for name in telling if name in scores), *scores]:
+        for metric in sorted(scores[dataset], key=lambda metric: metric != METRIC):
+            return dataset, metric, scores[dataset][metric]
+    return None
 
 
 def choice(weather: str, offered: Sequence[Offer]) -> Choice | None:

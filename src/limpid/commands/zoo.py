@@ -12,9 +12,10 @@ from limpid.commands.command_parser import CommandParser
 from limpid.errors import UserError
 from limpid.store.atomic_io import json_text
 from limpid.store.run_directory import Run
-from limpid.zoo.listing import COSTS, measurements
+from limpid.zoo.listing import IN_WORDS, in_words, licence_in_short, measurements, scores_in_short, whereabouts
 
 if TYPE_CHECKING:
+    from limpid.offers import Offer
     from limpid.zoo import Card
 
 _EPILOG = """Take weights by `ckpt=zoo:NAME` (test, predict, profile), by `limpid predict model=NETWORK`, or in Python
@@ -43,7 +44,7 @@ def run(arguments: list[str]) -> int:
     if chosen.what == "list":
         return _list(chosen.format)
     if chosen.what == "show":
-        return _show(zoo.find(chosen.name.removeprefix(zoo.PREFIX)), chosen.format)
+        return _show(chosen.name, chosen.format)
     if chosen.what == "check":
         return _check()
     if chosen.what == "measure":
@@ -111,47 +112,69 @@ def _parser() -> CommandParser:
 
 
 def _list(form: str) -> int:
-    entries = list(zoo.cards().values())
+    from limpid.offers import all_offers, by_task
+
+    groups = by_task(all_offers())
     if form == "json":
-        print(json_text([_plain(card) for card in entries], indent=2))
-        return 0
-    if not entries:
-        print(f"There are no weights yet; your own go to {zoo.own_folder()} (`limpid zoo add`, `limpid zoo import`).")
+        print(json_text([_everything(offer) for offers in groups.values() for offer in offers], indent=2))
         return 0
     from rich.table import Table
 
     from limpid.consoles import answers
 
-    table = Table(header_style="bold")
-    for column in ("name", "network", "task", "trained on", "parameters", "MB", "score"):
-        table.add_column(column, justify="right" if column in ("parameters", "MB") else "left")
-    for card in entries:
-        name = f"{card.name} *" if card.default else card.name
-        numbers = (f"{card.parameters:,}", f"{card.bytes / 1e6:.2f}")
-        table.add_row(name, card.network, card.task, card.trained_on, *numbers, _score(card))
+    table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0))
+    for column in ("name", "alias", "task", "measured on", "input", "score", "gain", "s/MP", "here", "licence"):
+        numeric = column in ("input", "score", "gain", "s/MP")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=column == "name")
+    for number, offers in enumerate(groups.values()):
+        if number:
+            table.add_row()
+        for offer in offers:
+            table.add_row(*_line(offer))
     answers().print(table)
-    if any(card.default for card in entries):
-        print("* what `limpid predict model=NETWORK` takes. `limpid zoo show NAME` says more.")
+    print("Scores are PSNR in dB, the gain is over the untouched input, s/MP are seconds of one core for a megapixel.")
+    print("* what `limpid predict model=NETWORK` takes. - needs no weights. `limpid zoo show NAME` says more.")
     return 0
 
 
-def _score(card: Card) -> str:
-    """The first score of a card, in short."""
-    for dataset, metrics in card.scores.items():
-        for metric, entry in metrics.items():
-            return f"{metric} {entry['value']:.4g} on {dataset}"
-    return ""
+def _line(offer: Offer) -> tuple[str, ...]:
+    """What the table says of a method."""
+    from limpid.offers import score_of
+
+    card = offer.card
+    found = score_of(offer)
+    numbers = ("", "", "", "") if found is None else scores_in_short(*found)
+    seconds = "" if card.seconds_per_megapixel is None else f"{card.seconds_per_megapixel:.2g}"
+    if not isinstance(card, zoo.Card):
+        return card.name, "", ", ".join(offer.weathers), *numbers, seconds, "-", "-"
+    name = f"{card.name} *" if offer.default else card.name
+    aliases = [alias for alias, own in zoo.aliases().items() if own == card]
+    return name, ", ".join(aliases), card.task, *numbers, seconds, whereabouts(card), licence_in_short(card)
 
 
-def _show(card: Card, form: str) -> int:
+def _everything(offer: Offer) -> dict[str, object]:
+    """All that is known of a method, as plain values."""
+    card = offer.card
+    if isinstance(card, zoo.Card):
+        return {**_plain(card), "kind": "weights", "at_hand": card.at_hand}
+    plain = {key: value for key, value in dataclasses.asdict(card).items() if key != "file"}
+    return {**plain, "kind": "prior", "task": ", ".join(offer.weathers), "at_hand": True}
+
+
+def _show(name: str, form: str) -> int:
+    bare = name.removeprefix(zoo.PREFIX)
+    is_named = bare != name or bare in zoo.cards() or bare in zoo.aliases()
+    offer = None if is_named else _prior(bare)
+    if offer is not None:
+        return _show_prior(offer, form)
+    card = zoo.find(bare)
     if form == "json":
         print(json_text(_plain(card), indent=2))
         return 0
     from limpid.zoo.published import how_to_get
 
-    facts = {
-        key: value for key, value in card.plain().items() if key not in ("scores", "network_config", "files", *COSTS)
-    }
+    facts = {key: value for key, value in card.plain().items() if key not in IN_WORDS}
+    facts |= in_words(card)
     settings = ", ".join(f"{key}={value}" for key, value in card.network_config.items())
     facts["settings"] = settings or "the registry's"
     if card.get:
@@ -167,6 +190,27 @@ def _show(card: Card, form: str) -> int:
         print(f"  {line}")
     for file in card.files:
         print(f"  {file['url']}: {file['bytes']:,} bytes, sha256 {file['sha256']}")
+    return 0
+
+
+def _prior(name: str) -> Offer | None:
+    """The prior of that name that suits a weather, or None."""
+    from limpid.offers import all_offers
+
+    priors = (offer for offer in all_offers() if not isinstance(offer.card, zoo.Card))
+    return next((offer for offer in priors if offer.name == name), None)
+
+
+def _show_prior(offer: Offer, form: str) -> int:
+    if form == "json":
+        print(json_text(_everything(offer), indent=2))
+        return 0
+    facts = {"name": offer.name, "task": ", ".join(offer.weathers), "about": offer.about, "limits": offer.limits}
+    for key, value in facts.items():
+        if value:
+            print(f"{key:<6}  {value}")
+    for line in measurements(offer.card):
+        print(f"  {line}")
     return 0
 
 

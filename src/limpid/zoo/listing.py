@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from limpid.zoo.card import Card
+from limpid.zoo.card import PREFIX, Card
 from limpid.zoo.measured import CardScore, gain
 from limpid.zoo.priors import PriorCard
 
-#: Fields of a card that `measurements` puts into words.
-COSTS = ("seconds_per_megapixel", "memory_per_megapixel", "measured_on")
+#: Fields of a card that `measurements` and `in_words` put into words.
+IN_WORDS = (
+    *("scores", "seconds_per_megapixel", "memory_per_megapixel", "measured_on"),
+    *("network_config", "files", "aliases", "bar", "bar_held", "default"),
+)
+#: Letters of a licence in a table.
+_LICENCE = 12
 #: The unit of a metric, where it has one.
 _UNITS = {"psnr": " dB"}
 
@@ -36,3 +41,46 @@ def _in_words(metric: str, score: CardScore) -> str:
         low, high = score["interval"]
         words += f" ({low:+.4g} to {high:+.4g} with 95 % confidence)"
     return words
+
+
+def in_words(card: Card) -> dict[str, str]:
+    """What commands take these weights, and whether they reached what was demanded of them."""
+    facts = {}
+    if card.aliases:
+        facts["aliases"] = ", ".join(f"{alias} (model={alias}, ckpt={PREFIX}{alias})" for alias in card.aliases)
+    if card.default:
+        facts["default"] = f"model={card.network} takes these weights"
+    if card.bar:
+        facts["bar"] = card.bar
+    if card.bar_held is False:
+        facts["bar"] = f"{card.bar or 'what was demanded'} (missed, so that nothing takes these weights by itself)"
+    return facts
+
+
+def scores_in_short(dataset: str, metric: str, score: CardScore) -> tuple[str, str, str, str]:
+    """The set, the score of the input, the score, and the gain, as a table has them."""
+    digits = 1 if metric == "psnr" else 3
+    above = gain(score)
+    where = dataset if metric == "psnr" else f"{dataset}, {metric}"
+    untouched = f"{score['input']:.{digits}f}" if "input" in score else ""
+    return where, untouched, f"{score['value']:.{digits}f}", "" if above is None else f"{above:+.{digits}f}"
+
+
+def whereabouts(card: Card) -> str:
+    """Whether the weights are on this machine, what is to be fetched, or that they are got by hand."""
+    if card.at_hand:
+        return "yes"
+    return "by hand" if card.get else f"{card.bytes / 1e6:.1f} MB"
+
+
+def licence_in_short(card: Card) -> str:
+    """The licence in a word or two."""
+    if len(card.licence) <= _LICENCE:
+        return card.licence
+    words = card.licence.replace(";", ",").split(",")[0].split()
+    short = words[0]
+    for word in words[1:]:
+        if len(f"{short} {word}") > _LICENCE:
+            break
+        short += f" {word}"
+    return short
