@@ -141,9 +141,14 @@ def ranked(weather: str, offered: Sequence[Offer]) -> list[Offer]:
 
 
 def by_task(offered: Sequence[Offer]) -> dict[str, list[Offer]]:
-    """The methods by what they take away, each once, under the first that it names; the best of each first."""
-    tasks = sorted({offer.weathers[0] for offer in offered if offer.weathers}, key=_place_of_task)
-    return {task: ranked(task, [offer for offer in offered if offer.weathers[:1] == (task,)]) for task in tasks}
+    """The methods by what they take away, each once, under the first of its tasks; the best of each first."""
+    tasks = sorted({tasks_of(offer)[0] for offer in offered}, key=_place_of_task)
+    return {task: ranked(task, [offer for offer in offered if tasks_of(offer)[0] == task]) for task in tasks}
+
+
+def tasks_of(offer: Offer) -> list[str]:
+    """What a method takes away, in the order in which tasks are listed."""
+    return sorted(offer.weathers, key=_place_of_task)
 
 
 def _place_of_task(task: str) -> tuple[int, str]:
@@ -153,10 +158,10 @@ def _place_of_task(task: str) -> tuple[int, str]:
 def score_of(offer: Offer) -> tuple[str, str, CardScore] | None:
     """The set, the metric and the score that say most of a method; None where nothing was measured.
 
-    It is on the first set that the method's weathers are compared on, else on the first on its card.
+    It is on the first set on which methods for its tasks are compared, else on the first on its card.
     """
     known = weathers()
-    telling = [name for weather in offer.weathers if weather in known for name in known[weather].sets]
+    telling = [name for task in tasks_of(offer) if task in known for name in known[task].sets]
     scores = offer.card.scores
     for dataset in [*(name for name in telling if name in scores), *scores]:
         for metric in sorted(scores[dataset], key=lambda metric: metric != METRIC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,14 +140,14 @@ def _list(form: str) -> int:
 
 def _line(offer: Offer) -> tuple[str, ...]:
     """What the table says of a method."""
-    from limpid.offers import score_of
+    from limpid.offers import score_of, tasks_of
 
     card = offer.card
     found = score_of(offer)
     numbers = ("", "", "", "") if found is None else scores_in_short(*found)
     seconds = "" if card.seconds_per_megapixel is None else f"{card.seconds_per_megapixel:.2g}"
     if not isinstance(card, zoo.Card):
-        return card.name, "", ", ".join(offer.weathers), *numbers, seconds, "-", "-"
+        return card.name, "", ", ".join(tasks_of(offer)), *numbers, seconds, "-", "-"
     name = f"{card.name} *" if offer.default else card.name
     aliases = [alias for alias, own in zoo.aliases().items() if own == card]
     return name, ", ".join(aliases), card.task, *numbers, seconds, whereabouts(card), licence_in_short(card)
@@ -154,11 +155,13 @@ def _line(offer: Offer) -> tuple[str, ...]:
 
 def _everything(offer: Offer) -> dict[str, object]:
     """All that is known of a method, as plain values."""
+    from limpid.offers import tasks_of
+
     card = offer.card
     if isinstance(card, zoo.Card):
         return {**_plain(card), "kind": "weights", "at_hand": card.at_hand}
     plain = {key: value for key, value in dataclasses.asdict(card).items() if key != "file"}
-    return {**plain, "kind": "prior", "task": ", ".join(offer.weathers), "at_hand": True}
+    return {**plain, "kind": "prior", "task": ", ".join(tasks_of(offer)), "at_hand": True}
 
 
 def _show(name: str, form: str) -> int:
@@ -205,7 +208,9 @@ def _show_prior(offer: Offer, form: str) -> int:
     if form == "json":
         print(json_text(_everything(offer), indent=2))
         return 0
-    facts = {"name": offer.name, "task": ", ".join(offer.weathers), "about": offer.about, "limits": offer.limits}
+    from limpid.offers import tasks_of
+
+    facts = {"name": offer.name, "task": ", ".join(tasks_of(offer)), "about": offer.about, "limits": offer.limits}
     for key, value in facts.items():
         if value:
             print(f"{key:<6}  {value}")
@@ -245,6 +250,7 @@ def _enter(chosen: argparse.Namespace) -> int:
     name = chosen.name or f"{chosen.network}_imported"
     folder = chosen.to or zoo.own_folder()
     _refuse_taken(name, folder, chosen.overwrite)
+    _refuse_aliases(chosen.aliases or ())
     said: dict[str, object] = {field: getattr(chosen, field) for field in _SAID}
     said |= {"default": True if chosen.default else None, "aliases": chosen.aliases}
     said["bar_held"] = None if chosen.bar_held is None else chosen.bar_held == "yes"
@@ -272,6 +278,17 @@ def _refuse_taken(name: str, folder: Path, overwrite: bool) -> None:
         if (other / f"{name}.yaml").is_file():
             remedy = "give another --name" + (", or add --overwrite" if other == own else "")
             raise UserError(f"There is an entry {name} in {other} already; {remedy}.")
+
+
+def _refuse_aliases(aliases: Sequence[str]) -> None:
+    """Refuse an alias that is the name of something else, which would come first wherever it is given."""
+    from limpid.config.recipes import names
+
+    for alias in aliases:
+        taken = {"a model": names("model"), "a network": names("network"), "an entry of the zoo": list(zoo.cards())}
+        what = next((kind for kind, known in taken.items() if alias in known), None)
+        if what is not None:
+            raise UserError(f"The alias {alias} is the name of {what} already; give another --alias.")
 
 
 def _setting(word: str) -> tuple[str, object]:

@@ -79,7 +79,7 @@ def asked(words: Sequence[str]) -> Asked:
         _refuse_none(given, words)
         return Asked((), False, tuple(words))
     known = {*options("model"), *options("network")}
-    models = [name if name in known else own_name(name) for name in models]
+    models = [name if name in known or name == AUTO else own_name(name) for name in models]
     if len(models) == 1 and models[0] in known and not given["model"].startswith("["):
         return Asked((), False, tuple(words))
     _refuse_settings(given)

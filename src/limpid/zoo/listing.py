@@ -14,7 +14,7 @@ IN_WORDS = (
     *("network_config", "files", "aliases", "bar", "bar_held", "default"),
 )
 #: Letters of a licence in a table.
-_LICENCE = 12
+_LICENCE = 13
 #: The unit of a metric, where it has one.
 _UNITS = {"psnr": " dB"}
 
