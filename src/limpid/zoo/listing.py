@@ -70,7 +70,9 @@ def whereabouts(card: Card) -> str:
     """Whether the weights are on this machine, what is to be fetched, or that they are got by hand."""
     if card.at_hand:
         return "yes"
-    return "by hand" if card.get else f"{card.bytes / 1e6:.1f} MB"
+    if card.get:
+        return "by hand"
+    return f"{card.bytes / 1e6:.1f} MB" if card.bytes >= 1e5 else f"{card.bytes / 1e3:.0f} kB"
 
 
 def licence_in_short(card: Card) -> str:
