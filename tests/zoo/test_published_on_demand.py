@@ -6,6 +6,7 @@ import csv
 import errno
 import hashlib
 import io
+import os
 import re
 import socket
 import threading
@@ -259,6 +260,12 @@ def closed(tiny: Zoo, monkeypatch: pytest.MonkeyPatch) -> str:
     return tiny.refusal("Connection refused").replace(tiny.server.url, url)
 
 
+def closed_to_a_password(tiny: Zoo, monkeypatch: pytest.MonkeyPatch) -> str:
+    sentence = closed(tiny, monkeypatch)
+    monkeypatch.setenv("LIMPID_WEIGHTS_URL", os.environ["LIMPID_WEIGHTS_URL"].replace("://", "://me:secret@"))
+    return sentence
+
+
 def unknown_name(tiny: Zoo, monkeypatch: pytest.MonkeyPatch) -> str:
     def unknown(*arguments: Any, **settings: Any) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -318,7 +325,8 @@ def unkept(folder: Path, reason: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "fault", [closed, unknown_name, gone, slow, no_certificates, no_mirror, full_disk, a_file_in_the_way]
+    "fault",
+    [closed, closed_to_a_password, unknown_name, gone, slow, no_certificates, no_mirror, full_disk, a_file_in_the_way],
 )
 def test_what_cannot_be_fetched_or_kept_is_one_sentence(
     fault: Callable[[Zoo, pytest.MonkeyPatch], str], tiny: Zoo, monkeypatch: pytest.MonkeyPatch
@@ -343,9 +351,11 @@ def test_a_file_that_was_put_there_by_hand_needs_no_connection(
 ) -> None:
     refusal = closed(tiny, monkeypatch)
     tiny.kept.mkdir(parents=True)
-    tiny.file.write_bytes(b"another")
-    assert said_in(lambda: limpid.load("zoo:tiny")) == refusal
-    assert tiny.file.read_bytes() == b"another"
+    another = tiny.bytes[:-1] + b"?"
+    tiny.file.write_bytes(another)
+    there = f"put it to {tiny.file}"
+    assert said_in(lambda: limpid.load("zoo:tiny")) == refusal.replace(there, f"{there}, where another file lies now")
+    assert tiny.file.read_bytes() == another
     assert not zoo.find("tiny").at_hand
     capsys.readouterr()
     tiny.file.write_bytes(tiny.bytes)
@@ -413,9 +423,8 @@ def test_what_has_to_be_got_by_hand_says_how_until_it_is_imported(
 ) -> None:
     tiny.write(files=None, get="Download tiny.pth from somebody's page.")
     sentence = (
-        "The weights zoo:tiny are not on this machine, and those who publish them have them where no program can fetch "
-        "them. Download tiny.pth from somebody's page. Then give `limpid zoo import aod_net FILE --name tiny --task "
-        "haze`."
+        "The weights zoo:tiny are not on this machine, and Limpid cannot fetch them. Download tiny.pth from somebody's "
+        "page. Then give `limpid zoo import aod_net FILE --name tiny --task haze`."
     )
     assert said_in(lambda: limpid.load("zoo:tiny")) == sentence
     assert said_in(lambda: with_own({"ckpt": "zoo:tiny"}, {})) == sentence

@@ -213,6 +213,12 @@ def read(file: Path) -> Card:
     Raises:
         UserError: it is no card; see `parse`.
     """
+    return _read_once(file, _version(file))
+
+
+@functools.lru_cache(maxsize=1000)
+def _read_once(file: Path, version: tuple[int, ...]) -> Card:
+    """The card in `file`, which one command asks for many times; `version` tells a changed file."""
     return parse(values_of(file), file)
 
 
@@ -244,22 +250,19 @@ def folders() -> list[Path]:
     return [here / "weights", own_folder(), here / "published"]
 
 
-#: A file's path, the time of its last change in nanoseconds, its number and its bytes.
-Stamp = tuple[str, int, int, int]
-
-
-def stamps() -> tuple[Stamp, ...]:
+def stamps() -> tuple[tuple[str, int, int, int], ...]:
     """What differs once a card, or weights beside one, were added, changed or removed."""
     files = chain.from_iterable(sorted(folder.glob("*")) for folder in folders())
-    return tuple(map(_stamp, files))
+    return tuple((str(file), *_version(file)) for file in files)
 
 
-def _stamp(file: Path) -> Stamp:
+def _version(file: Path) -> tuple[int, int, int]:
+    """What tells a changed file: its number, the time of its last change in nanoseconds, its bytes; zeros without it."""
     try:
-        found = file.stat()
-    except OSError:  # removed since, or a link to nothing
-        return str(file), 0, 0, 0
-    return str(file), found.st_mtime_ns, found.st_ino, found.st_size
+        status = file.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def cards() -> dict[str, Card]:
@@ -268,15 +271,11 @@ def cards() -> dict[str, Card]:
     Raises:
         UserError: one of them is broken.
     """
-    return dict(_read_all(stamps()))
-
-
-@functools.lru_cache(maxsize=1)
-def _read_all(found: tuple[Stamp, ...]) -> dict[str, Card]:
     by_name: dict[str, Card] = {}
-    for file in (Path(name) for name, *_ in found):
-        if file.suffix == ".yaml" and file.stem not in by_name:
-            by_name[file.stem] = read(file)
+    for folder in folders():
+        for file in sorted(folder.glob("*.yaml")):
+            if file.stem not in by_name:
+                by_name[file.stem] = read(file)
     return by_name
 
 

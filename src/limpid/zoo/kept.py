@@ -56,16 +56,19 @@ def file_name(file: PublishedFile) -> str:
 
 
 def missing(name: str, files: Sequence[PublishedFile]) -> list[PublishedFile]:
-    """Those of the `files` of the card `name` that do not lie, in their full length, in its folder."""
-    return [file for file in files if _length(folder(name) / file_name(file)) != file["bytes"]]
+    """Those of the `files` of the card `name` that do not lie, whole, in its folder."""
+    return [file for file in files if not _is_whole(folder(name) / file_name(file), file)]
 
 
-def _length(file: Path) -> int | None:
-    """The bytes of a file; None where there is none that can be looked at."""
+def _is_whole(path: Path, file: PublishedFile) -> bool:
+    """Whether the published `file` lies at `path`, as far as it can be read."""
     try:
-        return file.stat().st_size if file.is_file() else None
+        if not path.is_file() or path.stat().st_size != file["bytes"]:
+            return False
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest() == file["sha256"]
     except OSError:
-        return None
+        return False
 
 
 def folder(name: str) -> Path:

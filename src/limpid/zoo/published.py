@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,8 +52,8 @@ def how_to_get(card: Card) -> str:
     """What to do for the weights of a card with `get`, in whole sentences."""
     command = f"limpid zoo import {card.network} FILE --name {card.name} --task {card.task}"
     return (
-        f"The weights {PREFIX}{card.name} are not on this machine, and those who publish them have them where no "
-        f"program can fetch them. {card.get} Then give `{command}`."
+        f"The weights {PREFIX}{card.name} are not on this machine, and Limpid cannot fetch them. {card.get} Then give "
+        f"`{command}`."
     )
 
 
@@ -109,7 +110,7 @@ def _kept(card: Card) -> Card | None:
     try:
         made = read(file)
         made.verify()
-    except UserError:
+    except (UserError, OSError):
         return None
     return dataclasses.replace(
         card,
@@ -147,7 +148,7 @@ def _notice(card: Card) -> str:
     if lacking:
         number = "1 file" if len(lacking) == 1 else f"{len(lacking)} files"
         length = sum(file["bytes"] for file in lacking)
-        what = f"Fetching {PREFIX}{card.name}, once: {number}, {length:,} bytes, from {address(lacking[0])}"
+        what = f"Fetching {PREFIX}{card.name}, once: {number}, {length:,} bytes, from {_shown(address(lacking[0]))}"
         what += f" and {len(lacking) - 1} more addresses." if len(lacking) > 1 else "."
     else:
         what = f"Taking {PREFIX}{card.name} from the files in {kept.folder(card.name)}."
@@ -168,11 +169,18 @@ def _fetched(card: Card, file: kept.PublishedFile, folder: Path) -> Path:
         return download(url, file["sha256"], folder, length=file["bytes"])
     except NotDownloaded as error:
         place = folder / kept.file_name(file)
+        now = ", where another file lies now" if place.is_file() else ""
+        fault = _shown(f"{url}: {error.reason}")
         raise UserError(
-            f"The weights {PREFIX}{card.name} could not be fetched from {url}: {error.reason}. Give the same command "
-            f"again when that is mended; or download {file['url']} elsewhere and put it to {place}"
-            f"{_others(card, file)} (`limpid zoo show {card.name}` lists addresses and checksums)."
+            f"The weights {PREFIX}{card.name} could not be fetched from {fault}. Give the same command again when that "
+            f"is mended; or download {file['url']} elsewhere and put it to {place}{now}{_others(card, file)} (`limpid "
+            f"zoo show {card.name}` lists addresses and checksums)."
         ) from error
+
+
+def _shown(text: str) -> str:
+    """The text without the name and password in an address."""
+    return re.sub(r"://[^/@\s]*@", "://", text)
 
 
 def _others(card: Card, file: kept.PublishedFile) -> str:
