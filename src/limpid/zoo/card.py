@@ -257,7 +257,7 @@ def stamps() -> tuple[tuple[str, int, int, int], ...]:
 
 
 def _version(file: Path) -> tuple[int, int, int]:
-    """What tells a changed file: its number, the time of its last change in nanoseconds, its bytes; zeros without it."""
+    """What tells a changed file: its number, when it was last changed, its bytes; zeros without it."""
     try:
         status = file.stat()
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from limpid.zoo.card import PREFIX, Card
@@ -79,8 +80,8 @@ def licence_in_short(card: Card) -> str:
     """The licence in a word or two."""
     if len(card.licence) <= _LICENCE:
         return card.licence
-    words = card.licence.replace(";", ",").split(",")[0].split()
-    short = words[0]
+    words = re.split(r"[,;(]| as | but ", card.licence)[0].split()
+    short = words[0] if words else ""
     for word in words[1:]:
         if len(f"{short} {word}") > _LICENCE:
             break
