@@ -22,8 +22,8 @@ def what_suits() -> str:
         suits = suiting(name, offered)
         lines.append(f"  {name:<{width}}  {', '.join(suits) if suits else 'nothing here is good enough'}")
     return (
-        "limpid predict needs a method: model=NAME, several to compare as model=[NAME,NAME] compare=true, or "
-        "model=auto, which looks at each photograph and chooses. What suits what:\n"
+        "limpid predict needs input=PHOTOS output=FOLDER, and takes for each photograph the best of what suits; a method "
+        "is named as model=NAME, several to compare as model=[NAME,NAME] compare=true. What suits what, the best first:\n"
         + "\n".join(lines)
         + "\n`limpid zoo list` says more of those with trained weights."
     )

@@ -20,7 +20,7 @@ from limpid.zoo.measured import CardScore
 from limpid.zoo.priors import PriorCard, priors
 
 #: The order in which tasks are listed; others follow.
-_TASKS = ("haze", "rain", "blur", "sand", "hybrid")
+_TASKS = ("haze", "rain", "blur", "sand", "hybrid", "noise")
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ def test_grey_photographs_and_narrow_ones_work(tmp_path: Path) -> None:
         (["model=wmcp", "input=none", "output=out"], "There is no file or folder none;"),
         (["model=wmcp", "input=*.gif", "output=out"], "There is no photograph in *.gif ("),
         (["model=ffa_net", "input=a.png", "output=out"], "The model ffa_net has no weights to restore with; give ckpt=PATH"),
-        (["output=out"], "limpid predict needs a method: model=NAME"),
+        (["output=out"], "limpid predict needs input=PHOTOS output=FOLDER, and takes for each photograph"),
         (["input=a.png"], "limpid predict lacks output; give output=PATH."),
         (["wmcp", "a.png", "out"], "The word 'wmcp' sets nothing; write KEY=VALUE, as in limpid predict model=wmcp"),
         (["model=[dcp,", "wmcp]", "input=a.png", "output=out"], "a list has no spaces in it"),
