@@ -23,7 +23,7 @@ def what_suits() -> str:
         lines.append(f"  {name:<{width}}  {', '.join(suits) if suits else 'nothing here is good enough'}")
     return (
         "limpid predict needs input=PHOTOS output=FOLDER, and takes for each photograph the best of what suits it; a "
-        "method is named as model=NAME, several to compare as model=[NAME,NAME] compare=true. What suits what, the best "
+        "method is named as model=NAME, several to compare as model=[NAME,NAME] compare=true. What suits what, best "
         "first:\n" + "\n".join(lines) + "\n`limpid zoo list` says more of those with trained weights."
     )
 
