@@ -112,8 +112,8 @@ def test_a_broken_file_of_a_weather_is_named(
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("haze", "for haze there are rfd_student"),
-        ("Dehazing", "for haze there are rfd_student"),
+        ("haze", "for haze there are "),
+        ("Dehazing", "for haze there are "),
         ("de-rain", "for rain there are mprnet"),
         ("sandstorm", "for sand there are aosr"),
         ("deblur", "nothing here takes away blur well enough"),
