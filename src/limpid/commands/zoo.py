@@ -133,7 +133,7 @@ def _list(form: str) -> int:
         for offer in offers:
             table.add_row(*_line(offer))
     answers().print(table)
-    print("Scores are PSNR in dB, the gain is over the untouched input, s/MP are seconds of one core for a megapixel.")
+    print("PSNR in dB, the gain over the untouched input; s/MP: seconds of one core for a megapixel.")
     print("* what `limpid predict model=NETWORK` takes. - needs no weights. `limpid zoo show NAME` says more.")
     return 0
 
