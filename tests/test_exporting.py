@@ -62,6 +62,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "gca_net": {"channels": 16, "dilations": [2, 1], "gated": [0, 1]},
     "dehaze_flow": {"channels": 4, "growth": 4, "blocks": 1, "kept": [0], "steps": 1, "hidden": 8, "attention": 2},
     "da_net": {"channels": 4},
+    "res_unet": {"channels": [4, 4], "blocks": [1, 1]},
+    "res_unet_coarse": {"channels": [4, 4], "blocks": [1, 1]},
+    "res_unet_veil": {"channels": [4, 4], "blocks": [1, 1]},
     "da_net_translators": {"channels": 4, "blocks": 1},
 }
 #: Images besides those that an export is compared at: small ones, and long ones of which one side fits.

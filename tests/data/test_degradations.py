@@ -35,9 +35,11 @@ OPERATORS = {
     "rain": Rain(),
     "did_hy": DidHy(),
     "camera shake": CameraShake(frames=5),
+    "moving things": CameraShake(frames=5, objects=2),
     "haze": Haze(),
     "dense haze": wmcp_haze("dense"),
     "sand": Sand(),
+    "sand that scatters": Sand(model="scattering"),
     "chain": Chain([Blur(), Noise(), Jpeg()]),
 }
 DRAWING = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS.keys())

@@ -88,3 +88,38 @@ def test_longer_paths_blur_more_and_the_target_stays_aligned():
         shift.append(cv2.phaseCorrelate(image[..., 1].astype(float), blurred[..., 1].astype(float))[0])
     assert sharpness == sorted(sharpness, reverse=True)
     assert np.abs(shift).max() < 1.5
+
+
+def test_a_thing_that_moves_on_its_own_is_blurred_where_the_camera_is_still():
+    image = np.kron(np.indices((16, 20)).sum(0) % 2, np.ones((8, 8)))[..., None].repeat(3, 2).astype(np.float32)
+    shake = CameraShake(length=(12, 12), bend=0, roll=0, objects=2)
+    changed = []
+    for seed in range(20):
+        blurred = _with_still_camera(shake, image, np.random.default_rng(seed))
+        changed.append((np.abs(blurred - image).max(2) > 0.02).mean())
+    still, moving = [share for share in changed if share == 0], [share for share in changed if share > 0]
+    assert len(still) == pytest.approx(20 / 3, abs=5)  # 0, 1 or 2 things, with equal chances
+    assert 0.01 < np.mean(moving) < 0.6  # what lies outside of them stays
+
+
+def _with_still_camera(shake, image, rng):
+    """The image in which all but the first motion, the camera's, is made."""
+    drawn = shake._motion
+    motions = []
+
+    def motion(rng):
+        motions.append(drawn(rng))
+        return motions[-1] if len(motions) > 1 else motions[0]._replace(length=0.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shake, "_motion", motion)
+        return shake({"target": image}, rng)["input"]
+
+
+def test_without_things_nothing_else_is_drawn():
+    image = np.random.default_rng(0).random((24, 24, 3), dtype=np.float32)
+    rng = np.random.default_rng(5)
+    CameraShake(frames=3)({"target": image}, rng)
+    other = np.random.default_rng(5)
+    other.uniform(size=4)  # length, angle, bend, roll
+    assert rng.random() == other.random()

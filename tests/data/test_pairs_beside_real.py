@@ -83,7 +83,7 @@ def test_depth_is_guessed_only_where_that_is_asked_for(tmp_path: Path) -> None:
         UserError, match=r"A translation of haze needs the depth of every image, but \S+ has none; .*stand_in"
     ):
         recipe(tmp_path, "sample").load(0, rng)
-    with pytest.raises(UserError, match="depth is 'guess', but it must be sample, stand_in or either"):
+    with pytest.raises(UserError, match="depth is 'guess', but it must be sample, stand_in, either or drawn"):
         recipe(tmp_path, "guess")
 
 

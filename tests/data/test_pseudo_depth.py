@@ -1,9 +1,10 @@
-"""The guess of depth: its closed form on simple pictures; no claim that it measures depth."""
+"""The guess of depth and the drawn one: their forms on simple pictures; no claim that they measure depth."""
 
 import numpy as np
 import pytest
 
 from limpid.data.degradations import stand_in_depth
+from limpid.data.degradations.pseudo_depth import drawn_depth
 
 
 def test_a_flat_picture_gets_further_upwards():
@@ -36,3 +37,30 @@ def test_range_and_size(size):
 
 def test_nothing_to_go_by_is_no_depth():
     assert stand_in_depth(np.full((40, 40, 3), 0.3, np.float32), height_share=0).max() == 0
+
+
+def test_drawn_depth_has_the_image_s_edges_and_not_its_brightness():
+    rng = np.random.default_rng(0)
+    image = np.full((96, 128, 3), 0.2, np.float32)
+    image[:, 64:] = 0.8
+    correlations, at_edge, elsewhere = [], [], []
+    for _ in range(200):
+        depth = drawn_depth(image, rng)
+        assert depth.shape == (96, 128)
+        assert 0 <= depth.min() <= depth.max() <= 1
+        correlations.append(depth[:, 64:].mean() - depth[:, :64].mean())
+        steps = np.abs(np.diff(depth, axis=1)).mean(0)
+        at_edge.append(steps[63])
+        elsewhere.append(np.delete(steps, 63).mean())
+    assert abs(np.mean(correlations)) < 0.05  # the bright half is as often near as far
+    assert np.mean(at_edge) > 10 * np.mean(elsewhere)
+
+
+def test_drawn_depth_is_mostly_further_upwards_and_of_any_range():
+    rng = np.random.default_rng(1)
+    image = rng.random((40, 40, 3), dtype=np.float32)
+    drawn = [drawn_depth(image, rng) for _ in range(300)]
+    assert 0.7 < np.mean([depth[:10].mean() > depth[-10:].mean() for depth in drawn]) < 0.97
+    # The nearest is uniform in [0, 0.4], the furthest in [0.7, 1].
+    assert np.mean([depth.min() for depth in drawn]) == pytest.approx(0.2, abs=0.03)
+    assert np.mean([depth.max() for depth in drawn]) == pytest.approx(0.85, abs=0.03)

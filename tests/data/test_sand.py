@@ -69,6 +69,15 @@ def test_input_follows_the_model_with_what_is_reported(sample):
     assert any(np.array_equal(sandy["sand_colour"], colour) for colour in load_sand_colours())
 
 
+def test_scattering_is_haze_with_a_colour(sample):
+    sandy = Sand(beta=(1, 2), depth="sample", model="scattering")(sample, np.random.default_rng(4))
+    transmission = np.exp(-sandy["beta"] * sample["depth"] / sample["depth"].max())[..., None]
+    expected = sample["target"] * transmission + sandy["sand_colour"] * (1 - transmission)
+    np.testing.assert_allclose(sandy["input"], expected, atol=1e-6)
+    with pytest.raises(UserError, match="model is 'fog', but it must be deviation or scattering"):
+        Sand(model="fog")
+
+
 def test_colours_and_attenuation_are_drawn_over_their_ranges(sample):
     small = {"target": sample["target"][:2, :2], "depth": sample["depth"][:2, :2]}
     sand, rng = Sand(colours=[[0.7, 0.5, 0.3], [0.6, 0.5, 0.4]]), np.random.default_rng(0)

@@ -64,6 +64,9 @@ PARAMETERS = {
     "deblurgan_v2_mobilenet": 2_106_627,
     "derain_cycle_gan": 6_233_988,
     "rl_restore": 523_931,
+    "res_unet": 719_076,
+    "res_unet_coarse": 1_202_680,
+    "res_unet_veil": 1_220_008,
     "rl_restore_tool": 21_827,
 }
 #: How many times the super-resolution networks enlarge at the registry's settings; every other network keeps the size.
@@ -104,6 +107,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "dehazing_4k": {"channels": 4, "guide_channels": 4, "grid": 4, "grid_side": 16, "image_side": 32},
     "dehaze_flow": {"channels": 4, "growth": 4, "blocks": 1, "kept": [0], "steps": 1, "hidden": 8, "attention": 2},
     "da_net": {"channels": 4},
+    "res_unet": {"channels": [4, 4], "blocks": [1, 1]},
+    "res_unet_coarse": {"channels": [4, 4], "blocks": [1, 1]},
+    "res_unet_veil": {"channels": [4, 4], "blocks": [1, 1]},
     "da_net_translators": {"channels": 4, "blocks": 1},
 }
 #: Networks that divide by what may be near 0, so that rounding shows: they are compared in float64.

@@ -183,8 +183,8 @@ class PairsBesideReal:
         real = in_unit_range({key: other[key] for key in ("input", "name", "depth") if key in other})
         if self.depth is not None:
             sample = in_unit_range(sample)
-            sample["depth"] = depth_of(sample, self.depth, _TRAINING)
-            real["depth"] = depth_of(real | {"target": real["input"]}, self.depth, _TRAINING)
+            sample["depth"] = depth_of(sample, self.depth, _TRAINING, rng)
+            real["depth"] = depth_of(real | {"target": real["input"]}, self.depth, _TRAINING, rng)
         if self.crop is not None:
             sample = random_crop(sample, self.crop, rng)
             real = resized(real, {"height": self.crop, "width": self.crop})

@@ -71,11 +71,12 @@ class Haze:
         depth_scale: factor on the sample's depth. 1 keeps depth relative to the furthest point, as
             RESIDE has it.
         depth: ``sample`` takes the sample's `depth`, ``stand_in`` guesses it from the clear image (see
-            `stand_in_depth`; it is no measurement), ``either`` guesses where the sample has none.
+            `stand_in_depth`; it is no measurement), ``either`` guesses where the sample has none, ``drawn`` draws one
+            (see `drawn_depth`).
 
     Raises:
         UserError: a range is not two numbers in ascending order, a value is out of bounds, or `depth` is none of the
-            three.
+            four.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Haze:
         Raises:
             UserError: the sample has no depth.
         """
-        scene_depth = depth_of(sample, self.depth, "Haze")
+        scene_depth = depth_of(sample, self.depth, "Haze", rng)
         beta = float(rng.uniform(*self.beta)) * self.depth_scale
         brightness = rng.uniform(*self.airlight)
         tint = rng.uniform(-self.airlight_tint, self.airlight_tint, 3)

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
 from limpid.errors import UserError
-from limpid.ranges import Layers, NonNegativeFloat, PositiveFloat
+from limpid.ranges import CountOrNone, Layers, NonNegativeFloat, PositiveFloat
 
 #: GoPro's approximation of the camera's response.
 GOPRO_GAMMA = 2.2
@@ -79,6 +80,9 @@ class CameraShake:
     r u, where e is a direction and e' is square to it. At u = 0 it is where it was, so the target stays aligned. What
     comes in from outside is mirrored. Moving and averaging happen in linear light.
 
+    With `objects`, some ellipses of the picture take a path and a turn of their own, drawn by the same rule, in front
+    of the rest; their targets stay where they were too.
+
     Args:
         length: range of the path's length L in pixels.
         bend: largest b; it is drawn uniformly within -b and b.
@@ -86,6 +90,7 @@ class CameraShake:
         frames: how many moments are averaged; an odd number has u = 0 among them. Steps of more than about one pixel
             show as copies.
         gamma: of the camera's response.
+        objects: how many things move on their own at most; their number is drawn from 0 to this.
 
     Raises:
         UserError: a setting is out of bounds.
@@ -98,6 +103,7 @@ class CameraShake:
         roll: NonNegativeFloat = 1.0,
         frames: Layers = 25,
         gamma: PositiveFloat = GOPRO_GAMMA,
+        objects: CountOrNone = 0,
     ) -> None:
         self.length, self.gamma = checked_range("camera shake", "length", length), _checked_gamma(gamma)
         if bend < 0 or roll < 0 or frames < 1:
@@ -108,17 +114,59 @@ class CameraShake:
         self.bend = bend
         self.roll = roll
         self.frames = frames
+        self.objects = objects
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """The sample with `input` shaken, `shake_length` and `shake_angle` in degrees; draws L, the direction, b, r."""
-        length, angle = float(rng.uniform(*self.length)), float(rng.uniform(0, 180))
-        bend, roll = rng.uniform(-self.bend, self.bend), rng.uniform(-self.roll, self.roll)
+        """The sample with `input` shaken, `shake_length` and `shake_angle` in degrees.
+
+        Draws L, the direction, b and r of the camera; with `objects`, their number, and of each its shape and its own.
+        """
+        camera = self._motion(rng)
         image = current(sample)
+        count = int(rng.integers(self.objects + 1)) if self.objects else 0
+        things = [_ellipse(image.shape[:2], rng) for _ in range(count)]
+        motions = [self._motion(rng) for _ in things]
         times = np.linspace(-0.5, 0.5, self.frames) if self.frames > 1 else np.zeros(1)
         light = image**self.gamma
-        frames = (_moved(light, *_path(u, length, angle, bend), roll * u) for u in times)
-        blurred = np.clip(average_frames(frames, 1), 0, 1) ** np.float32(1 / self.gamma)
-        return sample | {"input": blurred, "shake_length": length, "shake_angle": angle}
+
+        def frame(u: float) -> Image:
+            seen = camera.applied(light, u)
+            for shape, motion in zip(things, motions, strict=True):
+                cover = motion.applied(shape, u)[..., None]
+                seen = seen + cover * (motion.applied(light, u) - seen)
+            return seen
+
+        blurred = np.clip(average_frames(map(frame, times), 1), 0, 1) ** np.float32(1 / self.gamma)
+        return sample | {"input": blurred, "shake_length": camera.length, "shake_angle": camera.angle}
+
+    def _motion(self, rng: np.random.Generator) -> _Motion:
+        length, angle = float(rng.uniform(*self.length)), float(rng.uniform(0, 180))
+        bend, roll = rng.uniform(-self.bend, self.bend), rng.uniform(-self.roll, self.roll)
+        return _Motion(length, angle, bend, roll)
+
+
+class _Motion(NamedTuple):
+    """A drawn path and turn: L in pixels, the direction in degrees, b, and r in degrees."""
+
+    length: float
+    angle: float
+    bend: float
+    roll: float
+
+    def applied(self, image: Image, u: float) -> Image:
+        """The image or mask at time u."""
+        return _moved(image, *_path(u, self.length, self.angle, self.bend), self.roll * u)
+
+
+def _ellipse(shape: tuple[int, int], rng: np.random.Generator) -> Image:
+    """A mask `(H, W)` in [0, 1] of a soft-edged ellipse, a fifth to four fifths of the image's shorter side long."""
+    height, width = shape
+    middle = (int(rng.integers(width)), int(rng.integers(height)))
+    half = rng.uniform(0.1, 0.4, 2) * min(height, width)
+    axes = (max(1, int(half[0])), max(1, int(half[1])))
+    mask = np.zeros(shape, np.float32)
+    cv2.ellipse(mask, middle, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
+    return np.asarray(cv2.GaussianBlur(mask, (5, 5), 1.0), np.float32)
 
 
 def _path(u: float, length: float, angle: float, bend: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ Phi stays within [0, 1 / 0.6]. With t = 1 the model gives J + 2 A - 1: the cast 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from limpid.data.degradations.haze import transmission_from_depth
+from limpid.data.degradations.haze import scatter, transmission_from_depth
 from limpid.data.degradations.operators import Image, Sample, checked_range, current
 from limpid.data.degradations.pseudo_depth import checked_source, depth_of
 from limpid.errors import UserError
@@ -56,6 +56,13 @@ def sand_scatter(
     return deviation + (image - (1 - deviation)) * transmission
 
 
+#: How a sandstorm is made, by the name that `Sand` takes.
+MODELS: dict[str, Callable[[Image, NDArray[np.float32], NDArray[np.float32]], Image]] = {
+    "deviation": sand_scatter,
+    "scattering": scatter,
+}
+
+
 def integrated_variable(clear: Image, sandy: Image, alpha: float = ALPHA, control: float = CONTROL) -> Image:
     """Phi = (J - b) / (I - alpha), for which equation 5 gives J from I.
 
@@ -81,8 +88,10 @@ class Sand:
         colours: the library of colour deviations A, each three numbers in [0, 1]; None is the one that comes with this
             module, which was estimated from photographs of sandstorms because the paper's is not public.
         depth: ``sample`` takes the sample's `depth`, ``stand_in`` guesses it from the clear image (see
-            `depth_stand_in`; it is no measurement), ``either`` guesses where the sample has none. Depth is divided by
-            its maximum, so that it is relative to the furthest point.
+            `stand_in_depth`; it is no measurement), ``either`` guesses where the sample has none, ``drawn`` draws one.
+            Depth is divided by its maximum, so that it is relative to the furthest point.
+        model: ``deviation`` is AOSR-Net's equation 2, in which the cast is at the camera too; ``scattering`` is that of
+            haze with the colour as its airlight, I = J t + A (1 - t).
         alpha: AOSR-Net's control coefficient, above 1.
         control: the other one, `b`.
 
@@ -95,6 +104,7 @@ class Sand:
         beta: Sequence[NonNegativeFloat] = (0.3, 0.6),
         colours: Sequence[Sequence[Share]] | None = None,
         depth: str = "either",
+        model: str = "deviation",
         alpha: PositiveFloat = ALPHA,
         control: FiniteFloat = CONTROL,
     ) -> None:
@@ -106,6 +116,9 @@ class Sand:
             raise UserError("The sandstorm's colours must be a list of colours, each of three numbers within 0 and 1.")
         self.colours = library
         self.depth = checked_source("sandstorm", depth)
+        if model not in MODELS:
+            raise UserError(f"The sandstorm's model is {model!r}, but it must be deviation or scattering.")
+        self.scatter = MODELS[model]
         self.alpha = alpha
         self.control = control
 
@@ -125,12 +138,12 @@ class Sand:
         """
         beta = float(rng.uniform(*self.beta))
         colour = self.colours[rng.integers(len(self.colours))].copy()
-        transmission = transmission_from_depth(self._relative_depth(sample), beta)[..., None]
-        sandy = np.clip(sand_scatter(current(sample), transmission, colour), 0, 1)
+        transmission = transmission_from_depth(self._relative_depth(sample, rng), beta)[..., None]
+        sandy = np.clip(self.scatter(current(sample), transmission, colour), 0, 1)
         phi = integrated_variable(sample["target"], sandy, self.alpha, self.control)
         return sample | {"input": sandy, "phi": phi, "beta": beta, "sand_colour": colour}
 
-    def _relative_depth(self, sample: Sample) -> NDArray[np.float32]:
-        scene_depth = depth_of(sample, self.depth, "The sandstorm")
+    def _relative_depth(self, sample: Sample, rng: np.random.Generator) -> NDArray[np.float32]:
+        scene_depth = depth_of(sample, self.depth, "The sandstorm", rng)
         furthest = scene_depth.max()
         return scene_depth / furthest if furthest > 0 else scene_depth
