@@ -102,7 +102,7 @@ def test_what_a_card_says_in_short_and_in_words(saved: Path) -> None:
         "Apache-2.0": "Apache-2.0",
         "Apache-2.0 as far as it is Limpid's to give; see the terms": "Apache-2.0",
         "none stated; without one, all rights are reserved": "none stated",
-        "research only, as the README says": "research only",
+        "research only, as the README says": "research",
     }
     cards = {licence: dataclasses.replace(card, licence=licence) for licence in short}
     assert {licence: listing.licence_in_short(one) for licence, one in cards.items()} == short

@@ -145,12 +145,17 @@ def _line(offer: Offer) -> tuple[str, ...]:
     card = offer.card
     found = score_of(offer)
     numbers = ("", "", "", "") if found is None else scores_in_short(*found)
-    seconds = "" if card.seconds_per_megapixel is None else f"{card.seconds_per_megapixel:.2g}"
+    seconds = "" if card.seconds_per_megapixel is None else _seconds(card.seconds_per_megapixel)
     if not isinstance(card, zoo.Card):
         return card.name, "", ", ".join(tasks_of(offer)), *numbers, seconds, "-", "-"
-    name = f"{card.name} *" if offer.default else card.name
+    name = f"{card.name}*" if offer.default else card.name
     aliases = [alias for alias, own in zoo.aliases().items() if own == card]
     return name, ", ".join(aliases), card.task, *numbers, seconds, whereabouts(card), licence_in_short(card)
+
+
+def _seconds(value: float) -> str:
+    """A time in at most two digits."""
+    return f"{value:.2g}" if value >= 0.1 else f"{value:.2f}"
 
 
 def _everything(offer: Offer) -> dict[str, object]:

@@ -15,7 +15,7 @@ IN_WORDS = (
     *("network_config", "files", "aliases", "bar", "bar_held", "default"),
 )
 #: Letters of a licence in a table.
-_LICENCE = 13
+_LICENCE = 12
 #: The unit of a metric, where it has one.
 _UNITS = {"psnr": " dB"}
 
