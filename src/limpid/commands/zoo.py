@@ -124,8 +124,8 @@ def _list(form: str) -> int:
     from limpid.consoles import answers
 
     table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0))
-    for column in ("name", "alias", "task", "measured on", "input", "score", "gain", "s/MP", "here", "licence"):
-        numeric = column in ("input", "score", "gain", "s/MP")
+    for column in ("name", "alias", "task", "measured on", "input", "PSNR", "gain", "s/MP", "here", "licence"):
+        numeric = column in ("input", "PSNR", "gain", "s/MP")
         table.add_column(column, justify="right" if numeric else "left", no_wrap=column == "name")
     for number, offers in enumerate(groups.values()):
         if number:
