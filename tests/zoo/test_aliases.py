@@ -144,12 +144,20 @@ def test_an_alias_that_is_a_name_already_is_refused(folder: Path, capfd: pytest.
     for alias, what in (("dcp", "a network"), ("doubling", "an entry of the zoo")):
         assert status([*command, alias]) == 2
         assert f"The alias {alias} is the name of {what} already; give another --alias." in capfd.readouterr().err
+    assert status([*command, "mist"]) == 2
+    said = "The alias mist stands for doubling in "
+    assert said in capfd.readouterr().err
     assert status([*command, "Dust"]) == 2
     assert "has the alias 'Dust', but it must be a name of small letters" in capfd.readouterr().err
     assert not (folder / "more.yaml").exists()
     assert status([*command, "dust", "--alias", "sandstorm", "--bar", "at least 3 dB: +1", "--bar-held", "no"]) == 0
     card = zoo.find("sandstorm")
     assert (card.name, card.aliases, card.bar_held) == ("more", ["dust", "sandstorm"], False)
+    capfd.readouterr()
+    assert status(["zoo", "list"]) == 0
+    out = capfd.readouterr().out
+    assert "\nmore!" in out
+    assert "! missed what was demanded of it, so that nothing takes it by itself." in out
 
 
 def test_shipped_aliases_are_each_of_one_entry_and_nothing_elses_name() -> None:

@@ -133,7 +133,10 @@ def _list(form: str) -> int:
         for offer in offers:
             table.add_row(*_line(offer))
     answers().print(table)
+    listed = [offer.card for offers in groups.values() for offer in offers]
     print("PSNR in dB, the gain over the untouched input; s/MP: seconds of one core for a megapixel.")
+    if any(isinstance(card, zoo.Card) and card.bar_held is False for card in listed):
+        print("! missed what was demanded of it, so that nothing takes it by itself.")
     print("* what `limpid predict model=NETWORK` takes. - needs no weights. `limpid zoo show NAME` says more.")
     return 0
 
@@ -148,7 +151,7 @@ def _line(offer: Offer) -> tuple[str, ...]:
     seconds = "" if card.seconds_per_megapixel is None else _seconds(card.seconds_per_megapixel)
     if not isinstance(card, zoo.Card):
         return card.name, "", ", ".join(tasks_of(offer)), *numbers, seconds, "-", "-"
-    name = f"{card.name}*" if offer.default else card.name
+    name = f"{card.name}{'*' if offer.default else ''}{'!' if card.bar_held is False else ''}"
     aliases = [alias for alias, own in zoo.aliases().items() if own == card]
     return name, ", ".join(aliases), card.task, *numbers, seconds, whereabouts(card), licence_in_short(card)
 
@@ -255,7 +258,7 @@ def _enter(chosen: argparse.Namespace) -> int:
     name = chosen.name or f"{chosen.network}_imported"
     folder = chosen.to or zoo.own_folder()
     _refuse_taken(name, folder, chosen.overwrite)
-    _refuse_aliases(chosen.aliases or ())
+    _refuse_aliases(chosen.aliases or (), name, folder)
     said: dict[str, object] = {field: getattr(chosen, field) for field in _SAID}
     said |= {"default": True if chosen.default else None, "aliases": chosen.aliases}
     said["bar_held"] = None if chosen.bar_held is None else chosen.bar_held == "yes"
@@ -285,8 +288,8 @@ def _refuse_taken(name: str, folder: Path, overwrite: bool) -> None:
             raise UserError(f"There is an entry {name} in {other} already; {remedy}.")
 
 
-def _refuse_aliases(aliases: Sequence[str]) -> None:
-    """Refuse an alias that is the name of something else, which would come first wherever it is given."""
+def _refuse_aliases(aliases: Sequence[str], name: str, folder: Path) -> None:
+    """Refuse an alias that names something else, or that another card of the folder has, for one of them would win."""
     from limpid.config.recipes import names
 
     for alias in aliases:
@@ -294,6 +297,12 @@ def _refuse_aliases(aliases: Sequence[str]) -> None:
         what = next((kind for kind, known in taken.items() if alias in known), None)
         if what is not None:
             raise UserError(f"The alias {alias} is the name of {what} already; give another --alias.")
+        other = zoo.aliases().get(alias)
+        if other is not None and other.name != name and other.file.parent.resolve() == folder.resolve():
+            raise UserError(
+                f"The alias {alias} stands for {other.name} in {folder} already; take it from {other.file} first, or give "
+                "another --alias."
+            )
 
 
 def _setting(word: str) -> tuple[str, object]:

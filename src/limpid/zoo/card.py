@@ -126,6 +126,8 @@ class Card:
         for name, value in fields.items():
             if name not in ("file", "default") and value not in (None, "", []) and (value or name != "scores"):
                 values[name] = value
+        if self.files:
+            del values["bytes"]  # their sum
         return {**values, "default": True} if self.default else values
 
     def provenance(self) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ def compared(scores: Mapping[str, CardScores], sets: Sequence[str]) -> dict[str,
         alike: dict[tuple[str, int], dict[str, Compared]] = {}
         for name, measured in scores.items():
             score = measured.get(dataset, {}).get(METRIC)
-            if score is not None:
+            if score is not None and math.isfinite(score["value"]):
                 key = (score["protocol"], score["n"])
                 alike.setdefault(key, {})[name] = Compared(dataset, score)
         if alike:
