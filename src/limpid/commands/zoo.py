@@ -300,8 +300,8 @@ def _refuse_aliases(aliases: Sequence[str], name: str, folder: Path) -> None:
         other = zoo.aliases().get(alias)
         if other is not None and other.name != name and other.file.parent.resolve() == folder.resolve():
             raise UserError(
-                f"The alias {alias} stands for {other.name} in {folder} already; take it from {other.file} first, or give "
-                "another --alias."
+                f"The alias {alias} stands for {other.name} in {folder} already; take it from {other.file} first, or "
+                "give another --alias."
             )
 
 
