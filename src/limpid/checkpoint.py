@@ -124,7 +124,7 @@ def read(path: Path, device: str = "cpu", refuse_non_finite: bool = False) -> Ch
         return {**checkpoint, "provenance": {**checkpoint["provenance"], **card.provenance()}}
     why = why_no_file(path)
     if why is not None:
-        if str(path) in zoo.cards():
+        if str(path) in zoo.cards() or str(path) in zoo.aliases():
             raise UserError(f"There is no checkpoint {path}; did you mean {zoo.PREFIX}{path}?")
         if str(path) in registered():
             raise UserError(f"There is no checkpoint {path}: {path} is a model; give model={path}.")

@@ -97,6 +97,10 @@ def test_near_names_are_named_aliases_among_them(folder: Path) -> None:
         refuse_unknown("mits", ["dcp"])
     with pytest.raises(UserError, match=r"There is no method 'mits' .*; did you mean 'mist'\?"):
         serving.methods(["mits"])
+    with pytest.raises(UserError, match=r"There is no model 'mits'; did you mean 'mist'\?"):
+        with_aliases(["model=mits"])
+    with pytest.raises(UserError, match=r"There is no checkpoint mist; did you mean zoo:mist\?"):
+        checkpoint.read(Path("mist"))
     assert [one.name for one in serving.methods(["mist"])] == ["aod_net"]
 
 

@@ -67,17 +67,29 @@ def refuse_others(command: str, known: Sequence[str]) -> None:
 
 
 def with_aliases(words: Sequence[str]) -> list[str]:
-    """The words with ``ckpt=zoo:NAME`` in the place of ``model=ALIAS``, the alias of a card."""
+    """The words with ``ckpt=zoo:NAME`` in the place of ``model=ALIAS``, the alias of a card.
+
+    Raises:
+        UserError: the model is none, and looks like an alias.
+    """
+    if {"ckpt", "network"} & {key_of(word) for word in words}:
+        return list(words)
+    return [_with_alias(word) for word in words]
+
+
+def _with_alias(word: str) -> str:
     from limpid.config.recipes import names
 
-    keys = {key_of(word) for word in words}
-    replaced = []
-    for word in words:
-        name = word.removeprefix("model=")
-        is_alias = name != word and name not in names("model") and name not in names("network")
-        card = zoo.aliases().get(name) if is_alias and not {"ckpt", "network"} & keys else None
-        replaced.append(word if card is None else f"ckpt={zoo.PREFIX}{card.name}")
-    return replaced
+    name = word.removeprefix("model=")
+    known = [*names("model"), *names("network")]
+    if name == word or name in known:
+        return word
+    aliases = zoo.aliases()
+    if name in aliases:
+        return f"ckpt={zoo.PREFIX}{aliases[name].name}"
+    if nearest(name, aliases):
+        raise UserError(f"There is no model {name!r}{nearest(name, [*known, *aliases])}")
+    return word
 
 
 def _row_checkpoint(reference: str, typed: Sequence[str]) -> str:
