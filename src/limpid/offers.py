@@ -171,7 +171,7 @@ def score_of(offer: Offer) -> tuple[str, str, CardScore] | None:
 
 def choice(weather: str, offered: Sequence[Offer]) -> Choice | None:
     """The method that is taken for a weather where none is named, and why; None where nothing is good enough."""
-    fits = [offer for offer in ranked(weather, offered) if _may_be_taken(offer, weather)]
+    fits = ranked(weather, [offer for offer in offered if _may_be_taken(offer, weather)])
     if not fits:
         return None
     best, *others = fits
