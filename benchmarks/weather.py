@@ -49,7 +49,7 @@ def main() -> None:
         files = photographs(data, patterns)
         if not files:
             continue
-        found = Counter(guess(read_photograph(file).pixels, {}).weather for file in files)
+        found = Counter(guess(read_photograph(file).pixels).weather for file in files)
         cells = [f"**{found[name]}**" if name == right else str(found[name] or "") for name in names]
         print(f"| {shown} | {len(files)} | " + " | ".join(cells) + " |")
 

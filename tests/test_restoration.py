@@ -141,7 +141,7 @@ def test_a_method_is_made_once() -> None:
         (COLOUR, 7, {}, TypeError, "The method is of the type int"),
         (COLOUR, "gamma", {"strength": 2}, ValueError, "strength=2 is not a number from 0"),
         (COLOUR, "wmpc", {}, UserError, "did you mean 'wmcp'"),
-        (COLOUR, "haze", {}, UserError, "for haze there are wmcp"),
+        (COLOUR, "hazy", {}, UserError, "for haze there are "),
         (COLOUR, "dcp", {"device": "tpu9"}, UserError, "no device 'tpu9'"),
         ("/", "gamma", {}, ValueError, "is a folder"),
     ],

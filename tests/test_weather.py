@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from limpid.errors import UserError
-from limpid.hints import refuse_unknown, what_suits
-from limpid.weather import STATISTICS, guess, offers, statistics, suiting, weathers
+from limpid.hints import refuse_unknown
+from limpid.weather import STATISTICS, guess, statistics, weathers
 
 SIZE = 256
 
@@ -47,8 +47,6 @@ MADE = {
 def test_made_weather_is_seen(name: str) -> None:
     found = guess(MADE[name].astype(np.float32))
     assert found.weather == name, statistics(MADE[name])
-    suits = suiting(name) if name != "clear" else []
-    assert found.method == (suits[0] if suits else None)
 
 
 def test_the_size_of_a_photograph_changes_the_guess_little() -> None:
@@ -72,19 +70,6 @@ def test_tiny_and_narrow_photographs_are_judged_too() -> None:
         guess(np.full(shape, 0.5, np.float32))
 
 
-def test_what_suits_comes_from_cards_and_priors() -> None:
-    by_name = {offer.name: offer for offer in offers()}
-    assert by_name["rfd_student"].weathers == ("haze",)  # its card's task
-    assert by_name["mprnet"].weathers == ("haze", "rain")
-    assert by_name["zoo:aosr_scenes"].weathers == ("sand",)  # not the network's default
-    assert "haze" in by_name["dcp"].weathers
-    assert suiting("haze")[0] == weathers()["haze"].prefer[0]
-    assert suiting("blur") == []
-    listed = what_suits()
-    assert "haze    wmcp, " in listed
-    assert "blur    nothing here is good enough" in listed
-
-
 def test_a_folder_of_ones_own_changes_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "conf" / "weather"
     folder.mkdir(parents=True)
@@ -92,15 +77,13 @@ def test_a_folder_of_ones_own_changes_the_limits(tmp_path: Path, monkeypatch: py
     (folder / "smoke.yaml").write_text(text.format("contrast"))
     monkeypatch.chdir(tmp_path)
     found = guess(clear())
-    assert (found.weather, found.method) == ("smoke", "dcp")
+    assert (found.weather, weathers()["smoke"].priors) == ("smoke", ("dcp",))
     assert found.why.endswith("below 1000")
+    (folder / "smoke.yaml").write_text(text.format("contrast").replace("1000.0", "2000.0"))
+    assert guess(clear()).why.endswith("below 2000")  # a changed file is read again
     (folder / "dust.yaml").write_text(text.format("contrst"))
-    from limpid import weather
-
-    weather._read.cache_clear()
     with pytest.raises(UserError, match=r"dust.yaml limits 'contrst', but there are only the statistics"):
         weathers()
-    weather._read.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -129,8 +112,8 @@ def test_a_broken_file_of_a_weather_is_named(
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("haze", "for haze there are wmcp"),
-        ("Dehazing", "for haze there are wmcp"),
+        ("haze", "for haze there are "),
+        ("Dehazing", "for haze there are "),
         ("de-rain", "for rain there are mprnet"),
         ("sandstorm", "for sand there are aosr"),
         ("deblur", "nothing here takes away blur well enough"),

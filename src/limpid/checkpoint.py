@@ -124,7 +124,7 @@ def read(path: Path, device: str = "cpu", refuse_non_finite: bool = False) -> Ch
         return {**checkpoint, "provenance": {**checkpoint["provenance"], **card.provenance()}}
     why = why_no_file(path)
     if why is not None:
-        if str(path) in zoo.cards():
+        if str(path) in zoo.cards() or str(path) in zoo.aliases():
             raise UserError(f"There is no checkpoint {path}; did you mean {zoo.PREFIX}{path}?")
         if str(path) in registered():
             raise UserError(f"There is no checkpoint {path}: {path} is a model; give model={path}.")
@@ -215,8 +215,8 @@ def trained(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) -> 
 
     Args:
         what: the name of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card, which are
-            fetched where others publish them and they are not here yet; the path of a checkpoint or of a safetensors
-            file; or the name of a prior, which needs no weights.
+            fetched where others publish them and they are not here yet; the alias of a card, such as ``haze``; the path
+            of a checkpoint or of a safetensors file; or the name of a prior, which needs no weights.
         allow_targets: packages besides Limpid's usual ones that a network's config may take it from.
 
     Returns:
@@ -239,7 +239,7 @@ def place_of(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) ->
     Raises:
         UserError: nothing has that name, or the zoo has no weights for that network.
     """
-    name = os.fspath(what)
+    name = own_name(os.fspath(what))
     if zoo.parse_zoo_name(name) is not None:
         return name
     if name in registered():
@@ -253,9 +253,20 @@ def place_of(what: str | os.PathLike[str], allow_targets: Sequence[str] = ()) ->
             )
         return None
     if why_no_file(Path(name)) == IS_NOT_THERE:
-        known = [*registered(), *(f"{zoo.PREFIX}{card}" for card in zoo.cards())]
+        known = [*registered(), *(f"{zoo.PREFIX}{card}" for card in zoo.cards()), *zoo.aliases()]
         raise UserError(f"{name!r} is no network, no zoo:NAME and no file{nearest(name, known) or '.'}")
     return name
+
+
+def own_name(name: str) -> str:
+    """The ``zoo:NAME`` of a card where `name` is an alias of it, with or without ``zoo:``; anything else as it is.
+
+    A network or a file of that name comes first.
+    """
+    if name in registered() or Path(name).is_file():
+        return name
+    card = None if zoo.parse_zoo_name(name) is not None else zoo.aliases().get(name)
+    return zoo.own_name(name) if card is None else f"{zoo.PREFIX}{card.name}"
 
 
 def is_prior(name: str, allow_targets: Sequence[str] = ()) -> bool:

@@ -33,9 +33,11 @@ PLAIN = {
     "serve": "a web page to try restoration on one's own photographs",
     "report": "every table, run, curve and picture as pages to open in a browser",
     "table": "rows: paper, measured, and whether they can run",
-    "zoo": "trained weights: list, show, check, add, import",
+    "zoo": "trained weights: list, show, check, add, import, measure",
 }
 COMMANDS = {**COMPOSED, **PLAIN}
+#: Parts of plain commands that hand words to a run that is composed.
+_COMPOSING = (["zoo", "measure"],)
 
 #: Commands that put image after image through a network.
 _RESTORING = ("predict", "test", "serve", "demo")
@@ -150,7 +152,7 @@ def _command(arguments: list[str]) -> tuple[Callable[[list[str]], int], list[str
     if command not in COMMANDS:
         raise UserError(f"There is no command {command!r}{nearest(command, COMMANDS) or '; limpid --help lists them.'}")
     module = importlib.import_module(f"limpid.commands.{command}")
-    if command not in COMPOSED:
+    if command not in COMPOSED and [command, *words[:1]] not in _COMPOSING:
         return module.run, words
     sweep = "-m" in words or "--multirun" in words
     return module.run, [quoted(word, sweep) for word in words]

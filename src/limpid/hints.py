@@ -12,7 +12,8 @@ from limpid.errors import UserError, nearest
 
 def what_suits() -> str:
     """The methods that suit each weather, as `limpid predict` lists them where none was named."""
-    from limpid.weather import offers, suiting, weathers
+    from limpid.offers import offers, suiting
+    from limpid.weather import weathers
 
     offered = offers()
     width = max(map(len, weathers()))
@@ -21,10 +22,9 @@ def what_suits() -> str:
         suits = suiting(name, offered)
         lines.append(f"  {name:<{width}}  {', '.join(suits) if suits else 'nothing here is good enough'}")
     return (
-        "limpid predict needs a method: model=NAME, several to compare as model=[NAME,NAME] compare=true, or "
-        "model=auto, which looks at each photograph and chooses. What suits what:\n"
-        + "\n".join(lines)
-        + "\n`limpid zoo list` says more of those with trained weights."
+        "limpid predict needs input=PHOTOS output=FOLDER, and takes for each photograph the best of what suits it; a "
+        "method is named as model=NAME, several to compare as model=[NAME,NAME] compare=true. What suits what, best "
+        "first:\n" + "\n".join(lines) + "\n`limpid zoo list` says more of those with trained weights."
     )
 
 
@@ -43,7 +43,8 @@ def refuse_unknown(name: str, known: Iterable[str]) -> NoReturn:
 
 def _meant(name: str, known: list[str]) -> str:
     from limpid import zoo
-    from limpid.weather import suiting, weathers
+    from limpid.offers import suiting
+    from limpid.weather import weathers
 
     cards = zoo.cards()
     bare = zoo.parse_zoo_name(name) or name
@@ -63,7 +64,9 @@ def _meant(name: str, known: list[str]) -> str:
         return f"; did you mean {alike or max(begun, key=len)!r}?"
     if Path(name).suffix:
         return f", and no file of that name is there; a checkpoint is given as ckpt={name}."
-    return nearest(name.lower(), [*known, *cards]) or "; limpid predict without model lists what there is."
+    return (
+        nearest(name.lower(), [*known, *cards, *zoo.aliases()]) or "; limpid predict without model lists what there is."
+    )
 
 
 def _letters(name: str) -> str:

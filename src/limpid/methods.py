@@ -79,8 +79,8 @@ def method(
     """The method of a name, ready to use.
 
     Args:
-        name: of a prior; of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card; or the
-            path of a checkpoint or of a safetensors file.
+        name: of a prior; of a network, for its default weights in the zoo; ``zoo:NAME`` for those of a card; the alias
+            of one, such as ``haze``; or the path of a checkpoint or of a safetensors file.
         device: where the network works; ``auto`` is the first accelerator there is, else the CPU.
         inference: how images go through it; by default as conf/inference/adaptive.yaml says.
         allow_targets: packages besides Limpid's usual ones that a network's config may take it from.
@@ -91,6 +91,7 @@ def method(
         UserError: there is no such method, its weights are damaged, or there is no such device.
     """
     where = device_named(device)
+    name = checkpoint.own_name(name)
     if name not in registered() and zoo.parse_zoo_name(name) is None and not Path(name).is_file():
         hints.refuse_unknown(name, registered())
     place = checkpoint.place_of(name, allow_targets)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import platform
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +64,64 @@ def cost(network: nn.Module, height: int, width: int, device: torch.device, repe
     return Cost(params, _file_size(network) / 2**20, gflops, latency * 1000, memory)
 
 
+class CostPerMegapixel(NamedTuple):
+    """What restoring a photograph of a megapixel costs.
+
+    Attributes:
+        seconds: the median time, of an accelerator or of one core of the processor.
+        memory_mb: the growth of memory, see `Cost.peak_memory_mb`.
+        machine: on which it was measured, see `machine`.
+    """
+
+    seconds: float
+    memory_mb: float | None
+    machine: str
+
+
+#: Height and width of the photograph that `cost_per_megapixel` restores.
+_MEGAPIXEL = (800, 1250)
+
+
+def cost_per_megapixel(restore: Callable[[Tensor], Tensor], device: torch.device, repeats: int = 3) -> CostPerMegapixel:
+    """The cost of restoring one random photograph of 800 x 1250 pixels.
+
+    A processor restores it in one thread, whose own time is counted: what else the machine does adds little to it.
+
+    Args:
+        restore: maps `(1, 3, H, W)` in [0, 1] to the restored image.
+        device: where it works.
+        repeats: how often it is timed, after once to warm up.
+    """
+    x = torch.rand(1, 3, *_MEGAPIXEL, generator=torch.Generator().manual_seed(0)).to(device)
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            memory = _peak_growth(restore, x)
+            seconds = statistics.median(_seconds(restore, x, clock) for _ in range(repeats))
+    finally:
+        torch.set_num_threads(threads)
+    return CostPerMegapixel(seconds, memory, machine(device))
+
+
+def machine(device: torch.device) -> str:
+    """The name of the accelerator that is `device`, or of the processor, of which one core works."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"one core of {_processor()}" if device.type == "cpu" else device.type
+
+
+def _processor() -> str:
+    """The processor's name as Linux tells it, else as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
 def parameter_count(network: nn.Module, height: int, width: int) -> int:
     """How many numbers `network` learns; of a method that learns on each image, on one of `height` x `width`."""
     if isinstance(network, LearnsOnEachImage):
@@ -83,11 +143,11 @@ def _file_size(network: nn.Module) -> int:
     return len(file.getvalue()) if network.state_dict() else 0
 
 
-def _seconds(network: nn.Module, x: Tensor) -> float:
-    start = time.perf_counter()
+def _seconds(network: Callable[[Tensor], object], x: Tensor, clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
     network(x)
     _wait(x.device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _wait(device: torch.device) -> None:
@@ -96,7 +156,7 @@ def _wait(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-def _peak_growth(network: nn.Module, x: Tensor) -> float | None:
+def _peak_growth(network: Callable[[Tensor], object], x: Tensor) -> float | None:
     if x.device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(x.device)

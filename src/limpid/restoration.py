@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from limpid import zoo
 from limpid.errors import UserError
 from limpid.methods import Method, method
 
@@ -69,7 +70,8 @@ def restore(image: Any, method: str, *, strength: float = 1.0, device: str = "au
             - the path of a photograph, which gives a NumPy array, upright: uint8 or uint16 as the file has it;
             - a list or an iterator of any of these, which gives an iterator: each is read and restored when its turn
               comes. Where one raises, the iterator goes on with the next.
-        method: a prior's name; a network's, for its default weights in the zoo; ``zoo:NAME``; or a checkpoint's path.
+        method: a prior's name; a network's, for its default weights in the zoo; ``zoo:NAME``; an alias of one, such as
+            ``haze``; or a checkpoint's path.
         strength: how much of the change is made, 0 to 1.
         device: where the network works; ``auto`` is the first accelerator there is, else the CPU.
 
@@ -87,9 +89,10 @@ def restore(image: Any, method: str, *, strength: float = 1.0, device: str = "au
 
 
 def _stamp(name: str) -> tuple[object, ...]:
-    """What tells whether the method of a name is still the same: the current directory, and the file's last change."""
+    """What tells whether a name is still the same method's: the current directory, the file's last change, the zoo."""
     path = Path(name)
-    return (os.getcwd(), path.stat().st_mtime_ns if path.is_file() else None, os.environ.get("LIMPID_ZOO"))  # noqa: PTH109
+    changed = path.stat().st_mtime_ns if path.is_file() else None
+    return os.getcwd(), changed, zoo.stamps()  # noqa: PTH109
 
 
 @functools.lru_cache(maxsize=_KEPT)

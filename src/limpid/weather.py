@@ -1,7 +1,7 @@
-"""What is wrong with a photograph (haze, sand, rain, blur), guessed from simple statistics, and which methods suit it.
+"""What is wrong with a photograph (haze, sand, rain, blur), guessed from simple statistics.
 
-`conf/weather` has a file for each: the limits of its statistics, the words people use for it, and the priors that suit.
-Trained networks are found by the task on their cards in the zoo.
+`conf/weather` has a file for each: the limits of its statistics, the words people use for it, the priors that suit, and
+the sets on which methods are compared (`limpid.offers`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from limpid.zoo import Card
-
     Pixels = NDArray[np.float32]
 
 #: Nothing is wrong.
@@ -30,7 +28,11 @@ CLEAR = "clear"
 _SIDE, _DETAIL_SIDE = 512, 1024
 
 
-class _Described(TypedDict):
+class _MayBeSaid(TypedDict, total=False):
+    sets: Sequence[str]
+
+
+class _Described(_MayBeSaid):
     """What a file of conf/weather holds; see `Weather`."""
 
     words: Sequence[str]
@@ -48,7 +50,8 @@ class Weather:
         name: such as ``haze``; the task of cards in the zoo.
         words: what people call it, besides.
         priors: the names of the priors that suit it.
-        prefer: of all that suits, what is taken first.
+        sets: the test sets whose scores say what restores best, the most telling first.
+        prefer: of what has no scores there, what comes first.
         order: among the guesses; None is never guessed.
         limits: the least and the most of each statistic.
     """
@@ -56,6 +59,7 @@ class Weather:
     name: str
     words: tuple[str, ...]
     priors: tuple[str, ...]
+    sets: tuple[str, ...]
     prefer: tuple[str, ...]
     order: int | None
     limits: Mapping[str, tuple[float | None, float | None]]
@@ -70,49 +74,34 @@ class Weather:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A method that can restore here.
-
-    Attributes:
-        name: as `limpid predict model=` takes it.
-        weathers: the names of what it suits.
-        about: a sentence or two on what it is good for.
-        limits: a sentence or two on what it cannot.
-        default: whether it is what comes first: a card that is its network's default.
-    """
-
-    name: str
-    weathers: tuple[str, ...]
-    about: str
-    limits: str
-    default: bool
-
-
-@dataclass(frozen=True)
 class Guess:
     """What is wrong with a photograph.
 
     Attributes:
         weather: its name, or ``clear``.
         why: the statistics that decided, in words.
-        method: the name of the method that suits; None where none does.
     """
 
     weather: str
     why: str
-    method: str | None
 
 
-@functools.cache
-def _read(folders: tuple[Path, ...]) -> dict[str, Weather]:
+@functools.lru_cache(maxsize=1)
+def _read(files: tuple[tuple[Path, int], ...]) -> dict[str, Weather]:
+    """The weathers in `files`, each with the time of its last change, so that a changed file is read again."""
     from limpid.config.yaml_files import values_of
 
     found: dict[str, Weather] = {}
-    for folder in folders:
-        for file in sorted((folder / "weather").glob("*.yaml")):
-            if file.stem not in found:
-                found[file.stem] = _parsed(file.stem, values_of(file), file)
+    for file, _ in files:
+        if file.stem not in found:
+            found[file.stem] = _parsed(file.stem, values_of(file), file)
     return found
+
+
+def _files() -> tuple[tuple[Path, int], ...]:
+    folders = [folder.resolve() / "weather" for folder in config_folders("conf")]
+    files = [file for folder in folders for file in sorted(folder.glob("*.yaml"))]
+    return tuple((file, file.lstat().st_mtime_ns) for file in files)
 
 
 def _parsed(name: str, content: Mapping[str, Any], file: Path) -> Weather:
@@ -126,8 +115,8 @@ def _parsed(name: str, content: Mapping[str, Any], file: Path) -> Weather:
     for key in limits:
         if key not in STATISTICS:
             raise UserError(f"{file} limits {key!r}, but there are only the statistics {', '.join(STATISTICS)}.")
-    lists = {key: tuple(content[key]) for key in ("words", "priors", "prefer")}
-    return Weather(name, lists["words"], lists["priors"], lists["prefer"], content["order"], limits)
+    lists = {key: tuple(content.get(key, ())) for key in ("words", "priors", "sets", "prefer")}
+    return Weather(name, **lists, order=content["order"], limits=limits)
 
 
 def weathers() -> dict[str, Weather]:
@@ -136,78 +125,18 @@ def weathers() -> dict[str, Weather]:
     Raises:
         UserError: a file of conf/weather is broken.
     """
-    found = _read(tuple(folder.resolve() for folder in config_folders("conf")))
+    found = _read(_files())
     return dict(sorted(found.items(), key=lambda item: (item[1].order is None, item[1].order or 0, item[0])))
 
 
-def offers() -> list[Offer]:
-    """Every method that restores without further training: the priors that suit a weather, and the cards of the zoo.
-
-    Of the cards those whose weights are at hand.
-
-    Raises:
-        UserError: a card or a file of conf/weather is broken.
-    """
-    from limpid import zoo
-    from limpid.config.instantiate import locate
-    from limpid.config.registry import network_config
-
-    known = weathers()
-    offered = []
-    for prior in dict.fromkeys(name for weather in known.values() for name in weather.priors):
-        suits = tuple(name for name, weather in known.items() if prior in weather.priors)
-        method = locate(str(network_config(prior)["_target_"]), "network")
-        about = str(method.__doc__ or "").strip().splitlines()[0]
-        offered.append(Offer(prior, suits, about, str(getattr(method, "LIMITS", "")), False))
-    return offered + [offer_of(card) for card in zoo.cards().values() if card.at_hand]
-
-
-def offer_of(card: Card) -> Offer:
-    """The method that restores with the weights of a card, whether they are at hand or have to be fetched."""
-    from limpid import zoo
-
-    is_default = zoo.default_for(card.network) == card if _has_default(card.network) else False
-    name = card.network if is_default else f"{zoo.PREFIX}{card.name}"
-    tasks = tuple(task.strip() for task in card.task.split(","))
-    return Offer(name, tasks, card.good_for or card.summary(), card.limits, is_default)
-
-
-def _has_default(network: str) -> bool:
-    from limpid import zoo
-
-    try:
-        return zoo.default_for(network) is not None
-    except UserError:  # several, and none of them is it
-        return False
-
-
-def suiting(weather: str, offered: Sequence[Offer] | None = None) -> list[str]:
-    """The names of the methods that suit a weather, the one that `model=auto` takes first."""
-    offered = offers() if offered is None else offered
-    fits = [offer for offer in offered if weather in offer.weathers]
-    prefer = weathers()[weather].prefer if weather in weathers() else ()
-    ranked = sorted(fits, key=lambda offer: (_rank(offer.name, prefer), not offer.default))
-    return [offer.name for offer in ranked]
-
-
-def _rank(name: str, prefer: Sequence[str]) -> int:
-    return prefer.index(name) if name in prefer else len(prefer)
-
-
-def guess(pixels: Pixels, methods: Mapping[str, str | None] | None = None) -> Guess:
-    """What is wrong with a photograph `(H, W, 3)` of RGB in [0, 1].
-
-    Args:
-        pixels: of the photograph.
-        methods: the method for each weather; by default the first that suits it.
-    """
+def guess(pixels: Pixels) -> Guess:
+    """What is wrong with a photograph `(H, W, 3)` of RGB in [0, 1]."""
     found = statistics(pixels)
     for weather in weathers().values():
         if weather.order is not None and weather.holds(found):
-            suits = next(iter(suiting(weather.name)), None) if methods is None else methods.get(weather.name)
-            return Guess(weather.name, weather.why(found), suits)
+            return Guess(weather.name, weather.why(found))
     shown = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in found.items())
-    return Guess(CLEAR, shown, None)
+    return Guess(CLEAR, shown)
 
 
 #: The statistics of a photograph, and what each says.

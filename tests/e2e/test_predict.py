@@ -17,6 +17,7 @@ import limpid
 from limpid import checkpoint
 from limpid.cli import status
 from limpid.data.photo_io import processed_by, read_photograph, written_suffix
+from limpid.offers import choice, offers
 from limpid.predicting.manifest import Source
 from limpid.priors.trivial import Gamma
 
@@ -211,13 +212,14 @@ def test_grey_photographs_and_narrow_ones_work(tmp_path: Path) -> None:
         (["model=wmcp", "input=none", "output=out"], "There is no file or folder none;"),
         (["model=wmcp", "input=*.gif", "output=out"], "There is no photograph in *.gif ("),
         (["model=ffa_net", "input=a.png", "output=out"], "The model ffa_net has no weights to restore with; give ckpt=PATH"),
-        (["input=a.png", "output=out"], "limpid predict needs a method: model=NAME"),
+        (["output=out"], "limpid predict needs input=PHOTOS output=FOLDER, and takes for each photograph"),
+        (["input=a.png"], "limpid predict lacks output; give output=PATH."),
         (["wmcp", "a.png", "out"], "The word 'wmcp' sets nothing; write KEY=VALUE, as in limpid predict model=wmcp"),
         (["model=[dcp,", "wmcp]", "input=a.png", "output=out"], "a list has no spaces in it"),
         (["--model", "dcp", "input=a.png", "output=out"], "--model is written without dashes"),
         (["method=dcp", "input=a.png", "output=out"], "the method is named as model=dcp"),
         (["model=dcp", "input=a.png", "output=out", "compare=yess"], "compare is 'yess', but it must be true or false"),
-        (["model=haze", "input=a.png", "output=out"], "There is no model 'haze', but for haze there are wmcp, "),
+        (["model=hazy", "input=a.png", "output=out"], "There is no model 'hazy', but for haze there are "),
         (["model=DCP", "input=a.png", "output=out"], "There is no model 'DCP'; did you mean 'dcp'?"),
         (["model=[dcp,dcp]", "input=a.png", "output=out"], "names dcp twice"),
         (["model=[dcp,ffa_net]", "input=a.png", "output=out"], "The zoo has no weights for the network ffa_net"),
@@ -375,19 +377,26 @@ def test_several_methods_have_a_folder_and_a_column_each(capfd: pytest.CaptureFi
     assert Image.open("out/compare/a.png.jpg").width == 4 * 32
 
 
-def test_auto_says_what_it_took_and_why(capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_model_the_best_by_score_is_taken_and_it_is_said_why(capfd: pytest.CaptureFixture[str]) -> None:
     haze = np.clip(0.85 + 0.02 * np.random.default_rng(0).standard_normal((64, 80, 3)), 0, 1)
     Path("in").mkdir()
-    Image.fromarray((haze * 255).astype(np.uint8)).save("in/haze.png")
+    for name in ("haze.png", "more.png"):
+        Image.fromarray((haze * 255).astype(np.uint8)).save(Path("in", name))
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)).save("in/clear.png")
-    assert status(["predict", "model=auto", "input=in", "output=out"]) == 0
-    out = capfd.readouterr().out
-    assert re.search(r"^haze.png: haze \(dark channel 0\.\d\d above .*, contrast .*\): wmcp$", out, re.MULTILINE)
+    taken = choice("haze", offers())
+    assert taken is not None
+    assert status(["predict", "input=in", "output=out"]) == 0
+    out, err = capfd.readouterr()
+    name = re.escape(taken.offer.name)
+    assert re.search(rf"^haze.png: haze \(dark channel 0\.\d\d above .*, contrast .*\): {name}$", out, re.MULTILINE)
     assert re.search(r"^clear.png: clear \(dark channel .*\): left as it is$", out, re.MULTILINE)
-    assert "1 restored, 1 left as they are: out" in out
-    assert files_in("out") == ["haze.png", "limpid.jsonl"]
+    assert "2 restored, 1 left as they are: out" in out
+    assert err.splitlines().count(f"haze: {taken.why}") == 1
+    assert files_in("out") == ["haze.png", "limpid.jsonl", "more.png"]
+    record = [json.loads(line) for line in Path("out/limpid.jsonl").read_text().splitlines()]
+    assert all(taken.offer.card.name in json.dumps(line) for line in record)
     assert status(["predict", "model=auto", "input=in", "output=out"]) == 0
-    assert "0 restored, 1 skipped that exist" in capfd.readouterr().out
+    assert "0 restored, 2 skipped that exist" in capfd.readouterr().out
 
 
 def test_strength_and_suffix(tmp_path: Path) -> None:

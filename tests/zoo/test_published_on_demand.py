@@ -22,7 +22,7 @@ from filelock import FileLock
 from tests.file_server import FileServer, serving
 
 import limpid
-from limpid import checkpoint, downloads, weather, zoo
+from limpid import checkpoint, downloads, offers, zoo
 from limpid import serving as pages
 from limpid.cli import status
 from limpid.config.registry import registered
@@ -143,7 +143,7 @@ def test_they_are_fetched_and_converted_once_and_their_licence_is_said_once(
 
 def test_nothing_but_their_use_by_name_opens_a_connection(tiny: Zoo, capsys: pytest.CaptureFixture[str]) -> None:
     assert zoo.default_for("aod_net") is None
-    assert "zoo:tiny" not in [offer.name for offer in weather.offers()]
+    assert "zoo:tiny" not in [offer.name for offer in offers.offers()]
     assert "zoo:tiny" not in [offered.name for offered in pages.methods()]
     assert said_in(lambda: limpid.load("aod_net")) == (
         "The zoo has no weights for the network aod_net at hand; give the path of a checkpoint, or zoo:tiny, which "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from PIL import Image
 import limpid
 from limpid import checkpoint
 from limpid.cli import status
+from limpid.zoo import create, listing
+from limpid.zoo.measured import CardScore
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +65,49 @@ def test_list_show_and_check(saved: Path, capfd: pytest.CaptureFixture[str]) -> 
     Path("zoo/doubling.safetensors").write_bytes(b"x")
     assert status(["zoo", "check"]) == 2
     assert "are damaged or were exchanged" in capfd.readouterr().err
+
+
+def test_the_list_goes_by_task_and_score_with_priors_in_a_hundred_columns(
+    saved: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["zoo", "add", str(saved), "--name", "doubling", "--task", "haze"]) == 0
+    capfd.readouterr()
+    assert status(["zoo", "list"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 100
+    assert lines[0].split()[:3] == ["name", "alias", "task"]
+    assert any(line.startswith("dcp ") and " haze " in line and " sots_indoor " in line for line in lines)
+    assert status(["zoo", "list", "--format", "json"]) == 0
+    listed = json.loads(capfd.readouterr().out)
+    kinds = {entry["name"]: entry["kind"] for entry in listed}
+    assert (kinds["dcp"], kinds["doubling"], kinds["rfd_student_scenes"]) == ("prior", "weights", "weights")
+    tasks = [entry["task"].split(",")[0] for entry in listed]
+    assert tasks == sorted(tasks, key=["haze", "rain", "blur", "sand", "hybrid", "noise"].index)
+    haze = [entry["scores"]["sots_indoor"]["psnr"] for entry in listed if "sots_indoor" in entry["scores"]]
+    values = [score["value"] for score in haze if score["n"] == 22]
+    assert values == sorted(values, reverse=True)
+    assert status(["zoo", "show", "dcp"]) == 0
+    shown = capfd.readouterr().out
+    assert shown.startswith("name    dcp\ntask    haze\nabout   Dark channel prior (He et al. 2011).\n")
+    assert "; the input 12.0833 dB, so +7.902 dB (+6.239 to +9.565 with 95 % confidence)" in shown
+
+
+def test_what_a_card_says_in_short_and_in_words(saved: Path) -> None:
+    card = create.add("doubling", saved, Path("zoo"), bar="at least 3 dB: +1.2", bar_held=False, default=True)
+    assert listing.in_words(card) == {
+        "default": "model=aod_net takes these weights",
+        "bar": "at least 3 dB: +1.2 (missed, so that nothing takes these weights by itself)",
+    }
+    short = {
+        "Apache-2.0": "Apache-2.0",
+        "Apache-2.0 as far as it is Limpid's to give; see the terms": "Apache-2.0",
+        "none stated; without one, all rights are reserved": "none stated",
+        "research only, as the README says": "research",
+    }
+    cards = {licence: dataclasses.replace(card, licence=licence) for licence in short}
+    assert {licence: listing.licence_in_short(one) for licence, one in cards.items()} == short
+    score: CardScore = {"value": 20.04, "n": 2, "protocol": "psnr_rgb", "input": 21.0}
+    assert listing.scores_in_short("gopro", "psnr", score) == ("gopro", "21.0", "20.0", "-1.0")
 
 
 def test_predict_takes_the_default_weights_and_says_so(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,9 @@ def run(arguments: list[str]) -> int:
         return 0
     if any(a in ("-m", "--multirun") for a in arguments):
         raise UserError("limpid export writes one network; leave out -m and give the command twice.")
-    launch_once("export", arguments, _job)
+    from limpid.runs.select_network import with_aliases
+
+    launch_once("export", with_aliases(arguments), _job)
     return 0
 
 

@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     from limpid.predicting.layout import Task
     from limpid.predicting.settings import Settings
 
-HELP = """limpid predict model=NAME|[NAME,...]|auto input=PHOTOS output=FOLDER [OVERRIDE ...]
+HELP = """limpid predict input=PHOTOS output=FOLDER [OVERRIDE ...]
+limpid predict model=NAME|[NAME,...] input=PHOTOS output=FOLDER [OVERRIDE ...]
 limpid predict ckpt=PATH|zoo:NAME input=PHOTOS output=FOLDER [OVERRIDE ...]
 
 Restores a photograph, every photograph in a folder and its folders, or those a pattern names. Each result keeps its
 name, size, bit depth (8 or 16), alpha, colour profile and EXIF, upright, and says which method made it. Without model
-and ckpt it lists what suits which weather.
+and ckpt each photograph gets the best method at hand for what is wrong with it, by measured scores (also model=auto);
+without any word what suits which weather is listed.
 
+  limpid predict input=photos/ output=clear/                      guesses haze, sand, rain or blur, and says why
+  limpid predict model=haze input=photos/ output=clear/           the default weights of a task: haze, rain, sand ...
   limpid predict model=wmcp input=photos/ output=clear/
   limpid predict model=dcp input=hazy.jpg output=clear.jpg
   limpid predict model=rfd_student input=photos/ output=clear/    with its weights from the zoo; see limpid zoo list
-  limpid predict model=auto input=photos/ output=clear/           guesses haze, sand, rain or blur, and says why
   limpid predict model=[dcp,wmcp,rfd_student] input=photos/ output=clear/ compare=true    a folder and a column each
   limpid predict model=dcp input=clip.mp4 output=clear.mp4        a video, with its sound; the same command goes on
   limpid predict ckpt=runs/.../best.ckpt input='photos/**/*.png' output=clear/

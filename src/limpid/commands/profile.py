@@ -29,6 +29,9 @@ def run(arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return 0
+    from limpid.runs.select_network import with_aliases
+
+    arguments = with_aliases(arguments)
     results: list[dict[str, Any]] = []
     forms: set[str] = set()
 

@@ -21,4 +21,6 @@ def run(arguments: list[str]) -> int:
     """The exit status, after composing and testing, or after scoring folders."""
     if any(argument.partition("=")[0] == "images" for argument in arguments):
         return score.run(arguments)
-    return train.run(arguments, "test", HELP)
+    from limpid.runs.select_network import with_aliases
+
+    return train.run(with_aliases(arguments), "test", HELP)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limpid import hints, zoo
+from limpid.checkpoint import own_name
 from limpid.config.compose import key_of
 from limpid.config.recipes import names as options
 from limpid.errors import UserError
@@ -72,10 +73,13 @@ def asked(words: Sequence[str]) -> Asked:
     _refuse_words(words)
     given = {key_of(word): word.partition("=")[2] for word in words if "=" in word}
     models = _members(given["model"]) if "model" in given else []
+    if not models and not {"ckpt", "network"} & set(given) and "input" in given:
+        return Asked((), True, tuple(words))
     if not models:
         _refuse_none(given, words)
         return Asked((), False, tuple(words))
     known = {*options("model"), *options("network")}
+    models = [name if name in known or name == AUTO else own_name(name) for name in models]
     if len(models) == 1 and models[0] in known and not given["model"].startswith("["):
         return Asked((), False, tuple(words))
     _refuse_settings(given)

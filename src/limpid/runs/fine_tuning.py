@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from limpid import checkpoint
+from limpid import checkpoint, zoo
 from limpid.config.compose import Composed, key_of
 from limpid.config.references import PREFIX
 from limpid.errors import UserError
@@ -28,7 +28,7 @@ def initial_weights(composed: Composed, prerequisites: Mapping[str, RunSpec]) ->
     Raises:
         UserError: the file is not there or is no checkpoint, or the network starts from `model.start.ckpt` already.
     """
-    named: str | None = composed.config["ckpt"]
+    named = None if composed.config["ckpt"] is None else zoo.own_name(composed.config["ckpt"])
     if named is None:
         return None
     if START in {key_of(word) for word in composed.overrides}:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limpid import paths
+from limpid import paths, zoo
 from limpid.config import instantiate
 from limpid.config.compose import Composed, compose, is_table, key_of
 from limpid.config.references import PREFIX, references, row_word
@@ -293,7 +293,7 @@ def _tested_weights(
         if run is None or not run.has_weights:
             return None
         named = str(run.chosen_checkpoint)
-    path = Path(named)
+    path = Path(zoo.own_name(named))
     loaded = checkpoint.read(path)
     refuse_network(composed.overrides, path, loaded["network"])
     if unchanged is not None and composed.choices["network"] != loaded["network"]:

@@ -66,6 +66,32 @@ def refuse_others(command: str, known: Sequence[str]) -> None:
             raise UserError(f"limpid {command} does not use {key!r}{hint}")
 
 
+def with_aliases(words: Sequence[str]) -> list[str]:
+    """The words with ``ckpt=zoo:NAME`` in the place of ``model=ALIAS``, the alias of a card.
+
+    Raises:
+        UserError: the model is none, and looks like an alias.
+    """
+    if {"ckpt", "network"} & {key_of(word) for word in words}:
+        return list(words)
+    return [_with_alias(word) for word in words]
+
+
+def _with_alias(word: str) -> str:
+    from limpid.config.recipes import names
+
+    name = word.removeprefix("model=")
+    known = [*names("model"), *names("network")]
+    if name == word or name in known:
+        return word
+    aliases = zoo.aliases()
+    if name in aliases:
+        return f"ckpt={zoo.PREFIX}{aliases[name].name}"
+    if nearest(name, aliases):
+        raise UserError(f"There is no model {name!r}{nearest(name, [*known, *aliases])}")
+    return word
+
+
 def _row_checkpoint(reference: str, typed: Sequence[str]) -> str:
     """The checkpoint that a row's training left at the typed budget and seed.
 
@@ -105,7 +131,7 @@ def chosen_network(config: DictConfig, weights: bool = False) -> Chosen:
     choices = HydraConfig.get().runtime.choices
     settle_permissions(config, words)
     allow = list(config.allow_targets)
-    ckpt = str(config.ckpt) if config.ckpt else None
+    ckpt = zoo.own_name(str(config.ckpt)) if config.ckpt else None
     if ckpt is not None and ckpt.startswith(PREFIX):
         ckpt = _row_checkpoint(ckpt, words)
     card = None

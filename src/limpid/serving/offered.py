@@ -43,15 +43,16 @@ def methods(names: Sequence[str] = (), device: str = "cpu") -> list[Offered]:
     """The methods of these names, or all that can restore: the priors, and networks whose weights are at hand.
 
     Args:
-        names: as `limpid predict model=` takes them; names of cards may lack their ``zoo:``.
+        names: as `limpid predict model=` takes them, or aliases; names of cards may lack their ``zoo:``.
         device: where networks run.
 
     Raises:
         UserError: a name is none of them, or its weights could not be fetched.
     """
     from limpid import zoo
+    from limpid.checkpoint import own_name
     from limpid.methods import method
-    from limpid.weather import Offer, offer_of, offers
+    from limpid.offers import Offer, offer_of, offers
     from limpid.zoo.published import obtain
 
     def offered(offer: Offer) -> Offered:
@@ -62,12 +63,12 @@ def methods(names: Sequence[str] = (), device: str = "cpu") -> list[Offered]:
     cards = {name: offered(offer_of(card)) for name, card in zoo.cards().items()}
     chosen = []
     for name in names:
-        found = known.get(name) or cards.get(name.removeprefix(zoo.PREFIX))
+        found = known.get(name) or cards.get(own_name(name).removeprefix(zoo.PREFIX))
         if found is None:
-            hint = nearest(name, [*known, *cards]) or f"; there are {', '.join(known)}."
+            hint = nearest(name, [*known, *cards, *zoo.aliases()]) or f"; there are {', '.join(known)}."
             raise UserError(f"There is no method {name!r} that restores without training{hint}")
         if name not in known:
-            obtain(zoo.find(name.removeprefix(zoo.PREFIX)))  # now, not when somebody's request comes
+            obtain(zoo.find(own_name(name).removeprefix(zoo.PREFIX)))  # now, not when somebody's request comes
         chosen.append(found)
     return chosen or list(known.values())
 

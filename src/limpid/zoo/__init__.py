@@ -9,25 +9,33 @@ checkpoint by itself, and the card `NAME.yaml`. Of weights that others publish o
 from limpid.zoo.card import (
     PREFIX,
     Card,
+    aliases,
     cards,
     default_for,
     find,
     folders,
     how_to_name,
+    is_default,
     own_folder,
+    own_name,
     parse_zoo_name,
     sha256,
+    stamps,
 )
 
 __all__ = [
     "PREFIX",
     "Card",
+    "aliases",
     "cards",
     "default_for",
     "find",
     "folders",
     "how_to_name",
+    "is_default",
     "own_folder",
+    "own_name",
     "parse_zoo_name",
     "sha256",
+    "stamps",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import functools
 import hashlib
 import os
@@ -11,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import yaml
 
@@ -19,6 +18,8 @@ from limpid.config.yaml_files import values_of
 from limpid.errors import UserError, nearest
 from limpid.paths import home
 from limpid.zoo import kept
+from limpid.zoo.fields import fields_of, require
+from limpid.zoo.measured import CardScores, refuse_scores
 
 #: What a checkpoint's place begins with where it is the name of a card.
 PREFIX = "zoo:"
@@ -26,22 +27,6 @@ PREFIX = "zoo:"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-#: The type of each field whose annotation is one type, or that type or nothing.
-_KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list[kept.PublishedFile]": list}
-
-
-class CardScore(TypedDict):
-    """The mean of a metric over the images of a set.
-
-    Attributes:
-        value: the mean.
-        n: of how many images.
-        protocol: the id of how it was measured.
-    """
-
-    value: float
-    n: int
-    protocol: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,7 +55,14 @@ class Card:
         seed: of the run.
         commit: of the checkout that trained them; with a ``+`` where files differed from it.
         source: where weights that were not trained here come from.
-        scores: by set and metric ``{value, n, protocol}``; the mean over n images.
+        aliases: names of a task, such as ``haze``, of which these weights are the default.
+        scores: by set and metric ``{value, n, protocol}``, the mean over n images, and beside it the `input`'s and the
+            `interval` of the gain; see `limpid.zoo.measured.CardScore`.
+        bar: what was demanded of these weights, and what came out, in words.
+        bar_held: whether they reached it; where they did not, nothing takes them unless they are asked for by name.
+        seconds_per_megapixel: what restoring a photograph of a megapixel takes, as `limpid predict` does it.
+        memory_per_megapixel: the growth of memory while it does, in units of 2^20 bytes.
+        measured_on: the machine on which these two were measured.
         good_for: a sentence or two.
         limits: a sentence or two.
         restore_at: the megapixels at which these weights saw scenes in training; larger photographs are restored at
@@ -98,7 +90,13 @@ class Card:
     seed: int | None = None
     commit: str | None = None
     source: str | None = None
-    scores: dict[str, dict[str, CardScore]] = dataclasses.field(default_factory=dict)
+    aliases: list[str] = dataclasses.field(default_factory=list)
+    scores: CardScores = dataclasses.field(default_factory=dict)
+    bar: str = ""
+    bar_held: bool | None = None
+    seconds_per_megapixel: float | None = None
+    memory_per_megapixel: float | None = None
+    measured_on: str | None = None
     good_for: str = ""
     limits: str = ""
     restore_at: float | None = None
@@ -128,6 +126,8 @@ class Card:
         for name, value in fields.items():
             if name not in ("file", "default") and value not in (None, "", []) and (value or name != "scores"):
                 values[name] = value
+        if self.files:
+            del values["bytes"]  # their sum
         return {**values, "default": True} if self.default else values
 
     def provenance(self) -> dict[str, object]:
@@ -165,23 +165,13 @@ class Card:
             )
 
 
-_FIELDS = {field.name: field for field in dataclasses.fields(Card) if field.name != "file"}
-
-
 def parse(content: object, file: Path) -> Card:
     """The card with the plain values `content`, found in `file`.
 
     Raises:
         UserError: a field is missing, unknown or of another kind, or the name is not the file's.
     """
-    if not isinstance(content, Mapping):
-        raise UserError(f"The zoo card {file} is not a list of fields; `limpid zoo add` writes one.")
-    for key in content:
-        if key not in _FIELDS:
-            raise UserError(f"The zoo card {file} has an unknown field {key!r}{nearest(str(key), _FIELDS) or '.'}")
-    fields: dict[str, Any] = {key: _date_as_text(value) for key, value in content.items()}
-    for key in _FIELDS:
-        _check_field(key, fields, file)
+    fields = fields_of(Card, content, file)
     _check_whereabouts(fields, file)
     card = Card(**fields, file=file)
     if card.files:
@@ -191,37 +181,13 @@ def parse(content: object, file: Path) -> Card:
             f"The zoo card {file} is named {card.name!r}, but its name must be the file's, of small letters, digits, "
             "_ and - only."
         )
-    for name, metrics in card.scores.items():
-        if not all(map(_is_score, dict(metrics).values())):
-            raise UserError(f"The scores on {name} of the zoo card {file} are not each a value, an n and a protocol.")
+    refuse_scores(card.scores, file)
+    for alias in card.aliases:
+        if not isinstance(alias, str) or not NAME.fullmatch(alias):
+            raise UserError(
+                f"The zoo card {file} has the alias {alias!r}, but it must be a name of small letters, digits, _ and -."
+            )
     return card
-
-
-def _date_as_text(value: object) -> object:
-    """The `value`, or its text where it is a date: YAML reads an unquoted one as a date."""
-    return value.isoformat() if isinstance(value, datetime.date) else value
-
-
-def _check_field(key: str, content: Mapping[str, object], file: Path) -> None:
-    """Refuse a card without the field `key`, or with another kind of value in it."""
-    field = _FIELDS[key]
-    if key not in content:
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            _require((key,), content, file)
-        return
-    value = content[key]
-    kind, _, rest = str(field.type).partition(" | ")
-    wanted = _KINDS.get(kind, dict)
-    right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-    if not right and not (rest and value is None):
-        raise UserError(f"The field {key} of the zoo card {file} is {value!r}, but it must be a {wanted.__name__}.")
-
-
-def _require(keys: Sequence[str], content: Mapping[str, object], file: Path) -> None:
-    """Refuse a card without one of the fields `keys`."""
-    for key in keys:
-        if key not in content:
-            raise UserError(f"The zoo card {file} lacks the field {key}.")
 
 
 def _check_whereabouts(content: Mapping[str, Any], file: Path) -> None:
@@ -230,7 +196,7 @@ def _check_whereabouts(content: Mapping[str, Any], file: Path) -> None:
     if len(ways) > 1:
         raise UserError(f"The zoo card {file} has the fields {' and '.join(ways)}, of which it must have one alone.")
     if ways in ([], ["sha256"]):
-        _require(("sha256", "bytes"), content, file)
+        require(("sha256", "bytes"), content, file)
         if not _SHA256.fullmatch(content["sha256"]):
             raise UserError(f"The sha256 of the zoo card {file} is not one of 64 hex digits.")
     entries = content.get("files", [])
@@ -243,21 +209,13 @@ def _check_whereabouts(content: Mapping[str, Any], file: Path) -> None:
         raise UserError(f"Two of the files of the zoo card {file} have one name; correct it.")
 
 
-def _is_score(entry: object) -> bool:
-    return isinstance(entry, Mapping) and {"value", "n", "protocol"} == set(entry)
-
-
 def read(file: Path) -> Card:
     """The card in `file`.
 
     Raises:
         UserError: it is no card; see `parse`.
     """
-    try:
-        status = file.stat()
-    except OSError:
-        return parse(values_of(file), file)  # which says why
-    return _read_once(file, (status.st_ino, status.st_mtime_ns, status.st_size))
+    return _read_once(file, _version(file))
 
 
 @functools.lru_cache(maxsize=1000)
@@ -274,7 +232,12 @@ def sha256(file: Path) -> str:
 
 def text(card: Card) -> str:
     """The text of the card's file."""
-    return yaml.safe_dump(card.plain(), sort_keys=False, allow_unicode=True, width=120)
+    return yaml_text(card.plain())
+
+
+def yaml_text(values: Mapping[str, object]) -> str:
+    """The text of a card's file that holds the plain `values`."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)
 
 
 def own_folder() -> Path:
@@ -287,6 +250,21 @@ def folders() -> list[Path]:
     """The folders in which cards are looked for: of Limpid's own weights, the user's, and of what others publish."""
     here = Path(__file__).parent
     return [here / "weights", own_folder(), here / "published"]
+
+
+def stamps() -> tuple[tuple[str, int, int, int], ...]:
+    """What differs once a card, or weights beside one, were added, changed or removed."""
+    files = chain.from_iterable(sorted(folder.glob("*")) for folder in folders())
+    return tuple((str(file), *_version(file)) for file in files)
+
+
+def _version(file: Path) -> tuple[int, int, int]:
+    """What tells a changed file: its number, when it was last changed, its bytes; zeros without it."""
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def cards() -> dict[str, Card]:
@@ -310,7 +288,7 @@ def parse_zoo_name(place: str | os.PathLike[str] | None) -> str | None:
 
 
 def find(name: str) -> Card:
-    """The card `name`.
+    """The card `name`, or the one that `name` is an alias of.
 
     Raises:
         UserError: there is none of that name, or it is broken.
@@ -319,10 +297,40 @@ def find(name: str) -> Card:
         for folder in folders():
             if (file := folder / f"{name}.yaml").is_file():
                 return read(file)
+    by_alias = aliases()
+    if name in by_alias:
+        return by_alias[name]
     files = chain.from_iterable(folder.glob("*.yaml") for folder in folders())
-    known = sorted({file.stem for file in files})
+    known = sorted({*(file.stem for file in files), *by_alias})
     hint = nearest(name, known) or (f"; there are {', '.join(known)}." if known else "; the zoo is empty.")
     raise UserError(f"There are no weights {PREFIX}{name}{hint}")
+
+
+def aliases() -> dict[str, Card]:
+    """The card that each alias stands for; the user's own come before others of the same alias.
+
+    The name of a card is no alias of another.
+
+    Raises:
+        UserError: a card is broken.
+    """
+    known = cards()
+    ranked = sorted(known.values(), key=lambda card: card.file.parent != own_folder())
+    by_alias: dict[str, Card] = {}
+    for card in ranked:
+        for alias in card.aliases:
+            if alias not in known:
+                by_alias.setdefault(alias, card)
+    return by_alias
+
+
+def own_name(place: str) -> str:
+    """The `place` with the card's own name where it is ``zoo:ALIAS``; anything else as it is."""
+    name = parse_zoo_name(place)
+    if name is None or not NAME.fullmatch(name):
+        return place
+    card = aliases().get(name)
+    return place if card is None else f"{PREFIX}{card.name}"
 
 
 def default_for(network: str) -> Card | None:
@@ -333,13 +341,26 @@ def default_for(network: str) -> Card | None:
     Raises:
         UserError: there are several and none is the default.
     """
-    here = [card for card in cards().values() if card.network == network and card.at_hand]
-    own = [card for card in here if not card.files] or here
-    chosen = next((card for card in own if card.default), own[0] if len(own) == 1 else None)
+    own = _candidates(network, list(cards().values()))
+    chosen = _default_among(own)
     if own and chosen is None:
         names = ", ".join(PREFIX + card.name for card in own)
         raise UserError(f"The network {network} has several weights and no default; give one of them: ckpt={names}.")
     return chosen
+
+
+def is_default(card: Card, among: Sequence[Card]) -> bool:
+    """Whether `card`, one of all the cards `among` which it is, is what its network takes."""
+    return _default_among(_candidates(card.network, among)) == card
+
+
+def _candidates(network: str, among: Sequence[Card]) -> list[Card]:
+    here = [card for card in among if card.network == network and card.at_hand]
+    return [card for card in here if not card.files] or here
+
+
+def _default_among(own: Sequence[Card]) -> Card | None:
+    return next((card for card in own if card.default), own[0] if len(own) == 1 else None)
 
 
 def how_to_name(network: str) -> str:

@@ -15,14 +15,17 @@ from limpid import checkpoint
 from limpid.config.registry import build
 from limpid.errors import UserError
 from limpid.store.atomic_io import write_text
-from limpid.store.metrics_file import MetricsFile, MetricSummary
+from limpid.store.metrics_file import MetricsFile, Summary
 from limpid.store.run_directory import Run
 from limpid.zoo import files, opening, renames
-from limpid.zoo.card import Card, CardScore, parse, sha256, text
+from limpid.zoo.card import Card, parse, sha256, text
+from limpid.zoo.measured import CardScore, CardScores
 from limpid.zoo.renames import RenameTable
 
 #: What a card says where nobody said it.
 UNSTATED = "not stated"
+#: Decimals that it keeps of a score.
+DECIMALS = 6
 
 
 def add(name: str, source: Path, folder: Path, **said: object) -> Card:
@@ -123,14 +126,26 @@ def _fitting(
     raise UserError(f"The weights in {where} do not fit the network {network}: {problems[0]}.{hint}")
 
 
-def _scores(metrics: Mapping[str, MetricSummary]) -> dict[str, CardScore]:
-    """The scores of a run on one set as a card has them: each a value, an n and a protocol."""
-    scores: dict[str, CardScore] = {}
-    for metric, entry in metrics.items():
-        if metric != "params_m":
+def scores(metrics: Summary, inputs: Summary) -> CardScores:
+    """The scores of a run as a card has them: each a value, an n and a protocol, and beside them the input's.
+
+    Args:
+        metrics: what was measured, by set and metric.
+        inputs: the same of the untouched input; where it is not finite it is left out.
+    """
+    found: CardScores = {}
+    for dataset, measured in metrics.items():
+        found[dataset] = {}
+        for metric, entry in measured.items():
+            if metric == "params_m":
+                continue
             mean = math.nan if entry["mean"] is None else entry["mean"]
-            scores[metric] = {"value": round(mean, 6), "n": entry["n"], "protocol": entry["protocol"]}
-    return scores
+            score: CardScore = {"value": round(mean, DECIMALS), "n": entry["n"], "protocol": entry["protocol"]}
+            untouched = inputs.get(dataset, {}).get(metric)
+            if untouched is not None and untouched["mean"] is not None and math.isfinite(untouched["mean"]):
+                score["input"] = round(untouched["mean"], DECIMALS)
+            found[dataset][metric] = score
+    return found
 
 
 def _of_run(run: Run, fingerprint: str) -> dict[str, object]:
@@ -144,10 +159,14 @@ def _of_run(run: Run, fingerprint: str) -> dict[str, object]:
             f"The scores of the run {run.path} are of other weights than its chosen checkpoint; run it again to its "
             "end, or give the checkpoint's path in place of the run."
         )
-    scores = {dataset: _scores(metrics) for dataset, metrics in (results.get("metrics") or {}).items()}
     ended = str(run.status().get("ended") or "")[:10] or None
     licence = train.get("licence")
-    return {"commit": environment.get("commit"), "data_licence": licence, "date": ended, "scores": scores}
+    return {
+        "commit": environment.get("commit"),
+        "data_licence": licence,
+        "date": ended,
+        "scores": scores(results.get("metrics") or {}, results.get("input") or {}),
+    }
 
 
 def _write(
