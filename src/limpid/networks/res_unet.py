@@ -131,7 +131,8 @@ def _begin(module: nn.Module) -> None:
     """
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     if isinstance(module, MirroredBlock):
         with torch.no_grad():
             module.conv2.weight.mul_(0.5)
