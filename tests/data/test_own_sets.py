@@ -77,7 +77,8 @@ def test_sets_inside_mixtures_and_degradations_count(tmp_path: Path) -> None:
     for number in range(4):
         picture(tmp_path / "photographs" / f"{number}.png", number)
     found = contents("photographs_sand", tmp_path)
-    assert list(found) == ["data.train.sets.photographs.clean", "data.val.clean"]
+    sets = ["data.train.sets.photographs.clean", "data.train.sets.scattering.clean", "data.val.clean"]
+    assert list(found) == sets
     picture(tmp_path / "haze_real" / "a.png")
     assert "data.train.degraded.sets.haze" in contents("real_unpaired", tmp_path)
     assert contents("real_photographs", tmp_path, "test").keys() == {"data.test.haze_real"}
