@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from limpid import zoo
@@ -96,7 +97,8 @@ def all_offers() -> list[Offer]:
     known = weathers()
     measured = priors()
     offered = []
-    for prior in dict.fromkeys(name for weather in known.values() for name in weather.priors):
+    names = chain.from_iterable(weather.priors for weather in known.values())
+    for prior in dict.fromkeys(names):
         suits = tuple(name for name, weather in known.items() if prior in weather.priors)
         offered.append(Offer(prior, suits, False, measured.get(prior) or PriorCard(name=prior)))
     cards = list(zoo.cards().values())
@@ -142,8 +144,10 @@ def ranked(weather: str, offered: Sequence[Offer]) -> list[Offer]:
 
 def by_task(offered: Sequence[Offer]) -> dict[str, list[Offer]]:
     """The methods by what they take away, each once, under the first of its tasks; the best of each first."""
-    tasks = sorted({tasks_of(offer)[0] for offer in offered}, key=_place_of_task)
-    return {task: ranked(task, [offer for offer in offered if tasks_of(offer)[0] == task]) for task in tasks}
+    groups: dict[str, list[Offer]] = {}
+    for offer in offered:
+        groups.setdefault(tasks_of(offer)[0], []).append(offer)
+    return {task: ranked(task, groups[task]) for task in sorted(groups, key=_place_of_task)}
 
 
 def tasks_of(offer: Offer) -> list[str]:
@@ -161,7 +165,7 @@ def score_of(offer: Offer) -> tuple[str, str, CardScore] | None:
     It is on the first set on which methods for its tasks are compared, else on the first on its card.
     """
     known = weathers()
-    telling = [name for task in tasks_of(offer) if task in known for name in known[task].sets]
+    telling = chain.from_iterable(known[task].sets for task in tasks_of(offer) if task in known)
     scores = offer.card.scores
     for dataset in [*(name for name in telling if name in scores), *scores]:
         for metric in sorted(scores[dataset], key=lambda metric: metric != METRIC):

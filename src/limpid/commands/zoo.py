@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,7 @@ def _list(form: str) -> int:
 
     groups = by_task(all_offers())
     if form == "json":
-        print(json_text([_everything(offer) for offers in groups.values() for offer in offers], indent=2))
+        print(json_text(list(map(_everything, chain.from_iterable(groups.values()))), indent=2))
         return 0
     from rich.table import Table
 
@@ -133,7 +134,7 @@ def _list(form: str) -> int:
         for offer in offers:
             table.add_row(*_line(offer))
     answers().print(table)
-    listed = [offer.card for offers in groups.values() for offer in offers]
+    listed = [offer.card for offer in chain.from_iterable(groups.values())]
     print("PSNR in dB, the gain over the untouched input; s/MP: seconds of one core for a megapixel.")
     if any(isinstance(card, zoo.Card) and card.bar_held is False for card in listed):
         print("! missed what was demanded of it, so that nothing takes it by itself.")

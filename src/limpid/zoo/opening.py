@@ -64,8 +64,11 @@ def state_of(paths: Sequence[Path], rules: RenameTable) -> dict[str, Tensor]:
         return renames.unwrapped(_opened(paths[0]), rules, paths[0])
     if len({path.stem for path in paths}) < len(paths):
         raise UserError("Two of the files of published weights have one name; give each file once, under its own name.")
-    states = {path.stem: renames.unwrapped(_opened(path), rules, path) for path in paths}
-    return {f"{stem}/{name}": value for stem, state in states.items() for name, value in state.items()}
+    together: dict[str, Tensor] = {}
+    for path in paths:
+        state = renames.unwrapped(_opened(path), rules, path)
+        together.update({f"{path.stem}/{name}": value for name, value in state.items()})
+    return together
 
 
 def _opened(file: Path) -> object:
